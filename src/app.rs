@@ -1,0 +1,1 @@
+//! Room `app`; see `lib.rs`.

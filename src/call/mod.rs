@@ -1,0 +1,1 @@
+//! Room `call`; see `lib.rs`.

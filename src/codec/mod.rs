@@ -1,0 +1,1 @@
+//! Room `codec`; see `lib.rs`.

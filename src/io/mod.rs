@@ -1,0 +1,1 @@
+//! Room `io`; see `lib.rs`.

@@ -1,0 +1,1 @@
+//! Room `media`; see `lib.rs`.

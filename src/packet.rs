@@ -1,0 +1,1 @@
+//! Room `packet`; see `lib.rs`.

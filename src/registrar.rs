@@ -1,0 +1,1 @@
+//! Room `registrar`; see `lib.rs`.

@@ -1,0 +1,1 @@
+//! Room `rtp`; see `lib.rs`.

@@ -1,0 +1,1 @@
+//! Room `sdp`; see `lib.rs`.

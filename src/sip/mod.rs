@@ -1,0 +1,1 @@
+//! Room `sip`; see `lib.rs`.

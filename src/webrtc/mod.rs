@@ -1,0 +1,1 @@
+//! Room `webrtc`; see `lib.rs`.

