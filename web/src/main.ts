@@ -1,0 +1,206 @@
+import { loadConfig, socketUrl, type PhoneConfig } from "./config";
+import { Phone, type Call, type Registration } from "./phone";
+import { keyClick, LevelMeter, Ringer } from "./sound";
+
+const DN_KEY = "crosspoint.dn";
+const AUTO_ANSWER_KEY = "crosspoint.auto-answer";
+const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
+
+function element<T extends HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`no #${id} in the page`);
+  return found as T;
+}
+
+const dot = element("dot");
+const ownNumber = element("own-number");
+const registrationText = element("registration");
+const signOutButton = element<HTMLButtonElement>("sign-out");
+const signIn = element<HTMLFormElement>("sign-in");
+const signInError = element("sign-in-error");
+const dn = element<HTMLInputElement>("dn");
+const password = element<HTMLInputElement>("password");
+const desk = element("desk");
+const callCard = element("call");
+const dial = element<HTMLFormElement>("dial");
+const number = element<HTMLInputElement>("number");
+const placeCall = element<HTMLButtonElement>("place-call");
+const answer = element<HTMLButtonElement>("answer");
+const reject = element<HTMLButtonElement>("reject");
+const mute = element<HTMLButtonElement>("mute");
+const hangUp = element<HTMLButtonElement>("hang-up");
+const autoAnswer = element<HTMLInputElement>("auto-answer");
+const volume = element<HTMLInputElement>("volume");
+const level = element<HTMLMeterElement>("level");
+const remote = element<HTMLAudioElement>("remote");
+const notice = element("notice");
+
+const ringer = new Ringer();
+const meter = new LevelMeter();
+let config: PhoneConfig | null = null;
+let noticeTimer: number | undefined;
+
+const phone = new Phone({
+  registration: showRegistration,
+  call: showCall,
+  remoteStream: (stream) => {
+    remote.srcObject = stream;
+    void remote.play().catch(() => showNotice("Click anywhere to hear the call."));
+  },
+  localStream: (stream) => meter.show(stream, (value) => (level.value = value)),
+});
+
+function showNotice(text: string): void {
+  notice.textContent = text;
+  notice.hidden = false;
+  window.clearTimeout(noticeTimer);
+  noticeTimer = window.setTimeout(() => (notice.hidden = true), 5000);
+}
+
+function showRegistration(state: Registration, why?: string): void {
+  dot.dataset.state = state;
+  registrationText.textContent = { offline: "Signed out", connecting: "Connecting…", registered: "Registered", failed: "Not registered" }[state];
+  const inside = state === "registered" || (state === "connecting" && !desk.hidden);
+  signIn.hidden = inside;
+  desk.hidden = !inside;
+  signOutButton.hidden = !inside;
+  ownNumber.textContent = inside ? `DN ${dn.value}` : "crosspoint";
+  element<HTMLButtonElement>("sign-in-button").disabled = state === "connecting";
+  if (state === "registered" && document.activeElement === document.body) number.focus();
+  signInError.hidden = !why || inside;
+  if (why) signInError.textContent = why;
+}
+
+function showCall(call: Call | null, ended?: string): void {
+  const state = call?.state;
+  callCard.hidden = !call;
+  callCard.dataset.state = state ?? "";
+  element("peer").textContent = call?.peer ?? "";
+  element("call-state").textContent = state
+    ? { dialing: "Dialling…", ringing: "Ringing…", early: "Connecting…", incoming: "Incoming call", established: "Connected" }[state]
+    : "";
+  answer.hidden = reject.hidden = state !== "incoming";
+  hangUp.hidden = !call || state === "incoming";
+  mute.hidden = state !== "established";
+  mute.setAttribute("aria-pressed", String(call?.muted ?? false));
+  mute.textContent = call?.muted ? "Unmute" : "Mute";
+  placeCall.hidden = Boolean(call);
+  document.title = state === "incoming" ? `☎ ${call?.peer} · crosspoint` : "crosspoint phone";
+  if (state === "incoming" && !phone.autoAnswer) {
+    ringer.start();
+    answer.focus();
+  } else {
+    ringer.stop();
+  }
+  if (!call) {
+    remote.srcObject = null;
+    number.value = "";
+    if (ended) showNotice(ended);
+  }
+  showDuration();
+}
+
+function showDuration(): void {
+  const since = phone.call?.establishedAt;
+  const seconds = since === undefined ? 0 : Math.floor((performance.now() - since) / 1000);
+  const two = (n: number) => String(n).padStart(2, "0");
+  element("duration").textContent =
+    since === undefined ? "" : `${seconds >= 3600 ? `${Math.floor(seconds / 3600)}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+function press(digit: string): void {
+  keyClick(digit);
+  if (phone.call) phone.sendDigit(digit);
+  number.value += digit;
+}
+
+for (const key of KEYS) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = key;
+  button.dataset.key = key;
+  button.addEventListener("click", () => press(key));
+  element("pad").append(button);
+}
+
+signIn.addEventListener("submit", (e) => {
+  e.preventDefault();
+  if (!config) return;
+  localStorage.setItem(DN_KEY, dn.value);
+  phone.signIn({ dn: dn.value.trim(), password: password.value, domain: config.domain, socketUrl: socketUrl(config) });
+});
+signOutButton.addEventListener("click", () => {
+  desk.hidden = true;
+  phone.hangUp();
+  phone.signOut();
+  dn.focus();
+});
+dial.addEventListener("submit", (e) => {
+  e.preventDefault();
+  const target = number.value.replace(/[\s()/.-]/g, "");
+  if (phone.call?.state === "incoming") phone.answer();
+  else if (target && !phone.call) phone.dial(target);
+});
+element("erase").addEventListener("click", () => (number.value = number.value.slice(0, -1)));
+answer.addEventListener("click", () => phone.answer());
+reject.addEventListener("click", () => phone.hangUp());
+hangUp.addEventListener("click", () => phone.hangUp());
+mute.addEventListener("click", () => phone.toggleMute());
+autoAnswer.addEventListener("change", () => {
+  phone.autoAnswer = autoAnswer.checked;
+  localStorage.setItem(AUTO_ANSWER_KEY, String(autoAnswer.checked));
+});
+volume.addEventListener("input", () => (remote.volume = Number(volume.value) / 100));
+
+// Keys work wherever the focus is, as on a telephone: digits dial, Escape hangs up.
+document.addEventListener("keydown", (e) => {
+  if (desk.hidden || e.ctrlKey || e.metaKey || e.altKey) return;
+  if (e.key === "Escape") {
+    if (phone.call) phone.hangUp();
+    else number.value = "";
+    return;
+  }
+  const typing = e.target === number;
+  if (KEYS.includes(e.key) && (!typing || phone.call)) {
+    e.preventDefault();
+    press(e.key);
+  } else if (e.key === "Enter" && phone.call?.state === "incoming" && !(e.target instanceof HTMLButtonElement)) {
+    phone.answer();
+  } else if (e.key.toLowerCase() === "m" && phone.call?.state === "established" && !typing) {
+    phone.toggleMute();
+  }
+});
+window.addEventListener("pagehide", () => phone.hangUp());
+window.setInterval(showDuration, 500);
+
+dn.value = localStorage.getItem(DN_KEY) ?? "";
+autoAnswer.checked = phone.autoAnswer = localStorage.getItem(AUTO_ANSWER_KEY) === "true";
+
+loadConfig().then(
+  (loaded) => {
+    config = loaded;
+    const lab = loaded.lab;
+    if (!lab) return;
+    if (!dn.value) dn.value = lab.dns.split(/[-,]/)[0]?.trim() ?? "";
+    password.value = lab.password;
+    element("lab-dns").textContent = lab.dns;
+    element("lab-password").textContent = lab.password;
+    element("lab-hint").hidden = false;
+    const list = element("numbers");
+    for (const entry of lab.numbers) {
+      const pick = document.createElement("button");
+      pick.type = "button";
+      pick.className = "quiet number";
+      pick.textContent = entry.number;
+      pick.addEventListener("click", () => {
+        number.value = entry.number;
+        number.focus();
+      });
+      const item = document.createElement("li");
+      item.append(pick, entry.what);
+      list.append(item);
+    }
+    element("lab-numbers").hidden = lab.numbers.length === 0;
+  },
+  (error: unknown) => showRegistration("failed", String(error instanceof Error ? error.message : error)),
+);

@@ -1,0 +1,216 @@
+import { UA, WebSocketInterface, debug } from "jssip";
+import type { IceCandidateEvent, IncomingEvent, OutgoingEvent, RTCSession } from "jssip/lib/RTCSession";
+import type { IncomingRTCSessionEvent, OutgoingRTCSessionEvent } from "jssip/lib/UA";
+
+debug.disable();
+
+export type Registration = "offline" | "connecting" | "registered" | "failed";
+
+export type CallState = "dialing" | "ringing" | "early" | "incoming" | "established";
+
+/** The one call of the phone, as the view shows it. */
+export interface Call {
+  state: CallState;
+  peer: string;
+  muted: boolean;
+  /** `performance.now()` of the answer. */
+  establishedAt?: number;
+}
+
+export interface Account {
+  dn: string;
+  password: string;
+  domain: string;
+  socketUrl: string;
+}
+
+export interface PhoneEvents {
+  registration(state: Registration, why?: string): void;
+  call(call: Call | null, ended?: string): void;
+  remoteStream(stream: MediaStream): void;
+  localStream(stream: MediaStream | null): void;
+}
+
+const INSTANCE_KEY = "crosspoint.instance";
+
+/** RFC 5626 instance id, kept over reloads so that the gateway knows this phone again. */
+function instanceId(): string {
+  let id = localStorage.getItem(INSTANCE_KEY);
+  if (!id) {
+    id = crypto.randomUUID();
+    localStorage.setItem(INSTANCE_KEY, id);
+  }
+  return id;
+}
+
+/** A softphone for one DN with one call at a time; a second caller hears busy. */
+export class Phone {
+  autoAnswer = false;
+  #events: PhoneEvents;
+  #ua: UA | null = null;
+  #account: Account | null = null;
+  #session: RTCSession | null = null;
+  #call: Call | null = null;
+
+  constructor(events: PhoneEvents) {
+    this.#events = events;
+  }
+
+  get call(): Call | null {
+    return this.#call;
+  }
+
+  signIn(account: Account): void {
+    this.signOut();
+    this.#account = account;
+    const ua = new UA({
+      sockets: [new WebSocketInterface(account.socketUrl)],
+      uri: `sip:${account.dn}@${account.domain}`,
+      authorization_user: account.dn,
+      password: account.password,
+      instance_id: instanceId(),
+      register: true,
+      register_expires: 120,
+      session_timers: false,
+      connection_recovery_min_interval: 1,
+      connection_recovery_max_interval: 10,
+      user_agent: "crosspoint-phone",
+    });
+    this.#ua = ua;
+    ua.on("connecting", () => this.#events.registration("connecting"));
+    ua.on("disconnected", (e) => {
+      if (this.#ua === ua) this.#events.registration("connecting", e.error ? "The gateway cannot be reached." : undefined);
+    });
+    ua.on("registered", () => this.#events.registration("registered"));
+    ua.on("unregistered", () => {
+      if (this.#ua === ua) this.#events.registration("connecting");
+    });
+    ua.on("registrationFailed", (e) => {
+      const status = e.response?.status_code;
+      const why =
+        status === 401 || status === 403 || status === 407
+          ? "DN or password is wrong."
+          : status === 404
+            ? "The gateway does not know this DN."
+            : (e.response?.reason_phrase ?? "No answer from the gateway.");
+      this.#events.registration("failed", why);
+      if (status && status >= 400 && status < 500 && status !== 408) ua.stop();
+    });
+    ua.on("newRTCSession", (e: IncomingRTCSessionEvent | OutgoingRTCSessionEvent) => this.#adopt(e));
+    ua.start();
+  }
+
+  signOut(): void {
+    const ua = this.#ua;
+    this.#ua = null;
+    ua?.stop();
+    this.#events.registration("offline");
+  }
+
+  dial(number: string): void {
+    if (!this.#ua || !this.#account || this.#session) return;
+    const target = `sip:${encodeURIComponent(number).replace(/%2B/gi, "+").replace(/%23/g, "%23")}@${this.#account.domain}`;
+    this.#ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+  }
+
+  answer(): void {
+    if (this.#call?.state === "incoming") {
+      this.#session?.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+    }
+  }
+
+  hangUp(): void {
+    const session = this.#session;
+    if (!session || session.isEnded()) return;
+    if (this.#call?.state === "incoming") session.terminate({ status_code: 603, reason_phrase: "Decline" });
+    else session.terminate();
+  }
+
+  toggleMute(): void {
+    if (!this.#session || !this.#call) return;
+    if (this.#call.muted) this.#session.unmute({ audio: true });
+    else this.#session.mute({ audio: true });
+  }
+
+  /** Sends a key of the pad: as RFC 4733 where media flows, which keeps its timing. */
+  sendDigit(digit: string): void {
+    const sender = this.#session?.connection?.getSenders().find((s) => s.dtmf);
+    if (sender?.dtmf?.canInsertDTMF) sender.dtmf.insertDTMF(sender.dtmf.toneBuffer + digit, 120, 60);
+    else if (this.#session?.isEstablished()) this.#session.sendDTMF(digit, { duration: 120 });
+  }
+
+  #adopt({ session, originator, request }: IncomingRTCSessionEvent | OutgoingRTCSessionEvent): void {
+    if (this.#session) {
+      session.terminate({ status_code: 486, reason_phrase: "Busy Here" });
+      return;
+    }
+    const incoming = originator === "remote";
+    const party = incoming ? request.from : request.to;
+    this.#session = session;
+    this.#update({ state: incoming ? "incoming" : "dialing", peer: party.display_name || party.uri.user || "unknown", muted: false });
+
+    if (session.connection) this.#listen(session.connection);
+    session.on("peerconnection", (e) => this.#listen(e.peerconnection));
+    // The gateway needs no candidates: the first one ends the wait for the others.
+    session.on("icecandidate", (e: IceCandidateEvent) => e.ready());
+    session.on("progress", (e: IncomingEvent | OutgoingEvent) => {
+      if (incoming || !this.#call) return;
+      const early = e.originator === "remote" && "response" in e && Boolean(e.response.body);
+      this.#update({ ...this.#call, state: early ? "early" : "ringing" });
+    });
+    session.on("accepted", () => {
+      if (this.#call) this.#update({ ...this.#call, state: "established", establishedAt: performance.now() });
+    });
+    session.on("muted", () => this.#call && this.#update({ ...this.#call, muted: true }));
+    session.on("unmuted", () => this.#call && this.#update({ ...this.#call, muted: false }));
+    session.on("getusermediafailed", () => this.#ended("The browser did not give access to the microphone."));
+    session.on("failed", (e) => {
+      const status = e.message && "status_code" in e.message ? e.message.status_code : undefined;
+      this.#ended(failure(e.cause, status));
+    });
+    session.on("ended", () => this.#ended("Call ended"));
+    if (incoming && this.autoAnswer) queueMicrotask(() => this.answer());
+  }
+
+  #listen(connection: RTCPeerConnection): void {
+    connection.addEventListener("track", (e) => {
+      this.#events.remoteStream(e.streams[0] ?? new MediaStream([e.track]));
+    });
+    connection.addEventListener("signalingstatechange", () => {
+      const track = connection.getSenders().find((s) => s.track?.kind === "audio")?.track;
+      if (track) this.#events.localStream(new MediaStream([track]));
+    });
+  }
+
+  #update(call: Call): void {
+    this.#call = call;
+    this.#events.call(call);
+  }
+
+  #ended(why: string): void {
+    this.#session = null;
+    this.#call = null;
+    this.#events.localStream(null);
+    this.#events.call(null, why);
+  }
+}
+
+function failure(cause: string, status: number | undefined): string {
+  switch (status) {
+    case 404:
+      return "This number does not exist.";
+    case 408:
+    case 480:
+      return "No answer.";
+    case 486:
+    case 600:
+      return "Busy.";
+    case 603:
+      return "The call was declined.";
+    case 500:
+    case 503:
+      return "The gateway cannot reach the telephone network.";
+    default:
+      return cause === "Canceled" ? "Call ended" : status ? `The call failed: ${cause} (${status}).` : `The call failed: ${cause}.`;
+  }
+}
