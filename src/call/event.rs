@@ -1,0 +1,64 @@
+//! What the outside learns of a call: one ordered log of facts.
+
+use std::time::Instant;
+
+use super::cause::ReleaseCause;
+use crate::id::CallId;
+use crate::plan::{Digit, LegStats};
+
+/// Who began a call, as the agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The trunk called the DN.
+    Inbound,
+    /// The DN called out by the trunk.
+    Outbound,
+}
+
+/// One fact of one call. Within a call `sequence` counts from 0 without gaps; the last event is `Released`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallEvent {
+    /// The call.
+    pub call: CallId,
+    /// Place in the call's own log, from 0.
+    pub sequence: u64,
+    /// When it happened.
+    pub at: Instant,
+    /// What happened.
+    pub kind: EventKind,
+    /// The agent's DN.
+    pub dn: String,
+    /// The other party's number, as believed from the trunk or as dialled.
+    pub peer: String,
+    /// Who called.
+    pub direction: Direction,
+    /// The last `X-Genesys-CallUUID` seen: the key that joins this call to the CTI call.
+    pub call_uuid: Option<String>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// The call exists; the callee is being called. Always the first.
+    Dialing,
+    /// The callee rings (180) or is heard (183 with early media).
+    Ringing,
+    /// The callee answered and the caller was told.
+    Established,
+    /// The party behind this call pressed a key; `from_agent` tells which.
+    Digit {
+        /// The key and how long it was held.
+        digit: Digit,
+        /// The agent pressed it, not the customer.
+        from_agent: bool,
+    },
+    /// The call is over, its ports are closed. Always the last, and once.
+    Released {
+        /// Why.
+        cause: ReleaseCause,
+        /// What the agent's leg saw, where its worker still told.
+        browser: Option<LegStats>,
+        /// What the trunk leg saw, where its worker still told.
+        trunk: Option<LegStats>,
+    },
+}

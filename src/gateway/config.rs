@@ -1,0 +1,210 @@
+//! What the gateway needs to know before it starts; made by `app` out of the configuration file.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::path::Transport;
+use crate::plan::{AudioCodec, Latch, OpusParams};
+
+/// Everything the gateway is configured by. Addresses are those in force: a port 0 must be resolved before.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Digest realm, and host part of the URIs that browsers are shown.
+    pub realm: String,
+    /// Value of User-Agent and Server.
+    pub user_agent: String,
+    /// All SIP sockets, named by their place in this list.
+    pub listeners: Vec<Listener>,
+    /// SIP peers; the first one takes outgoing calls.
+    pub trunks: Vec<Trunk>,
+    /// Who may register, and call.
+    pub dns: Vec<DnRule>,
+    /// Rules for REGISTER and digest.
+    pub registration: RegistrationPolicy,
+    /// Rules for calls.
+    pub calls: CallPolicy,
+    /// What is offered and answered in SDP.
+    pub media: MediaPolicy,
+}
+
+/// Names a listener: its place in [`GatewayConfig::listeners`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub usize);
+
+/// One SIP socket.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Bound address; for UDP this is `local` of every [`Path::Udp`](crate::path::Path::Udp) on it.
+    pub bind: SocketAddr,
+    /// `host:port` for Via and Contact, as peers reach it.
+    pub advertise: String,
+    /// Challenge with SHA-256 beside MD5 (RFC 8760). JsSIP and SIP.js read only the first challenge: off by default.
+    pub sha256: bool,
+}
+
+/// One SIP peer: a group of addresses that are all the same to us.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// For logs and pages.
+    pub name: String,
+    /// Where INVITEs go, in order of preference.
+    pub targets: Vec<SocketAddr>,
+    /// Further addresses whose requests are believed, beside those of `targets`.
+    pub sources: Vec<IpAddr>,
+    /// The UDP listener by which the trunk is reached.
+    pub listener: ListenerId,
+    /// Codecs in order of preference, PCMU and PCMA.
+    pub codecs: Vec<AudioCodec>,
+    /// Length of the packets that we offer, ms (10 to 60).
+    pub ptime_ms: u8,
+    /// Rule against RTP injection.
+    pub latch: Latch,
+}
+
+/// A DN or a range of DNs with their secret and rights.
+#[derive(Clone, Debug)]
+pub struct DnRule {
+    /// Which DNs.
+    pub dns: DnSet,
+    /// What they authenticate with.
+    pub secret: Secret,
+    /// Challenge these with SHA-256 first.
+    pub sha256: bool,
+    /// Prefixes of the numbers that may be dialled; empty: all.
+    pub dial: Vec<String>,
+}
+
+/// One DN or a numeric range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnSet {
+    /// A single DN, any user part.
+    One(String),
+    /// `first` to `last`, both included, written with exactly `digits` digits.
+    Range {
+        /// First number.
+        first: u64,
+        /// Last number.
+        last: u64,
+        /// Number of digits, leading zeros included.
+        digits: usize,
+    },
+}
+
+impl DnSet {
+    /// Returns true if `dn` is one of these.
+    pub fn contains(&self, dn: &str) -> bool {
+        match self {
+            DnSet::One(one) => one == dn,
+            DnSet::Range { first, last, digits } => {
+                dn.len() == *digits
+                    && dn.bytes().all(|b| b.is_ascii_digit())
+                    && dn.parse::<u64>().is_ok_and(|n| (*first..=*last).contains(&n))
+            }
+        }
+    }
+}
+
+/// A digest secret. Never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The password itself.
+    Plain(String),
+    /// Only for a single DN: `H(dn:realm:password)` in lower-case hex.
+    Ha1 {
+        /// By MD5, 32 digits.
+        md5: Option<String>,
+        /// By SHA-256, 64 digits.
+        sha256: Option<String>,
+    },
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Secret::Plain(_) => "Secret::Plain(..)",
+            Secret::Ha1 { .. } => "Secret::Ha1(..)",
+        })
+    }
+}
+
+/// Rules for REGISTER and digest.
+#[derive(Clone, Debug)]
+pub struct RegistrationPolicy {
+    /// Shortest expiry that is granted; below: 423 (RFC 3261 10.3).
+    pub min_expires: Duration,
+    /// Longest expiry that is granted.
+    pub max_expires: Duration,
+    /// Granted where nothing is asked for.
+    pub default_expires: Duration,
+    /// Bindings per DN; the oldest goes when another comes.
+    pub max_bindings: usize,
+    /// How long a nonce is fresh.
+    pub nonce_lifetime: Duration,
+    /// Wrong passwords of one address for one DN within [`Self::failure_window`] before it is refused unheard.
+    pub max_failures: u32,
+    /// See [`Self::max_failures`].
+    pub failure_window: Duration,
+}
+
+impl Default for RegistrationPolicy {
+    fn default() -> Self {
+        RegistrationPolicy {
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3600),
+            default_expires: Duration::from_secs(600),
+            max_bindings: 8,
+            nonce_lifetime: Duration::from_secs(300),
+            max_failures: 10,
+            failure_window: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Rules for calls.
+#[derive(Clone, Debug)]
+pub struct CallPolicy {
+    /// Calls at a time; above: 503.
+    pub max_calls: usize,
+    /// How long a browser may ring before the caller hears 480.
+    pub ring_timeout: Duration,
+    /// How long the trunk may stay without a final response.
+    pub dial_timeout: Duration,
+    /// How long a target of a trunk may stay without any response before the next is tried.
+    pub target_timeout: Duration,
+    /// How long a call lives on after its browser's connection was lost; zero: it ends at once.
+    pub flow_grace: Duration,
+    /// Value of Retry-After with a 503.
+    pub retry_after: Duration,
+}
+
+impl Default for CallPolicy {
+    fn default() -> Self {
+        CallPolicy {
+            max_calls: 2000,
+            ring_timeout: Duration::from_secs(120),
+            dial_timeout: Duration::from_secs(180),
+            target_timeout: Duration::from_secs(6),
+            flow_grace: Duration::ZERO,
+            retry_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What is offered and answered in SDP towards browsers.
+#[derive(Clone, Debug)]
+pub struct MediaPolicy {
+    /// Opus as we ask for it.
+    pub opus: OpusParams,
+    /// Codecs towards browsers in order of preference.
+    pub browser_codecs: Vec<AudioCodec>,
+}
+
+impl Default for MediaPolicy {
+    fn default() -> Self {
+        let opus = OpusParams::default();
+        MediaPolicy { opus, browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma] }
+    }
+}

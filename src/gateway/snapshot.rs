@@ -1,0 +1,89 @@
+//! What metrics and pages may see of the gateway, copied out.
+
+use std::time::Instant;
+
+use crate::call::Direction;
+use crate::id::{CallId, FlowId, WorkerId};
+
+/// A picture of one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Registered DNs, one entry per binding.
+    pub registrations: Vec<RegistrationView>,
+    /// Calls, those being released included.
+    pub calls: Vec<CallView>,
+    /// Open connections.
+    pub flows: usize,
+    /// Free port pairs per worker.
+    pub free_pairs: Vec<(WorkerId, usize)>,
+    /// SIP transactions and sessions alive.
+    pub transactions: usize,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// One binding.
+#[derive(Clone, Debug)]
+pub struct RegistrationView {
+    /// The DN.
+    pub dn: String,
+    /// The connection that it is reached by.
+    pub flow: Option<FlowId>,
+    /// When it ends unless refreshed.
+    pub expires: Instant,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct CallView {
+    /// The call.
+    pub call: CallId,
+    /// The agent's DN.
+    pub dn: String,
+    /// The other party.
+    pub peer: String,
+    /// Who called.
+    pub direction: Direction,
+    /// How far it is.
+    pub state: CallState,
+    /// The last `X-Genesys-CallUUID`.
+    pub call_uuid: Option<String>,
+    /// When the INVITE came.
+    pub since: Instant,
+}
+
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallState {
+    /// The callee has not answered.
+    Setup,
+    /// Both sides talk.
+    Established,
+    /// It is being taken down.
+    Releasing,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls begun.
+    pub calls: u64,
+    /// Calls answered.
+    pub answered: u64,
+    /// INVITEs refused by the gateway itself before a call existed.
+    pub refused: u64,
+    /// Requests from addresses that are neither trunk nor browser.
+    pub strangers: u64,
+    /// Digests that did not fit.
+    pub bad_digests: u64,
+    /// Requests answered 401.
+    pub challenges: u64,
+    /// INVITEs refused because no port pair was free.
+    pub no_port: u64,
+    /// Keys that went from SIP INFO into RFC 4733.
+    pub info_digits: u64,
+    /// NOTIFYs for talk or hold.
+    pub notifies: u64,
+    /// Handshakes that failed and consents that were lost, with a call.
+    pub media_failures: u64,
+}
