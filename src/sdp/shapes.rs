@@ -1,0 +1,1 @@
+//! Offers and answers as the peers write them; addresses and keys are made up.
