@@ -1,1 +1,10 @@
-//! Room `sip`; see `lib.rs`.
+//! SIP: the wire, and (above it) transactions, dialogs and sessions. Pure: bytes in, bytes out, told the time.
+//!
+//! RFC 3261, 3581, 4475, 5118, 7118 (wire), 2617, 7616, 8760 (digest), 3515, 3891, 3892, 3420 (refer).
+//! We do not do S/MIME, because no peer sends it; nor multicast Via (`maddr`, `ttl`), because a gateway has none.
+
+pub mod digest;
+pub mod framing;
+pub mod message;
+pub mod refer;
+pub mod uri;

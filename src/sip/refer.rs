@@ -1,0 +1,1 @@
+//! Transfer headers and bodies.
