@@ -1,1 +1,3 @@
-//! Room `io`; see `lib.rs`.
+//! The shell: sockets, threads and the clock around the pure rooms.
+
+pub mod worker;
