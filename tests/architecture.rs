@@ -29,7 +29,11 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("http", &["io", "gateway", "call", "telemetry"], false),
     ("config", &["sip", "sdp", "registrar", "call", "gateway", "media", "io", "http", "telemetry"], false),
     ("telemetry", &["rtp"], false),
-    ("app", &["sip", "sdp", "webrtc", "registrar", "call", "media", "gateway", "io", "http", "config", "telemetry"], false),
+    (
+        "app",
+        &["sip", "sdp", "webrtc", "registrar", "call", "media", "gateway", "io", "http", "config", "telemetry"],
+        false,
+    ),
     ("lab", &["app", "config", "codec", "rtp"], false),
 ];
 
@@ -150,9 +154,14 @@ fn every_room_imports_only_downward() {
         };
         for (number, line) in code(source) {
             for room in imported(line) {
-                let fine = room == source.room || VOCABULARY.contains(&room.as_str()) || allowed.contains(&room.as_str());
+                let fine =
+                    room == source.room || VOCABULARY.contains(&room.as_str()) || allowed.contains(&room.as_str());
                 if !fine {
-                    wrong.push(format!("{}:{number}: `{}` may not import `{room}`", source.file.display(), source.room));
+                    wrong.push(format!(
+                        "{}:{number}: `{}` may not import `{room}`",
+                        source.file.display(),
+                        source.room
+                    ));
                 }
             }
         }
@@ -184,9 +193,9 @@ fn outside_types_stay_in_the_room_that_wraps_them() {
     for source in sources().iter().filter(|s| !is_root(&s.room)) {
         for (number, line) in code(source) {
             for (name, homes) in WRAPPED {
-                let named = line.match_indices(name).any(|(at, _)| {
-                    !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-                });
+                let named = line
+                    .match_indices(name)
+                    .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
                 if named && !homes.contains(&source.room.as_str()) {
                     wrong.push(format!("{}:{number}: `{name}` belongs to {homes:?}", source.file.display()));
                 }

@@ -4,6 +4,7 @@
 //! We do not do S/MIME, because no peer sends it; nor multicast Via (`maddr`, `ttl`), because a gateway has none.
 
 pub mod digest;
+pub mod endpoint;
 pub mod framing;
 pub mod message;
 pub mod refer;
