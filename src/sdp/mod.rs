@@ -51,13 +51,16 @@ pub enum OfferError {
     /// No ICE user fragment and password.
     #[error("no ICE credentials")]
     NoIce,
+    /// The peer is an ICE-lite agent as we are: nobody would send checks.
+    #[error("both sides are ICE-lite")]
+    BothIceLite,
     /// Without `a=rtcp-mux`.
     #[error("no rtcp-mux")]
     NoRtcpMux,
     /// `a=setup` is neither of actpass, active, passive.
     #[error("a=setup is not usable")]
     Setup,
-    /// `c=` is missing, or holds a name or a multicast address.
+    /// `c=` is missing, or holds a name, a multicast address or one of the other address family.
     #[error("no usable connection address")]
     NoAddress,
 }

@@ -10,9 +10,9 @@
 //! ```
 //! A refused exchange changes nothing: the caller keeps the `Agreed` that it has.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::plan::{AudioCodec, DtlsRole, Fingerprint, IceCredentials, OpusParams, Pt};
+use crate::plan::{AudioCodec, AudioPlan, DtlsRole, EventFormat, Fingerprint, IceCredentials, OpusParams, Pt};
 
 mod browser;
 mod codecs;
@@ -21,8 +21,9 @@ mod rtp;
 pub use browser::{accept_browser_answer, answer_browser, offer_browser};
 pub use rtp::{accept_rtp_answer, answer_rtp, offer_rtp};
 
+use self::codecs::{Choice, Encoding, Formats};
 use super::OfferError;
-use super::description::Direction;
+use super::description::{self, Direction, Media, Session};
 
 /// What we wish of the audio m-line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,21 +102,35 @@ pub struct Answer<R> {
 /// What a leg remembers of its last exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreed {
+    /// `o=` version of our last description.
     version: u64,
+    /// Our last description as if its version were 0.
     text: Vec<u8>,
+    /// All m-lines in order; none is ever taken away (RFC 3264 8).
     slots: Vec<Slot>,
+    /// Which of them is the audio.
     audio_slot: usize,
-    formats: Vec<(Pt, codecs::Encoding)>,
-    codec: Option<codecs::Encoding>,
+    /// The offered or answered bundle exists.
+    bundled: bool,
+    /// Every payload number that has had a meaning.
+    formats: Formats,
+    /// The codec in use.
+    codec: Option<Encoding>,
+    /// Our DTLS role.
     role: Option<DtlsRole>,
+    /// The browser's credentials, by which a restart is seen.
     remote_ice: Option<IceCredentials>,
 }
 
 /// An offer of ours that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferState {
+    /// What holds once it is answered.
     offered: Agreed,
+    /// The formats that were offered.
+    formats: Formats,
     audio: AudioWish,
+    /// Our address, to know it again in a mirrored offer; trunk legs only.
     own: Option<SocketAddr>,
 }
 
@@ -132,7 +147,142 @@ impl Agreed {
     /// Returns true where this offer of the browser restarts ICE (RFC 8839 4.4.1.1.1): the answer then needs fresh
     /// credentials in [`BrowserLocal::ice`], and the media thread an `Order::RestartIce`.
     pub fn is_ice_restart(&self, offer: &[u8]) -> bool {
-        let _ = offer;
-        todo!()
+        let Some(before) = &self.remote_ice else { return false };
+        let Ok(session) = Session::parse(offer) else { return false };
+        match find_audio(&session, Some(self), browser::PROTOCOLS) {
+            Ok((_, audio)) => audio.ice().is_some_and(|ice| ice != *before),
+            Err(_) => false,
+        }
+    }
+
+    /// Returns the `o=` version of our last description.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Numbers our next description: the same as before where nothing else has changed (RFC 3264 8).
+    fn seal(&mut self, mut lines: sdp_types::Session, previous: Option<&Agreed>) -> Vec<u8> {
+        self.text = description::write(&lines);
+        self.version = match previous {
+            Some(before) if before.text == self.text => before.version,
+            Some(before) => before.version + 1,
+            None => 1,
+        };
+        lines.origin.sess_version = self.version;
+        description::write(&lines)
     }
 }
+
+/// Finds the audio m-line to take: the one taken before, else the first that is not refused.
+fn find_audio<'a>(
+    session: &'a Session,
+    previous: Option<&Agreed>,
+    protocols: &[&str],
+) -> Result<(usize, Media<'a>), OfferError> {
+    let is_alive = |m: &Media| m.kind().eq_ignore_ascii_case("audio") && (m.port() != 0 || m.is_bundle_only());
+    let is_ours = |m: &Media| is_alive(m) && protocols.iter().any(|p| m.protocol().eq_ignore_ascii_case(p));
+    let before = previous.map(|p| p.audio_slot);
+    let kept = session.media().enumerate().find(|(at, m)| Some(*at) == before && is_ours(m));
+    let found = kept.or_else(|| session.media().enumerate().find(|(_, m)| is_ours(m)));
+    found.ok_or(if session.media().any(|m| is_alive(&m)) { OfferError::Transport } else { OfferError::NoAudio })
+}
+
+/// Finds the audio m-line of an answer: it stands where we offered it (RFC 3264 6).
+fn answered_audio<'a>(session: &'a Session, offered: &Agreed) -> Result<Media<'a>, OfferError> {
+    let audio = session.media().nth(offered.audio_slot).ok_or(OfferError::NoAudio)?;
+    let is_taken = audio.kind().eq_ignore_ascii_case("audio") && audio.port() != 0;
+    if is_taken { Ok(audio) } else { Err(OfferError::NoAudio) }
+}
+
+/// Copies the m-lines of an offer.
+fn slots(session: &Session) -> Vec<Slot> {
+    session
+        .media()
+        .map(|m| Slot {
+            kind: m.kind().to_owned(),
+            protocol: m.protocol().to_owned(),
+            formats: m.format_list().to_owned(),
+            mid: m.mid().map(str::to_owned),
+        })
+        .collect()
+}
+
+/// Writes all m-lines in order: the audio, and the others refused.
+fn media_lines(agreed: &Agreed, audio: sdp_types::Media) -> Vec<sdp_types::Media> {
+    let mut lines: Vec<sdp_types::Media> = agreed
+        .slots
+        .iter()
+        .map(|slot| {
+            let mut refused = media_line(slot, 0, slot.formats.clone());
+            refused.attributes.extend(slot.mid.iter().map(|mid| sdp_types::Attribute::with_value("mid", mid)));
+            refused.attributes.push(sdp_types::Attribute::new(Direction::Inactive.token()));
+            refused
+        })
+        .collect();
+    match lines.get_mut(agreed.audio_slot) {
+        Some(line) => *line = audio,
+        None => lines.push(audio),
+    }
+    lines
+}
+
+fn media_line(slot: &Slot, port: u16, formats: String) -> sdp_types::Media {
+    sdp_types::Media {
+        media: slot.kind.clone(),
+        port,
+        num_ports: None,
+        proto: slot.protocol.clone(),
+        fmt: formats,
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// Begins a description of ours, with `c=` for all m-lines.
+fn session_lines(session_id: u64, address: IpAddr) -> sdp_types::Session {
+    let mut lines = sdp_types::Session::new(sdp_types::Origin::with_ip_addr(session_id, 0, address), "-");
+    lines.connection = Some(sdp_types::Connection::from_ip_addr(address));
+    lines
+}
+
+/// Returns the numbers of formats as they stand in an m-line.
+fn numbers(formats: &[(Pt, Encoding)]) -> String {
+    formats.iter().map(|(pt, _)| pt.0.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns what an answer of ours lists: the codec and its events.
+fn chosen_formats(choice: &Choice) -> Formats {
+    let events = choice.event.iter().map(|e| (e.pt, Encoding::Event(e.clock_hz)));
+    std::iter::once((choice.pt, Encoding::of(&choice.codec))).chain(events).collect()
+}
+
+/// Works out who sends; `takes`: the peer wants to receive.
+fn plan(choice: &Choice, ours: Direction, theirs: Direction, takes: bool) -> AudioPlan {
+    AudioPlan {
+        codec: choice.codec,
+        send_pt: choice.pt,
+        recv_pt: choice.pt,
+        send_event: choice.event,
+        recv_event: choice.event,
+        ptime_ms: choice.ptime_ms,
+        send: ours.sends() && theirs.receives() && takes,
+        recv: ours.receives() && theirs.sends(),
+    }
+}
+
+/// Works out the plan of an answered offer: we expect the numbers of our offer, and send those of the answer.
+fn answered_plan(state: &OfferState, audio: &Media, muxed: bool, takes: bool) -> Result<AudioPlan, OfferError> {
+    let mut choice = codecs::take(audio, &codecs::read_formats(audio, muxed), &state.audio)?;
+    let ours = |encoding| state.formats.iter().find(|(_, e)| *e == encoding).map(|(pt, _)| *pt);
+    let recv_event = choice.event.and_then(|e| Some(EventFormat { pt: ours(Encoding::Event(e.clock_hz))?, ..e }));
+    choice.event = choice.event.filter(|_| recv_event.is_some());
+    let recv_pt = ours(Encoding::of(&choice.codec)).ok_or(OfferError::NoCommonCodec)?;
+    let plan = plan(&choice, state.audio.direction, audio.direction(), takes);
+    Ok(AudioPlan { recv_pt, recv_event, ..plan })
+}
+
+#[cfg(test)]
+mod tests;
