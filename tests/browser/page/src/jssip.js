@@ -1,0 +1,115 @@
+import JsSIP from "jssip";
+import { Audio, statistics } from "./audio.js";
+
+JsSIP.debug.disable();
+
+/** JsSIP as an agent's phone. */
+export class JssipAgent {
+  registration = "offline";
+  call = "idle";
+  cause = "";
+  status = 0;
+  log = [];
+
+  async start({ url, dn, domain, password, hz, amplitude, options }) {
+    this.audio = await Audio.open(hz, amplitude);
+    this.ua = new JsSIP.UA({
+      sockets: [new JsSIP.WebSocketInterface(url)],
+      uri: `sip:${dn}@${domain}`,
+      password,
+      register_expires: 120,
+      ...options,
+    });
+    this.domain = domain;
+    this.ua.on("registered", () => (this.registration = "registered"));
+    this.ua.on("unregistered", () => (this.registration = "unregistered"));
+    this.ua.on("registrationFailed", (e) => {
+      this.registration = "failed";
+      this.status = e.response?.status_code ?? 0;
+    });
+    this.ua.on("disconnected", () => this.log.push("disconnected"));
+    this.ua.on("newRTCSession", ({ session, originator, request }) => {
+      this.session = session;
+      if (originator === "remote") {
+        this.call = "incoming";
+        this.peer = request.from.uri.user;
+        this.headers = request.data;
+      }
+      this.#follow(session);
+    });
+    this.ua.start();
+  }
+
+  #follow(session) {
+    const listen = (pc) => pc.addEventListener("track", (e) => this.audio.hear(e.streams[0] ?? new MediaStream([e.track])));
+    if (session.connection) listen(session.connection);
+    session.on("peerconnection", (e) => listen(e.peerconnection));
+    session.on("icecandidate", (e) => e.ready());
+    session.on("progress", (e) => {
+      if (e.originator !== "remote") return;
+      this.call = e.response?.body ? "early" : "ringing";
+      this.log.push(`progress ${e.response?.status_code}`);
+    });
+    session.on("accepted", () => this.log.push("accepted"));
+    session.on("confirmed", () => {
+      this.call = "established";
+      this.log.push("confirmed");
+    });
+    session.on("hold", (e) => this.log.push(`hold ${e.originator}`));
+    session.on("unhold", (e) => this.log.push(`unhold ${e.originator}`));
+    session.on("newInfo", (e) => this.log.push(`info ${e.originator} ${e.info.contentType}`));
+    session.on("failed", (e) => this.#over("failed", e));
+    session.on("ended", (e) => this.#over("ended", e));
+  }
+
+  #over(how, e) {
+    this.call = how;
+    this.cause = e.cause;
+    this.status = e.message?.status_code ?? 0;
+    this.by = e.originator;
+    this.log.push(how);
+  }
+
+  options() {
+    return { mediaStream: this.audio.stream(), pcConfig: { iceServers: [] } };
+  }
+
+  dial(number) {
+    this.call = "dialing";
+    this.session = this.ua.call(`sip:${number}@${this.domain}`, this.options());
+  }
+  answer() {
+    this.session.answer(this.options());
+  }
+  reject(status) {
+    this.session.terminate({ status_code: status });
+  }
+  hangUp() {
+    this.session.terminate();
+  }
+  digitByInfo(digit) {
+    this.session.sendDTMF(digit, { duration: 160 });
+  }
+  digitByRtp(digits, ms = 160) {
+    this.session.connection.getSenders()[0].dtmf.insertDTMF(digits, ms, 70);
+  }
+  hold() {
+    this.session.hold();
+  }
+  unhold() {
+    this.session.unhold();
+  }
+  measure(ms) {
+    return this.audio.measure(ms);
+  }
+  stats() {
+    return statistics(this.session?.connection);
+  }
+  stop() {
+    this.ua.stop();
+  }
+  see() {
+    const { registration, call, cause, status, log, peer, by } = this;
+    return { registration, call, cause, status, log, peer, by };
+  }
+}

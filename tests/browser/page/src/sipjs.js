@@ -1,0 +1,133 @@
+import { Inviter, Registerer, RegistererState, SessionState, UserAgent, Web } from "sip.js";
+import { Audio, statistics } from "./audio.js";
+
+/** SIP.js as an agent's phone. */
+export class SipjsAgent {
+  registration = "offline";
+  call = "idle";
+  cause = "";
+  status = 0;
+  log = [];
+
+  async start({ url, dn, domain, password, hz, amplitude, options }) {
+    this.audio = await Audio.open(hz, amplitude);
+    this.domain = domain;
+    this.ua = new UserAgent({
+      uri: UserAgent.makeURI(`sip:${dn}@${domain}`),
+      transportOptions: { server: url },
+      authorizationUsername: dn,
+      authorizationPassword: password,
+      logLevel: "error",
+      sessionDescriptionHandlerFactory: Web.defaultSessionDescriptionHandlerFactory(async () => this.audio.stream()),
+      sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 500, peerConnectionConfiguration: { iceServers: [] } },
+      delegate: {
+        onInvite: (invitation) => {
+          this.session = invitation;
+          this.call = "incoming";
+          this.peer = invitation.remoteIdentity.uri.user;
+          invitation.delegate = { ...invitation.delegate, onCancel: () => (this.cause = "Canceled") };
+          this.#follow(invitation);
+        },
+        onDisconnect: () => this.log.push("disconnected"),
+      },
+      ...options,
+    });
+    await this.ua.start();
+    this.registerer = new Registerer(this.ua, { expires: 120 });
+    this.registerer.stateChange.addListener((state) => {
+      if (state === RegistererState.Registered) this.registration = "registered";
+      if (state === RegistererState.Unregistered) this.registration = "unregistered";
+    });
+    await this.registerer.register({
+      requestDelegate: {
+        onReject: (response) => {
+          this.registration = "failed";
+          this.status = response.message.statusCode ?? 0;
+        },
+      },
+    });
+  }
+
+  #follow(session) {
+    session.stateChange.addListener((state) => {
+      this.log.push(state);
+      if (state === SessionState.Established) {
+        this.call = "established";
+        this.audio.hear(session.sessionDescriptionHandler.remoteMediaStream);
+      } else if (state === SessionState.Terminated) {
+        this.call = this.call === "established" ? "ended" : "failed";
+      }
+    });
+    session.delegate = {
+      ...session.delegate,
+      onBye: () => (this.by = "remote"),
+      onSessionDescriptionHandler: (handler) => {
+        handler.peerConnectionDelegate = { ontrack: (e) => this.audio.hear(e.streams[0] ?? new MediaStream([e.track])) };
+      },
+    };
+  }
+
+  async dial(number) {
+    this.call = "dialing";
+    const inviter = new Inviter(this.ua, UserAgent.makeURI(`sip:${number}@${this.domain}`), { earlyMedia: true });
+    this.session = inviter;
+    this.#follow(inviter);
+    await inviter.invite({
+      requestDelegate: {
+        onProgress: (response) => {
+          const status = response.message.statusCode;
+          if (status > 100) this.call = response.message.body ? "early" : "ringing";
+          this.log.push(`progress ${status}`);
+        },
+        onReject: (response) => {
+          this.status = response.message.statusCode ?? 0;
+          this.cause = response.message.reasonPhrase ?? "";
+        },
+      },
+    });
+  }
+  answer() {
+    return this.session.accept();
+  }
+  reject(status) {
+    return this.session.reject({ statusCode: status });
+  }
+  hangUp() {
+    switch (this.session.state) {
+      case SessionState.Initial:
+      case SessionState.Establishing:
+        return this.session instanceof Inviter ? this.session.cancel() : this.session.reject();
+      default:
+        return this.session.bye();
+    }
+  }
+  digitByInfo(digit) {
+    return this.session.info({
+      requestOptions: {
+        body: { contentDisposition: "render", contentType: "application/dtmf-relay", content: `Signal=${digit}\r\nDuration=160` },
+      },
+    });
+  }
+  digitByRtp(digits, ms = 160) {
+    this.session.sessionDescriptionHandler.peerConnection.getSenders()[0].dtmf.insertDTMF(digits, ms, 70);
+  }
+  hold() {
+    return this.session.invite({ sessionDescriptionHandlerModifiers: [Web.holdModifier] });
+  }
+  unhold() {
+    return this.session.invite({ sessionDescriptionHandlerModifiers: [] });
+  }
+  measure(ms) {
+    return this.audio.measure(ms);
+  }
+  stats() {
+    return statistics(this.session?.sessionDescriptionHandler?.peerConnection);
+  }
+  stop() {
+    return this.ua.stop();
+  }
+  see() {
+    const { registration, call, cause, status, log, peer, by } = this;
+    return { registration, call, cause, status, log, peer, by };
+  }
+}
