@@ -1,4 +1,48 @@
 //! `crosspoint`: an embedded SIP/WebRTC media gateway between browsers and a Genesys SIP Server.
+//!
+//! Browsers speak SIP over WebSocket (RFC 7118) and DTLS-SRTP Opus; the SIP Server speaks plain SIP and RTP G.711. One
+//! process is the registrar, the back-to-back user agent and the transcoder between them.
+//!
+//! # The map
+//!
+//! ```text
+//!  vocabulary        id  path  plan  packet
+//!                     │
+//!  protocols (pure)   sip  sdp                      rtp  webrtc  codec
+//!                     │                              │
+//!  domains (pure)     registrar  call  gateway       media
+//!                     └───────────┬────── plan ──────┘
+//!  shell              io (signalling, worker)  http  config  telemetry  app
+//!                     │
+//!  beside it          lab (a stand-in Genesys; feature `lab`)
+//! ```
+//!
+//! Imports run downward only, and signalling and media never import each other: `gateway` writes [`plan`]s, the media
+//! threads carry them out. `tests/architecture.rs` states who may import whom, and fails on anything else.
+//!
+//! # The contract of a pure core
+//!
+//! [`gateway::Gateway`] and the media engine take bytes, reports and the time, and give back bytes, orders and the next
+//! deadline: `handle_input(input, now)`, then drain `poll_output()`, then `poll_timeout()`. They open no socket and ask no
+//! clock; randomness comes in as a seed. So a failure of the model test replays from its number.
+//!
+//! # The routes
+//!
+//! 1. *A media packet*: worker socket → demultiplexer → SRTP opened in place → RTP header read as a view → gap logic →
+//!    Opus decoded at 8 kHz → G.711 behind the outgoing header → socket. One thread, no channel, no allocation.
+//! 2. *An INVITE*: WebSocket or UDP → one channel → [`gateway`] → transaction → call → registrar → SDP → client transaction
+//!    → writer. No round trip to the media threads: their ports are already bound, their credentials are plain data.
+//! 3. *A call event*: `call` → [`gateway::Output::Event`] → a bounded broadcast → whoever subscribes.
+//! 4. *A media event*: worker → a slot per leg → [`gateway::Input::Media`].
+//! 5. *A command*: page, REST or an embedding program → [`gateway::Input::Command`] → a procedure of the call.
+//!
+//! # Invariants
+//!
+//! * Nothing from the network panics, hangs, grows without bound, or is believed before it is authenticated. A panic is a
+//!   bug of ours.
+//! * Every session belongs to one leg, every leg to one call, every media port to one leg; a call that ends leaves none.
+//! * Every queue is bounded and says what happens when it is full.
+//! * The media path allocates nothing, takes no lock and copies no payload that it need not change.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
