@@ -1,1 +1,183 @@
-//! Room `http`; see `lib.rs`.
+//! What the gateway shows by HTTP: SIP over WebSocket (RFC 7118, RFC 6455), the phone page, health and metrics.
+//!
+//! We do not do HTTP/2, because browsers open WebSockets over HTTP/1.1 and the page is a handful of files.
+
+pub mod metrics;
+pub mod origin;
+pub mod pages;
+pub mod server;
+pub mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::gateway::ListenerId;
+use crate::io::signalling::Handle;
+use crate::telemetry::Address;
+
+/// Rules of the HTTP side, all listeners alike.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Path of SIP over WebSocket.
+    pub ws_path: String,
+    /// Origins that may open a WebSocket beside a listener's own, as `https://desktop.example`.
+    pub origins: Vec<String>,
+    /// Refuse a WebSocket request without Origin. Browsers always send one; other clients need not, and an
+    /// absent one is no sign of an attack by a foreign page.
+    pub require_origin: bool,
+    /// Show `/metrics` to every address, not to loopback alone.
+    pub public_metrics: bool,
+    /// Pages of these origins may show the phone in a frame, beside its own.
+    pub frame_ancestors: Vec<String>,
+    /// What the phone page is told.
+    pub page: PageConfig,
+    /// Bounds of a WebSocket.
+    pub websocket: WebSocketLimits,
+    /// Longest time between the first byte of a request and the end of its header.
+    pub header_timeout: Duration,
+    /// Longest life of a connection that is no WebSocket; what is being answered is finished within as much again.
+    pub connection_time: Duration,
+}
+
+/// Bounds of a WebSocket.
+#[derive(Clone, Debug)]
+pub struct WebSocketLimits {
+    /// Longest message, bytes.
+    pub message_bytes: usize,
+    /// Time between two pings.
+    pub ping_interval: Duration,
+    /// Time for the pong, or for any other frame.
+    pub pong_timeout: Duration,
+    /// Time that one message may take to be sent.
+    pub write_timeout: Duration,
+}
+
+/// What the phone page is told by `GET /config.json`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageConfig {
+    /// Path of SIP over WebSocket on the page's own origin.
+    pub ws_path: String,
+    /// Host part of the addresses of record.
+    pub domain: String,
+    /// Only in a lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lab: Option<LabHint>,
+}
+
+/// What the sign-in form of a lab shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LabHint {
+    /// DNs that can sign in, as `5001-5999`.
+    pub dns: String,
+    /// Their password.
+    pub password: String,
+    /// Numbers to dial.
+    pub numbers: Vec<LabNumber>,
+}
+
+/// One number of the lab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LabNumber {
+    /// What to dial.
+    pub number: String,
+    /// What happens then.
+    pub what: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            ws_path: "/ws".into(),
+            origins: Vec::new(),
+            require_origin: false,
+            public_metrics: false,
+            frame_ancestors: Vec::new(),
+            page: PageConfig { ws_path: "/ws".into(), domain: "localhost".into(), lab: None },
+            websocket: WebSocketLimits::default(),
+            header_timeout: Duration::from_secs(10),
+            connection_time: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        WebSocketLimits {
+            message_bytes: 64 << 10,
+            ping_interval: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Site {
+    /// The rules.
+    pub config: Arc<Config>,
+    /// The way to signalling.
+    pub signalling: Handle,
+}
+
+/// The connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// Under TLS.
+    pub secure: bool,
+    /// Which listener.
+    pub listener: ListenerId,
+    /// The listener is plain and bound to loopback: only names of this machine are its own origin.
+    pub local_only: bool,
+}
+
+/// Makes the routes. Each request must carry a [`Link`] as extension.
+pub fn router(site: Site) -> Router {
+    let ws_path = site.config.ws_path.clone();
+    Router::new()
+        .route(&ws_path, get(websocket::upgrade))
+        .route("/health", get(health))
+        .route("/metrics", get(show_metrics))
+        .route("/config.json", get(page_config))
+        .fallback(pages::serve)
+        .layer(axum::middleware::from_fn_with_state(site.clone(), pages::add_policy))
+        .with_state(site)
+}
+
+/// 200 while signalling answers.
+async fn health(State(site): State<Site>) -> Response {
+    let figures = tokio::time::timeout(Duration::from_secs(2), site.signalling.figures()).await;
+    match figures {
+        Ok(Ok(_)) => "ok\n".into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "signalling does not answer\n").into_response(),
+    }
+}
+
+async fn page_config(State(site): State<Site>) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(&site.config.page)).into_response()
+}
+
+async fn show_metrics(State(site): State<Site>, Extension(link): Extension<Link>) -> Response {
+    if !site.config.public_metrics && !link.peer.ip().to_canonical().is_loopback() {
+        tracing::info!(peer = %Address(link.peer.ip()), "metrics refused");
+        return (StatusCode::FORBIDDEN, "metrics are for this machine only\n").into_response();
+    }
+    let Ok(figures) = site.signalling.figures().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let text = metrics::render(&figures, site.signalling.tally());
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
+    (headers, text).into_response()
+}

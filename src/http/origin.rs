@@ -1,0 +1,130 @@
+//! Whether a page may open a WebSocket here (RFC 6454, RFC 6455 10.2): a foreign page must not use a browser as its way in.
+
+use super::{Config, Link};
+
+/// What the Origin header came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The listener's own page, an allowed one, or no browser.
+    Allowed,
+    /// Not allowed.
+    Foreign,
+    /// There is none, and there must be.
+    Missing,
+}
+
+/// Judges `origin` of a request for `host`.
+pub fn judge(config: &Config, link: &Link, origin: Option<&str>, host: Option<&str>) -> Verdict {
+    let Some(origin) = origin else {
+        return if config.require_origin { Verdict::Missing } else { Verdict::Allowed };
+    };
+    let Some(origin) = Origin::parse(origin) else { return Verdict::Foreign };
+    if config.origins.iter().any(|allowed| Origin::parse(allowed).is_some_and(|allowed| allowed == origin)) {
+        return Verdict::Allowed;
+    }
+    let scheme = if link.secure { "https" } else { "http" };
+    let own = host.and_then(|host| Origin::parse(&format!("{scheme}://{host}")));
+    // A name that a stranger's DNS points at 127.0.0.1 must not become an own origin.
+    let is_own = own.is_some_and(|own| own == origin) && (!link.local_only || is_this_machine(&origin.host));
+    if is_own { Verdict::Allowed } else { Verdict::Foreign }
+}
+
+/// Returns true for an origin as it may stand in the configuration: `https://host[:port]`, nothing behind it.
+pub fn is_origin(text: &str) -> bool {
+    Origin::parse(text).is_some()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Origin> {
+        let text = text.trim().to_ascii_lowercase();
+        let (scheme, rest) = text.split_once("://")?;
+        let default = match scheme {
+            "https" => 443,
+            "http" => 80,
+            _ => return None,
+        };
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+            _ => (rest, default),
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let fits = match host.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok()),
+            None => !host.is_empty() && host.chars().all(is_name),
+        };
+        fits.then(|| Origin { scheme: scheme.into(), host: host.into(), port })
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::ListenerId;
+
+    fn link(secure: bool, local_only: bool) -> Link {
+        let peer = "127.0.0.1:1".parse().expect("address");
+        Link { peer, secure, listener: ListenerId(0), local_only }
+    }
+
+    fn judged(origin: &str, host: &str) -> Verdict {
+        let config = Config { origins: vec!["https://desk.example".into()], ..Config::default() };
+        judge(&config, &link(true, false), Some(origin), Some(host))
+    }
+
+    #[test]
+    fn the_own_origin_is_allowed_with_and_without_its_default_port() {
+        assert_eq!(judged("https://gw.example:8443", "gw.example:8443"), Verdict::Allowed);
+        assert_eq!(judged("https://GW.example", "gw.example:443"), Verdict::Allowed);
+        assert_eq!(judged("https://[::1]:8443", "[::1]:8443"), Verdict::Allowed);
+        assert_eq!(judged("https://[::1]", "[::1]"), Verdict::Allowed);
+    }
+
+    #[test]
+    fn another_port_scheme_or_host_is_foreign() {
+        assert_eq!(judged("https://gw.example:8444", "gw.example:8443"), Verdict::Foreign);
+        assert_eq!(judged("http://gw.example:8443", "gw.example:8443"), Verdict::Foreign);
+        assert_eq!(judged("https://gw.example.evil", "gw.example"), Verdict::Foreign);
+        assert_eq!(judged("null", "gw.example"), Verdict::Foreign);
+        assert_eq!(judged("https://gw.example@evil", "gw.example"), Verdict::Foreign);
+        assert_eq!(judged("https://gw.example/x", "gw.example"), Verdict::Foreign);
+    }
+
+    #[test]
+    fn a_configured_origin_is_allowed_exactly() {
+        assert_eq!(judged("https://desk.example", "gw.example:8443"), Verdict::Allowed);
+        assert_eq!(judged("https://desk.example:8443", "gw.example:8443"), Verdict::Foreign);
+        assert_eq!(judged("https://sub.desk.example", "gw.example:8443"), Verdict::Foreign);
+    }
+
+    #[test]
+    fn a_missing_origin_is_a_matter_of_configuration() {
+        let mut config = Config::default();
+        assert_eq!(judge(&config, &link(true, false), None, Some("gw")), Verdict::Allowed);
+        config.require_origin = true;
+        assert_eq!(judge(&config, &link(true, false), None, Some("gw")), Verdict::Missing);
+    }
+
+    #[test]
+    fn a_name_rebound_to_loopback_is_foreign() {
+        let config = Config::default();
+        let judged = |host: &str| judge(&config, &link(false, true), Some(&format!("http://{host}")), Some(host));
+        assert_eq!(judged("evil.example:8080"), Verdict::Foreign);
+        assert_eq!(judged("localhost:8080"), Verdict::Allowed);
+        assert_eq!(judged("127.0.0.1:8080"), Verdict::Allowed);
+        assert_eq!(judged("[::1]:8080"), Verdict::Allowed);
+    }
+}

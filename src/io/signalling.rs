@@ -1,0 +1,374 @@
+//! The task that owns the [`Gateway`]: feeds it, drains it, and tells it the time.
+//!
+//! One input at a time, each followed by a full drain. Fair between its sources, a few inputs of one source per turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::flow::{Ended, Flow, FromFlow, Opening, Outgoing, Writer};
+use super::tally::{Count, Tally};
+use super::udp::{self, Datagram};
+use super::worker::{WorkerCounters, WorkerHandle};
+use crate::call::{CallEvent, Command};
+use crate::gateway::{Gateway, Input, ListenerId, Output, Snapshot};
+use crate::id::{FlowId, WorkerId};
+use crate::path::{Path, Transport};
+use crate::plan::{Order, Report};
+
+/// Inputs of one source in a row.
+const BATCH: usize = 32;
+/// How soon an order that a worker had no room for is tried again.
+const ORDER_RETRY: Duration = Duration::from_millis(2);
+/// While so many orders wait, no new input is taken.
+const MAX_WAITING_ORDERS: usize = 256;
+/// How long connections have to send their last words.
+const CLOSE_TIME: Duration = Duration::from_millis(500);
+
+/// Lengths of the queues.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Datagrams that wait for signalling; more are dropped and counted.
+    pub udp_queue: usize,
+    /// Messages of all flows that wait for signalling; more make their flows wait.
+    pub flow_queue: usize,
+    /// Messages that wait for one flow's connection; more close the flow.
+    pub writer_queue: usize,
+    /// Call events kept for a subscriber that is behind; it loses older ones and learns how many.
+    pub event_queue: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { udp_queue: 4096, flow_queue: 1024, writer_queue: 128, event_queue: 4096 }
+    }
+}
+
+/// What the task is made of.
+pub struct Parts {
+    /// The core.
+    pub gateway: Gateway,
+    /// The media threads; spawned with a `wake` that notifies `wake`.
+    pub workers: Vec<WorkerHandle>,
+    /// See `workers`.
+    pub wake: Arc<Notify>,
+    /// Bound SIP sockets.
+    pub udp: Vec<(ListenerId, UdpSocket)>,
+    /// Where drops are counted.
+    pub tally: Arc<Tally>,
+}
+
+/// A picture of the running gateway.
+#[derive(Debug)]
+pub struct Figures {
+    /// Calls, registrations, counts.
+    pub snapshot: Snapshot,
+    /// What each media thread counted.
+    pub workers: Vec<(WorkerId, WorkerCounters)>,
+}
+
+enum Control {
+    Command(Command),
+    Figures(oneshot::Sender<Figures>),
+    Shutdown(Instant),
+}
+
+/// A way to the task; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    control: mpsc::Sender<Control>,
+    flows: mpsc::Sender<FromFlow>,
+    alive: mpsc::WeakSender<()>,
+    events: broadcast::WeakSender<Arc<CallEvent>>,
+    next_flow: Arc<AtomicU64>,
+    tally: Arc<Tally>,
+    writer_queue: usize,
+}
+
+impl Handle {
+    /// Tells signalling of a new connection.
+    pub async fn open_flow(
+        &self,
+        transport: Transport,
+        listener: ListenerId,
+        remote: SocketAddr,
+    ) -> Result<(Flow, Outgoing), Ended> {
+        let id = FlowId(self.next_flow.fetch_add(1, Ordering::Relaxed));
+        let alive = self.alive.upgrade().ok_or(Ended)?;
+        let opening = Opening { id, remote, transport, listener, queue: self.writer_queue };
+        Flow::open(opening, self.flows.clone(), alive, self.tally.clone()).await
+    }
+
+    /// Hands a command over; it may come too late.
+    pub async fn command(&self, command: Command) -> Result<(), Ended> {
+        self.control.send(Control::Command(command)).await.map_err(|_| Ended)
+    }
+
+    /// Returns the figures of this moment.
+    pub async fn figures(&self) -> Result<Figures, Ended> {
+        let (reply, figures) = oneshot::channel();
+        self.control.send(Control::Figures(reply)).await.map_err(|_| Ended)?;
+        figures.await.map_err(|_| Ended)
+    }
+
+    /// Returns the call events from here on. `None` once signalling has ended.
+    pub fn events(&self) -> Option<broadcast::Receiver<Arc<CallEvent>>> {
+        self.events.upgrade().map(|events| events.subscribe())
+    }
+
+    /// Ends all calls; the task ends when they are gone, at the latest at `deadline`.
+    pub async fn shutdown(&self, deadline: Instant) -> Result<(), Ended> {
+        self.control.send(Control::Shutdown(deadline)).await.map_err(|_| Ended)
+    }
+
+    /// Returns the counts of the shell.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+}
+
+struct WorkerLink {
+    id: WorkerId,
+    handle: WorkerHandle,
+    waiting: VecDeque<Order>,
+}
+
+struct Task {
+    gateway: Gateway,
+    workers: Vec<WorkerLink>,
+    sockets: HashMap<SocketAddr, Arc<UdpSocket>>,
+    writers: HashMap<FlowId, Writer>,
+    events: broadcast::Sender<Arc<CallEvent>>,
+    tally: Arc<Tally>,
+    reports: Vec<Report>,
+    drained: bool,
+}
+
+struct Inputs {
+    control: mpsc::Receiver<Control>,
+    flows: mpsc::Receiver<FromFlow>,
+    datagrams: mpsc::Receiver<Datagram>,
+    wake: Arc<Notify>,
+    gone: mpsc::Receiver<()>,
+}
+
+/// Starts the task. To be called within the runtime.
+pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    let Parts { gateway, workers, wake, udp, tally } = parts;
+    let (control, control_in) = mpsc::channel(256);
+    let (flows, flows_in) = mpsc::channel(config.flow_queue.max(1));
+    let (datagrams, datagrams_in) = mpsc::channel(config.udp_queue.max(1));
+    let (alive, gone) = mpsc::channel(1);
+    let (events, _) = broadcast::channel(config.event_queue.max(1));
+    let mut sockets = HashMap::new();
+    for (listener, socket) in udp {
+        let (local, socket) = (socket.local_addr()?, Arc::new(socket));
+        tokio::spawn(udp::receive(socket.clone(), local, listener, datagrams.clone(), tally.clone()));
+        sockets.insert(local, socket);
+    }
+    let handle = Handle {
+        control,
+        flows,
+        alive: alive.downgrade(),
+        events: events.downgrade(),
+        next_flow: Arc::new(AtomicU64::new(1)),
+        tally: tally.clone(),
+        writer_queue: config.writer_queue,
+    };
+    let workers = workers
+        .into_iter()
+        .map(|handle| WorkerLink { id: handle.site().worker, handle, waiting: VecDeque::new() })
+        .collect();
+    let task =
+        Task { gateway, workers, sockets, writers: HashMap::new(), events, tally, reports: Vec::new(), drained: false };
+    let inputs = Inputs { control: control_in, flows: flows_in, datagrams: datagrams_in, wake, gone };
+    Ok((handle, tokio::spawn(task.run(inputs, alive))))
+}
+
+/// Sleeps until `deadline`; without one, for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Task {
+    async fn run(mut self, mut inputs: Inputs, alive: mpsc::Sender<()>) {
+        let mut end: Option<Instant> = None;
+        self.drain();
+        self.take_reports();
+        while !self.drained {
+            self.retry_orders();
+            let waiting = self.workers.iter().map(|w| w.waiting.len()).sum::<usize>();
+            let retry = (waiting > 0).then(|| Instant::now() + ORDER_RETRY);
+            let open = waiting < MAX_WAITING_ORDERS;
+            tokio::select! {
+                Some(control) = inputs.control.recv() => match control {
+                    Control::Command(command) => self.input(Input::Command(command)),
+                    Control::Figures(reply) => { let _ = reply.send(self.figures()); }
+                    Control::Shutdown(deadline) => {
+                        end = Some(deadline);
+                        self.input(Input::Shutdown);
+                    }
+                },
+                Some(first) = inputs.flows.recv(), if open => {
+                    self.from_flow(first);
+                    for _ in 1..BATCH {
+                        let Ok(next) = inputs.flows.try_recv() else { break };
+                        self.from_flow(next);
+                    }
+                }
+                Some(first) = inputs.datagrams.recv(), if open => {
+                    self.datagram(first);
+                    for _ in 1..BATCH {
+                        let Ok(next) = inputs.datagrams.try_recv() else { break };
+                        self.datagram(next);
+                    }
+                }
+                () = inputs.wake.notified() => self.take_reports(),
+                () = until(self.gateway.poll_timeout()) => {
+                    self.gateway.handle_timeout(Instant::now());
+                    self.drain();
+                }
+                () = until(retry) => {}
+                () = until(end) => {
+                    tracing::warn!("calls did not end in time");
+                    break;
+                }
+            }
+        }
+        self.close(inputs, alive).await;
+    }
+
+    /// Closes the connections in good order, then stops the media threads.
+    async fn close(mut self, mut inputs: Inputs, alive: mpsc::Sender<()>) {
+        self.writers.clear();
+        drop(alive);
+        let _ = tokio::time::timeout(CLOSE_TIME, async {
+            loop {
+                tokio::select! {
+                    gone = inputs.gone.recv() => if gone.is_none() { return },
+                    Some(_) = inputs.flows.recv() => {}
+                }
+            }
+        })
+        .await;
+        let handles: Vec<_> = self.workers.drain(..).map(|link| link.handle).collect();
+        let _ = tokio::task::spawn_blocking(|| handles.into_iter().for_each(WorkerHandle::stop)).await;
+    }
+
+    fn input(&mut self, input: Input) {
+        self.gateway.handle_input(input, Instant::now());
+        self.drain();
+    }
+
+    fn from_flow(&mut self, from: FromFlow) {
+        match from {
+            FromFlow::Opened { flow, transport, listener, remote, writer } => {
+                self.writers.insert(flow, writer);
+                self.input(Input::FlowOpened { flow, transport, listener, remote });
+            }
+            FromFlow::Message { path, transport, listener, bytes } => {
+                self.input(Input::Sip { path, transport, listener, bytes });
+            }
+            FromFlow::Closed(flow) => {
+                self.writers.remove(&flow);
+                self.input(Input::FlowClosed(flow));
+            }
+        }
+    }
+
+    fn datagram(&mut self, datagram: Datagram) {
+        let Datagram { path, listener, bytes } = datagram;
+        self.input(Input::Sip { path, transport: Transport::Udp, listener, bytes });
+    }
+
+    fn take_reports(&mut self) {
+        for at in 0..self.workers.len() {
+            let mut reports = std::mem::take(&mut self.reports);
+            let id = self.workers[at].id;
+            self.workers[at].handle.take_reports(&mut reports);
+            for report in reports.drain(..) {
+                self.input(Input::Media(id, report));
+            }
+            self.reports = reports;
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.gateway.poll_output() {
+            match output {
+                Output::Transmit { path, bytes } => self.transmit(path, bytes),
+                // Without its writer the connection sends what waits, closes, and is then reported as closed.
+                Output::CloseFlow(flow) => drop(self.writers.remove(&flow)),
+                Output::Media(worker, order) => self.order(worker, order),
+                // Nobody listens: nothing to do.
+                Output::Event(event) => drop(self.events.send(Arc::new(event))),
+                Output::Drained => self.drained = true,
+            }
+        }
+    }
+
+    fn transmit(&mut self, path: Path, bytes: Bytes) {
+        match path {
+            Path::Udp { local, remote } => {
+                let sent = self.sockets.get(&local).map(|socket| socket.try_send_to(&bytes, remote));
+                if !matches!(sent, Some(Ok(_))) {
+                    self.tally.add(Count::UdpSendFailed);
+                }
+            }
+            Path::Tcp { flow, .. } | Path::Relay { flow, .. } => {
+                let Some(writer) = self.writers.get(&flow) else {
+                    self.tally.add(Count::NoFlow);
+                    return;
+                };
+                if let Err(why) = writer.send(bytes) {
+                    self.tally.add(why);
+                    tracing::debug!(%flow, why = why.name(), "flow dropped");
+                    if let Some(writer) = self.writers.remove(&flow) {
+                        writer.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, worker: WorkerId, order: Order) {
+        let Some(link) = self.workers.iter_mut().find(|link| link.id == worker) else {
+            tracing::error!(%worker, "an order for a worker that does not exist");
+            return;
+        };
+        if !link.waiting.is_empty() {
+            link.waiting.push_back(order);
+        } else if let Err(order) = link.handle.send(order) {
+            self.tally.add(Count::OrderDelayed);
+            link.waiting.push_back(order);
+        }
+    }
+
+    fn retry_orders(&mut self) {
+        for link in &mut self.workers {
+            while let Some(order) = link.waiting.pop_front() {
+                if let Err(order) = link.handle.send(order) {
+                    link.waiting.push_front(order);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            snapshot: self.gateway.snapshot(),
+            workers: self.workers.iter().map(|link| (link.id, link.handle.counters())).collect(),
+        }
+    }
+}
