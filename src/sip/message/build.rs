@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// Writes one message, headers in the order given, Content-Length last and always.
 ///
-/// No text passed in can open a second line: CR, LF and NUL become blanks, in the start line they and blanks are
-/// left out. A header whose name is no token is left out.
+/// No text passed in can open a second line: CR and LF (and NUL, unless it is a quoted pair) become blanks, in the
+/// start line they and blanks are left out. A header whose name is no token is left out.
 #[derive(Clone, Debug)]
 pub struct Builder {
     head: Vec<u8>,
@@ -106,10 +106,12 @@ impl Builder {
 fn push_value(out: &mut Vec<u8>, value: &[u8]) {
     let at = out.len();
     out.extend_from_slice(value);
+    let mut escaped = false;
     for b in &mut out[at..] {
-        if matches!(b, b'\r' | b'\n' | 0) {
+        if matches!(b, b'\r' | b'\n') || (*b == 0 && !escaped) {
             *b = b' ';
         }
+        escaped = *b == b'\\';
     }
 }
 

@@ -65,6 +65,10 @@ impl Draft {
             at += line.len() + 2;
         }
         self.body_at = at + 2;
+        // NUL is legal as a quoted pair alone (RFC 4475 3.1.1.2).
+        if memchr::memchr_iter(0, &raw[..at]).any(|nul| nul == 0 || raw[nul - 1] != b'\\') {
+            return Err(bad("Control Character In Head"));
+        }
         if self.unfolded.is_some() {
             self.trim_values();
         }
@@ -181,10 +185,10 @@ fn offset(whole: &[u8], part: &[u8]) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }
 
-/// The line at `at` without its CRLF. Bare CR, bare LF and NUL are refused: peers disagree about what they mean.
+/// The line at `at` without its CRLF. Bare CR and bare LF are refused: peers disagree about what they mean.
 fn next_line(raw: &[u8], at: usize) -> Result<&[u8], Flaw> {
     let rest = raw.get(at..).unwrap_or_default();
-    let end = memchr::memchr3(b'\r', b'\n', 0, rest).ok_or(bad("Head Does Not End"))?;
+    let end = memchr::memchr2(b'\r', b'\n', rest).ok_or(bad("Head Does Not End"))?;
     match rest[end..] {
         [b'\r', b'\n', ..] => Ok(&rest[..end]),
         _ => Err(bad("Control Character In Head")),
