@@ -28,9 +28,18 @@ fn a_content_length_list_is_refused() {
 #[test]
 fn a_second_single_instance_header_is_refused() {
     for extra in [
-        "From: <sip:x@y>;tag=1", "f: <sip:x@y>;tag=1", "To: <sip:x@y>", "t: <sip:x@y>", "Call-ID: x", "i: x",
-        "CSeq: 1 INVITE", "Max-Forwards: 1\r\nMax-Forwards: 1", "Expires: 1\r\nExpires: 1",
-        "Content-Type: a/b\r\nc: a/b", "Replaces: a\r\nReplaces: a", "Event: talk\r\no: hold",
+        "From: <sip:x@y>;tag=1",
+        "f: <sip:x@y>;tag=1",
+        "To: <sip:x@y>",
+        "t: <sip:x@y>",
+        "Call-ID: x",
+        "i: x",
+        "CSeq: 1 INVITE",
+        "Max-Forwards: 1\r\nMax-Forwards: 1",
+        "Expires: 1\r\nExpires: 1",
+        "Content-Type: a/b\r\nc: a/b",
+        "Replaces: a\r\nReplaces: a",
+        "Event: talk\r\no: hold",
     ] {
         assert_eq!(refused(invite(&format!("{extra}\r\n"))), (400, "Duplicate Header"), "{extra}");
     }
@@ -84,10 +93,19 @@ fn a_head_without_its_empty_line_is_refused() {
 #[test]
 fn numbers_beyond_their_range_are_refused() {
     for extra in [
-        "Max-Forwards: 256", "Max-Forwards: -1", "Expires: 4294967296", "Expires: 99999999999999999999999",
-        "Contact: <sip:a@b>;expires=4294967296", "Content-Length: 4294967296", "Content-Length: 18446744073709551617",
-        "Contact: <sip:a@b:65536>", "Contact: <sip:a@b:0>", "Via: SIP/2.0/UDP a:65536;branch=z9hG4bK2", "RSeq: 4294967296",
-        "Session-Expires: 4294967296", "Warning: 1812 overture x",
+        "Max-Forwards: 256",
+        "Max-Forwards: -1",
+        "Expires: 4294967296",
+        "Expires: 99999999999999999999999",
+        "Contact: <sip:a@b>;expires=4294967296",
+        "Content-Length: 4294967296",
+        "Content-Length: 18446744073709551617",
+        "Contact: <sip:a@b:65536>",
+        "Contact: <sip:a@b:0>",
+        "Via: SIP/2.0/UDP a:65536;branch=z9hG4bK2",
+        "RSeq: 4294967296",
+        "Session-Expires: 4294967296",
+        "Warning: 1812 overture x",
     ] {
         assert_eq!(refused(invite(&format!("{extra}\r\n"))).0, 400, "{extra}");
     }

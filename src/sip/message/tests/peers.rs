@@ -67,7 +67,8 @@ fn sip_server_via_behind_content_length_is_found() {
 
 #[test]
 fn a_tel_uri_is_accepted_everywhere() {
-    let text = String::from_utf8_lossy(shape!("genesys_invite").raw()).replace("sip:5001@192.0.2.54", "tel:+1-555-0100");
+    let text =
+        String::from_utf8_lossy(shape!("genesys_invite").raw()).replace("sip:5001@192.0.2.54", "tel:+1-555-0100");
     let message = super::parse(text).unwrap();
     assert_eq!(Uri::parse(message.to().uri).unwrap().user, Some("+1-555-0100"));
 }

@@ -152,7 +152,10 @@ fn mpart01_has_its_binary_body_byte_for_byte() {
 fn inv2543_has_neither_branch_nor_from_tag() {
     let message = file("inv2543");
     assert_eq!((message.via().branch(), message.from().tag()), (None, None));
-    assert_eq!(message.body().len(), 1 + message.raw().len() - 1 - message.raw().windows(4).position(|w| w == b"\r\n\r\n").unwrap() - 4);
+    assert_eq!(
+        message.body().len(),
+        1 + message.raw().len() - 1 - message.raw().windows(4).position(|w| w == b"\r\n\r\n").unwrap() - 4
+    );
 }
 
 #[test]
