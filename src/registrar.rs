@@ -104,8 +104,26 @@ impl Binding {
     /// Returns the value of the Contact header field in a 200: URI, instance and parameters as registered, and the time
     /// that is left. JsSIP ignores a 200 in which it does not find its instance or its user.
     pub fn contact_value(&self, now: Instant) -> String {
-        let _ = now;
-        todo!()
+        let mut value = format!("<{}>", self.contact.uri);
+        if !self.contact.params.is_empty() {
+            value.push(';');
+            value.push_str(&self.contact.params);
+        }
+        if let Some(instance) = &self.contact.instance {
+            value.push_str(&format!(";+sip.instance=\"{instance}\""));
+        }
+        if let Some(reg_id) = self.contact.reg_id {
+            value.push_str(&format!(";reg-id={reg_id}"));
+        }
+        if let Some(q) = self.contact.q {
+            value.push_str(&format!(";q={}.{:03}", q / 1000, q % 1000));
+        }
+        value.push_str(&format!(";expires={}", self.expires_in(now)));
+        value
+    }
+
+    fn is_live(&self, now: Instant) -> bool {
+        self.expires_at > now
     }
 }
 
@@ -162,16 +180,76 @@ impl Registrar {
         Registrar { config, bindings: HashMap::new() }
     }
 
-    /// Carries out a REGISTER, wholly or not at all. The caller has checked that the address of record exists.
+    /// Carries out a REGISTER, wholly or not at all. The caller has checked that the address of record exists, which
+    /// bounds the number of these.
     pub fn register(&mut self, request: Register, now: Instant) -> Result<Registered, RegisterError> {
-        let _ = (request, now, self.config);
-        todo!()
+        let mut list: Vec<Binding> = self.bindings.get(&request.aor).cloned().unwrap_or_default();
+        list.retain(|b| b.is_live(now));
+        let before = list.clone();
+        match &request.contacts {
+            Contacts::All => {
+                if request.expires != Some(0) {
+                    return Err(RegisterError::BadWildcard);
+                }
+                if list.iter().any(|b| is_stale(b, &request)) {
+                    return Err(RegisterError::OutOfOrder);
+                }
+                list.clear();
+            }
+            Contacts::List(contacts) => {
+                if contacts.len() > self.config.max_bindings {
+                    return Err(RegisterError::TooManyContacts);
+                }
+                for contact in contacts {
+                    if before.iter().any(|b| is_same(b, contact) && is_stale(b, &request)) {
+                        return Err(RegisterError::OutOfOrder);
+                    }
+                    self.apply(&mut list, contact, &request, now)?;
+                }
+            }
+        }
+        list.sort_by_key(|b| std::cmp::Reverse(b.refreshed_at));
+        list.truncate(self.config.max_bindings);
+        let is_kept = |old: &Binding| list.iter().any(|b| is_same(b, &old.contact) && b.path == old.path);
+        let removed = before.into_iter().filter(|old| !is_kept(old)).collect();
+        if list.is_empty() {
+            self.bindings.remove(&request.aor);
+        } else {
+            self.bindings.insert(request.aor, list.clone());
+        }
+        Ok(Registered { bindings: list, removed })
+    }
+
+    /// Adds, refreshes or removes one contact (RFC 3261 10.3 step 7, RFC 5626 6).
+    fn apply(
+        &self,
+        list: &mut Vec<Binding>,
+        contact: &Contact,
+        request: &Register,
+        now: Instant,
+    ) -> Result<(), RegisterError> {
+        let asked = contact.expires.or(request.expires).map(|s| Duration::from_secs(u64::from(s)));
+        let granted = asked.unwrap_or(self.config.default_expires).min(self.config.max_expires);
+        if !granted.is_zero() && granted < self.config.min_expires {
+            return Err(RegisterError::TooBrief { min_expires_s: self.config.min_expires.as_secs() });
+        }
+        list.retain(|b| !is_same(b, contact));
+        if !granted.is_zero() {
+            list.push(Binding {
+                contact: contact.clone(),
+                path: request.path,
+                call_id: request.call_id.clone(),
+                cseq: request.cseq,
+                refreshed_at: now,
+                expires_at: now + granted,
+            });
+        }
+        Ok(())
     }
 
     /// Returns the live bindings, the most recently refreshed first.
     pub fn lookup(&self, aor: &str, now: Instant) -> Vec<&Binding> {
-        let _ = (aor, now, &self.bindings);
-        todo!()
+        self.bindings.get(aor).into_iter().flatten().filter(|b| b.is_live(now)).collect()
     }
 
     /// Returns addresses of record and their bindings, live or about to be swept, for pages and metrics.
@@ -181,18 +259,54 @@ impl Registrar {
 
     /// Removes the bindings of a flow that is closed, and returns them with their addresses of record.
     pub fn drop_flow(&mut self, flow: FlowId) -> Vec<(String, Binding)> {
-        let _ = flow;
-        todo!()
+        self.remove_where(|b| b.path.flow() == Some(flow))
     }
 
     /// Returns when the next binding ends.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.bindings.values().flatten().map(|b| b.expires_at).min()
     }
 
     /// Removes the bindings that have ended, and returns them with their addresses of record.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(String, Binding)> {
-        let _ = now;
-        todo!()
+        self.remove_where(|b| !b.is_live(now))
+    }
+
+    fn remove_where(&mut self, is_gone: impl Fn(&Binding) -> bool) -> Vec<(String, Binding)> {
+        let mut removed = Vec::new();
+        self.bindings.retain(|aor, list| {
+            removed.extend(list.extract_if(.., |b| is_gone(b)).map(|b| (aor.clone(), b)));
+            !list.is_empty()
+        });
+        removed
     }
 }
+
+/// Returns true where this request was sent before the one that made the binding.
+fn is_stale(binding: &Binding, request: &Register) -> bool {
+    binding.call_id == request.call_id && request.cseq <= binding.cseq
+}
+
+/// Returns true where a contact names this binding: by instance and reg-id (RFC 5626 6), whatever host the page has
+/// made up this time; by URI where either has no instance.
+fn is_same(binding: &Binding, contact: &Contact) -> bool {
+    match (&binding.contact.instance, &contact.instance) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b) && binding.contact.reg_id == contact.reg_id,
+        _ => is_same_uri(&binding.contact.uri, &contact.uri),
+    }
+}
+
+/// Compares URIs as far as a registrar needs it (RFC 3261 19.1.4): the user part with, the rest without case.
+fn is_same_uri(a: &str, b: &str) -> bool {
+    let split = |uri: &str| match uri.rsplit_once('@') {
+        Some((user, host)) => {
+            let (scheme, user) = user.split_once(':').unwrap_or(("", user));
+            (scheme.to_ascii_lowercase(), user.to_owned(), host.to_ascii_lowercase())
+        }
+        None => (String::new(), String::new(), uri.to_ascii_lowercase()),
+    };
+    split(a) == split(b)
+}
+
+#[cfg(test)]
+mod tests;
