@@ -1,0 +1,276 @@
+use super::*;
+
+const GATEWAY: &str = include_str!("../../config/gateway.toml");
+const LAB: &str = include_str!("../../config/lab.toml");
+
+/// The least that is accepted.
+const LEAST: &str = r#"
+[[listener]]
+bind = "127.0.0.1:8443"
+[[sip]]
+bind = "127.0.0.1:5060"
+[media]
+addresses = [{ bind = "127.0.0.1" }]
+[[trunk]]
+name = "t"
+addresses = ["127.0.0.2:5060"]
+[[dn]]
+number = "5001"
+secret = "s"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, "f.toml", [])
+}
+
+fn error(text: &str) -> String {
+    let line = parse(text).expect_err("a mistake").to_string();
+    assert!(!line.contains('\n') && line.starts_with("f.toml:"), "{line}");
+    line
+}
+
+fn with(from: &str, to: &str) -> String {
+    assert!(LEAST.contains(from), "{from}");
+    LEAST.replacen(from, to, 1)
+}
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+#[test]
+fn both_files_of_the_project_are_accepted() {
+    let gateway = parse(GATEWAY).unwrap();
+    assert_eq!(gateway.listeners.len(), 3);
+    assert_eq!(gateway.sip[0].advertised(), "192.0.2.54:5060".parse().unwrap());
+    let lab = parse(LAB).unwrap();
+    assert_eq!(lab.trunks[0].addresses[0], lab.lab.sip);
+    assert_eq!(lab.dn("5001").unwrap().secret, Some("crosspoint"));
+}
+
+#[test]
+fn the_values_commented_out_in_the_file_are_the_defaults() {
+    // Takes the comment off every `# key = value` whose key has a default that the file can state.
+    let optional = ["certificate", "key", "origins", "latch", "media", "ha1", "auth", "ring_seconds"];
+    let mut section = "";
+    let mut full = String::new();
+    for line in GATEWAY.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let shown = line.strip_prefix("# ").filter(|l| l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')));
+        let key = shown.and_then(|l| l.split_once(" = ")).map(|(k, _)| k);
+        let is_stated = key.is_some_and(|k| section == "[media]" || section == "[limits]" || !optional.contains(&k));
+        full.push_str(shown.filter(|_| is_stated).unwrap_or(line));
+        full.push('\n');
+    }
+    assert_ne!(full, GATEWAY);
+    assert_eq!(parse(&full).unwrap(), parse(GATEWAY).unwrap());
+}
+
+#[test]
+fn every_key_is_in_the_file() {
+    for key in [
+        "user_agent",
+        "drain_seconds",
+        "certificate",
+        "key",
+        "path",
+        "origins",
+        "auth",
+        "pages",
+        "allow_plain",
+        "advertise",
+        "ports",
+        "workers",
+        "reserve",
+        "latch",
+        "bitrate",
+        "complexity",
+        "fec",
+        "narrowband",
+        "codecs",
+        "media",
+        "ha1",
+        "secret",
+        "ring_seconds",
+        "calls",
+        "bindings",
+        "min_expires_seconds",
+        "max_expires_seconds",
+        "requests_per_second",
+        "connections_per_address",
+        "filter",
+        "format",
+        "tls",
+        "domain",
+    ] {
+        let is_there = |l: &str| l.trim_start_matches("# ").starts_with(&format!("{key} ="));
+        assert!(GATEWAY.lines().any(is_there), "{key}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_the_keys_that_exist() {
+    let line = error(&with("bind = \"127.0.0.1:5060\"", "bind = \"127.0.0.1:5060\"\nadvertize = \"x\""));
+    assert!(line.starts_with("f.toml:6: sip.advertize = \"x\": unknown field"), "{line}");
+    assert!(line.contains("`advertise`"), "{line}");
+}
+
+#[test]
+fn a_wrong_kind_of_value_names_file_line_key_value_and_what_is_allowed() {
+    let line = error(&with("127.0.0.1:5060", "localhost"));
+    assert!(line.starts_with("f.toml:5: sip.bind = \"localhost\": "), "{line}");
+    assert!(line.ends_with("allowed: \"address:port\""), "{line}");
+}
+
+#[test]
+fn text_that_is_not_toml_is_one_line_of_error() {
+    assert!(error("[server\ndomain = 1").starts_with("f.toml:1: "));
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated_in_the_error() {
+    let line = error(&with("secret = \"s\"", "secret = hunter2"));
+    assert!(!line.contains("hunter2"), "{line}");
+}
+
+#[test]
+fn secrets_are_not_shown_by_debug() {
+    let config = parse(&with("secret = \"s\"", "secret = \"hunter2\"")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn port_ranges_are_first_to_last_within_1024_to_65535() {
+    for bad in ["20000-10000", "10000", "80-90", "10000-70000", "a-b", ""] {
+        let line = error(&with("[media]", &format!("[media]\nports = \"{bad}\"")));
+        assert!(line.contains("media.ports") && line.contains("allowed: \"first-last\""), "{line}");
+    }
+    let config = parse(&with("[media]", "[media]\nports = \"30000-30009\"")).unwrap();
+    assert_eq!(config.media.ports.count(), 10);
+}
+
+#[test]
+fn sip_within_the_media_ports_is_refused() {
+    let line = error(&with("127.0.0.1:5060", "127.0.0.1:10001"));
+    assert!(line.contains("sip[0].bind = 127.0.0.1:10001: allowed: a port outside of media.ports"), "{line}");
+}
+
+#[test]
+fn overlapping_numbers_are_refused() {
+    let text = format!("{LEAST}[[dn]]\nnumber = \"5000-5099\"\nsecret = \"s\"\n");
+    assert!(error(&text).contains("dn[1].number = 5000-5099: allowed: numbers that are not in \"5001\" already"));
+}
+
+#[test]
+fn a_range_holds_its_numbers_and_no_longer_or_shorter_ones() {
+    let range = DnRange::try_from("5001-5999".to_owned()).unwrap();
+    for inside in ["5001", "5500", "5999"] {
+        assert!(range.contains(inside), "{inside}");
+    }
+    for outside in ["5000", "6000", "500", "50010", "55x0", "", "٥٥٠٠"] {
+        assert!(!range.contains(outside), "{outside}");
+    }
+    for bad in ["5999-5001", "501-5999", "50 01", "", "-", "5001-", "abc"] {
+        assert!(DnRange::try_from(bad.to_owned()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_environment_goes_before_the_file_for_number_and_range() {
+    let text = with("number = \"5001\"", "number = \"5001-5999\"");
+    let pairs = [("CROSSPOINT_DN_5003_SECRET", "three"), ("CROSSPOINT_DN_5001_5999_SECRET", "range"), ("PATH", "/")];
+    let config = Config::parse(&text, "f.toml", environment(&pairs)).unwrap();
+    assert_eq!(config.dn("5003").unwrap().secret, Some("three"));
+    assert_eq!(config.dn("5004").unwrap().secret, Some("range"));
+    assert_eq!(config.dn("6000"), None);
+}
+
+#[test]
+fn the_general_secret_fills_in_where_the_file_has_none() {
+    let text = format!("{}[[dn]]\nnumber = \"5002\"\n", LEAST);
+    assert!(error(&text).contains("CROSSPOINT_DN_5002_SECRET"));
+    let config = Config::parse(&text, "f.toml", environment(&[("CROSSPOINT_DN_SECRET", "general")])).unwrap();
+    assert_eq!(config.dn("5002").unwrap().secret, Some("general"));
+    assert_eq!(config.dn("5001").unwrap().secret, Some("s"));
+}
+
+#[test]
+fn a_secret_for_a_number_that_does_not_exist_is_refused() {
+    let e = Config::parse(LEAST, "f.toml", environment(&[("CROSSPOINT_DN_7001_SECRET", "x")])).unwrap_err();
+    assert!(e.to_string().contains("CROSSPOINT_DN_7001_SECRET"), "{e}");
+}
+
+#[test]
+fn a_hash_belongs_to_one_number_and_has_the_length_of_its_algorithm() {
+    let md5 = "0123456789abcdef0123456789abcdef";
+    let config = parse(&with("secret = \"s\"", &format!("ha1 = \"{md5}\""))).unwrap();
+    assert_eq!(config.dn("5001").unwrap().ha1, Some(md5));
+    assert!(error(&with("secret = \"s\"", "ha1 = \"0123\"")).contains("32 hex digits"));
+    let sha = format!("auth = \"sha-256\"\nha1 = \"{md5}\"");
+    assert!(error(&with("secret = \"s\"", &sha)).contains("64 hex digits"));
+    let range = LEAST.replace("\"5001\"", "\"5001-5002\"").replace("secret = \"s\"", &format!("ha1 = \"{md5}\""));
+    assert!(error(&range).contains("a single number"));
+}
+
+#[test]
+fn plain_websocket_beyond_loopback_must_be_asked_for() {
+    let open = with("bind = \"127.0.0.1:8443\"", "bind = \"0.0.0.0:8080\"\ntls = false");
+    assert!(error(&open).contains("listener[0].tls = false: allowed: true, or a loopback address"));
+    assert!(parse(&open.replacen("tls = false", "tls = false\nallow_plain = true", 1)).is_ok());
+    assert!(parse(&with("bind = \"127.0.0.1:8443\"", "bind = \"[::1]:8080\"\ntls = false")).is_ok());
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    let text = with("bind = \"127.0.0.1:8443\"", "bind = \"127.0.0.1:8443\"\ncertificate = \"c.pem\"");
+    assert!(error(&text).contains("certificate and key, or neither"));
+}
+
+#[test]
+fn an_unspecified_address_needs_one_to_advertise() {
+    assert!(error(&with("127.0.0.1:5060", "0.0.0.0:5060")).contains("sip[0].advertise"));
+    assert!(error(&with("{ bind = \"127.0.0.1\" }", "{ bind = \"::\" }")).contains("media.addresses[0].advertise"));
+}
+
+#[test]
+fn empty_lists_and_unknown_codecs_are_refused() {
+    assert!(error("").contains("at least one [[listener]]"));
+    assert!(error(&with("addresses = [\"127.0.0.2:5060\"]", "addresses = []")).contains("trunk[0].addresses"));
+    let codecs = |list: &str| with("name = \"t\"", &format!("name = \"t\"\ncodecs = {list}"));
+    assert!(error(&codecs("[]")).contains("trunk[0].codecs = []: allowed: \"pcmu\", \"pcma\""));
+    assert!(error(&codecs("[\"g729\"]")).contains("expected `pcmu` or `pcma`"));
+}
+
+#[test]
+fn a_trunk_uses_an_address_that_is_there() {
+    assert!(error(&with("name = \"t\"", "name = \"t\"\nmedia = \"192.0.2.1\"")).contains("trunk[0].media"));
+    assert!(parse(&with("name = \"t\"", "name = \"t\"\nmedia = \"127.0.0.1\"")).is_ok());
+}
+
+#[test]
+fn an_origin_is_scheme_and_host_only() {
+    let origin =
+        |o: &str| with("bind = \"127.0.0.1:8443\"", &format!("bind = \"127.0.0.1:8443\"\norigins = [\"{o}\"]"));
+    assert!(parse(&origin("https://desk.example.com:8443")).is_ok());
+    for bad in ["desk.example.com", "https://desk.example.com/", "*", "https://"] {
+        assert!(error(&origin(bad)).contains("listener[0].origins"), "{bad}");
+    }
+}
+
+#[test]
+fn the_number_of_calls_follows_descriptors_ports_and_limit() {
+    let mut config = parse(LEAST).unwrap();
+    config.media.workers = 2;
+    config.media.reserve = 10;
+    // 64 fixed, one listener of each kind, 2 workers of 3 descriptors and 20 reserved sockets each.
+    let carried = config.capacity(1024, 8);
+    assert_eq!(carried.by_descriptors, (1024 - 64 - 2 - 6 - 40) / 3);
+    assert_eq!(carried.by_ports, (10_001 / 2 - 1) / 2 * 2);
+    assert_eq!(carried.calls(), carried.by_descriptors);
+    assert_eq!(config.capacity(1 << 20, 8).calls(), carried.by_ports);
+    config.limits.calls = 7;
+    assert_eq!(config.capacity(1 << 20, 8).calls(), 7);
+    assert_eq!(config.capacity(10, 8).calls(), 0);
+}
