@@ -1,6 +1,6 @@
 //! Addresses with parameters: From, To, Contact, Route, Refer-To (RFC 3261 20.10, 25.1).
 
-use super::chars::{find_outside, is_blank, is_token, quoted_end, trim};
+use super::chars::{find_outside, is_token, quoted_end, trim};
 use crate::sip::uri::Uri;
 
 /// The parameters behind a value, `;name=value;flag`; checked when the value was parsed.
@@ -15,9 +15,9 @@ impl<'a> Params<'a> {
         if !text.is_empty() && text[0] != b';' {
             return None;
         }
-        let sound = params.raw().all(|(name, value)| {
-            !name.is_empty() && name.iter().all(|&b| is_token(b)) && value.is_none_or(|value| is_value(value))
-        });
+        let sound = params
+            .raw()
+            .all(|(name, value)| !name.is_empty() && name.iter().all(|&b| is_token(b)) && value.is_none_or(is_value));
         sound.then_some(params)
     }
 
@@ -67,12 +67,12 @@ impl<'a> Params<'a> {
     }
 }
 
-/// A parameter value: a quoted string, or one word without blanks, quotes and brackets.
+/// A parameter value: a quoted string, or one word without blanks, control characters, quotes and brackets.
 fn is_value(value: &[u8]) -> bool {
     match value {
         [] => false,
         [b'"', ..] => quoted_end(value) == Some(value.len()),
-        word => word.iter().all(|&b| !is_blank(b) && !matches!(b, b'"' | b'<' | b'>' | b',')),
+        word => word.iter().all(|&b| b > b' ' && b != 0x7f && !matches!(b, b'"' | b'<' | b'>' | b',')),
     }
 }
 
