@@ -9,24 +9,43 @@
 //!
 //! We do not run several gateways on one state, because an agent's calls must be seen together.
 
+mod admission;
+mod calls;
 pub mod config;
+mod identity;
+mod peers;
+mod perform;
+mod ports;
+mod registration;
+mod requests;
+mod routing;
+mod sessions;
 pub mod snapshot;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 pub use config::{
     CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
 };
 pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot};
 
-use crate::call::{CallEvent, Command};
+use crate::call::{Call, CallEvent, Command, Procedure, ReleaseCause, Signal};
 use crate::id::{FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
+use crate::registrar::{Binding, Registrar, RegistrarConfig};
+use crate::sip::endpoint::{Endpoint, EndpointConfig};
+
+use admission::Admission;
+use calls::CallTable;
+use peers::Peers;
+use ports::Ports;
 
 /// What the gateway is told.
 #[derive(Debug)]
@@ -85,7 +104,27 @@ pub enum Output {
 
 /// The gateway. Every mutation is to be followed by a drain of [`Gateway::poll_output`], then a look at
 /// [`Gateway::poll_timeout`].
-pub struct Gateway {}
+pub struct Gateway {
+    realm: String,
+    policy: CallPolicy,
+    endpoint: Endpoint,
+    registrar: Registrar,
+    admission: Admission,
+    calls: CallTable,
+    ports: Ports,
+    peers: Peers,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    closing: Closing,
+}
+
+/// How far a shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    No,
+    Waiting,
+    Drained,
+}
 
 impl Gateway {
     /// Makes a gateway without calls. `fingerprint` is that of the one DTLS certificate of the process.
@@ -93,37 +132,156 @@ impl Gateway {
         config: GatewayConfig,
         sites: Vec<WorkerSite>,
         fingerprint: Fingerprint,
-        rng: StdRng,
-        now: Instant,
+        mut rng: StdRng,
+        _now: Instant,
     ) -> Gateway {
-        let _ = (config, sites, fingerprint, rng, now);
-        todo!()
+        let endpoint = EndpointConfig {
+            user_agent: config.user_agent,
+            allow: requests::ALLOWED.to_vec(),
+            max_sessions: config.calls.max_calls.saturating_mul(4).saturating_add(64),
+            ..EndpointConfig::default()
+        };
+        let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));
+        let peers = Peers::new(config.listeners, config.trunks);
+        endpoint.set_trusted(peers.trusted());
+        let policy = &config.registration;
+        let registrar = Registrar::new(RegistrarConfig {
+            default_expires: policy.default_expires,
+            min_expires: policy.min_expires,
+            max_expires: policy.max_expires,
+            max_bindings: policy.max_bindings,
+        });
+        Gateway {
+            admission: Admission::new(config.realm.clone(), config.dns, config.registration, fork(&mut rng)),
+            ports: Ports::new(sites, fingerprint, config.media, rng),
+            realm: config.realm,
+            policy: config.calls,
+            endpoint,
+            registrar,
+            calls: CallTable::default(),
+            peers,
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            closing: Closing::No,
+        }
     }
 
     /// Takes one input.
     pub fn handle_input(&mut self, input: Input, now: Instant) {
-        let _ = (input, now);
-        todo!()
+        match input {
+            Input::Sip { path, transport, bytes, .. } => self.sip(path, transport, bytes, now),
+            Input::FlowOpened { flow, transport, listener, .. } => self.peers.open(flow, transport, listener),
+            Input::FlowClosed(flow) => self.flow_closed(flow, now),
+            Input::Media(worker, report) => self.report(worker, report, now),
+            Input::Command(Command::Release { call }) => self.signal(call, Signal::Release(ReleaseCause::Command), now),
+            Input::Shutdown => self.shut_down(now),
+        }
+        self.settle(now);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
+        self.endpoint.handle_timeout(now);
+        self.registrar.handle_timeout(now);
+        self.settle(now);
+        for call in self.calls.due(now) {
+            let target_alive = self.target_alive(call);
+            self.signal(call, Signal::Deadline { target_alive }, now);
+        }
+        self.settle(now);
     }
 
     /// Returns the next thing to do, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        self.outputs.pop_front()
     }
 
     /// Returns when [`Gateway::handle_timeout`] is to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        let own = self.calls.poll_timeout();
+        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), own].into_iter().flatten().min()
     }
 
     /// Copies out what metrics and pages show.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        let (transactions, sessions) = self.endpoint.load();
+        let registrations = self.registrar.iter().flat_map(|(dn, bindings)| {
+            let view = |b: &Binding| RegistrationView { dn: dn.to_owned(), flow: b.path.flow(), expires: b.expires_at };
+            bindings.iter().map(view).collect::<Vec<_>>()
+        });
+        Snapshot {
+            registrations: registrations.collect(),
+            calls: self.calls.iter().map(view).collect(),
+            flows: self.peers.flows(),
+            free_pairs: self.ports.free(),
+            transactions,
+            sessions,
+            counters: self.counters,
+            sip: self.endpoint.stats(),
+        }
+    }
+
+    fn sip(&mut self, path: Path, transport: Transport, bytes: Bytes, now: Instant) {
+        if bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            // RFC 5626 4.4.1: a double CRLF is a ping, a single one its answer.
+            if bytes.len() >= 4 && path.flow().is_some() {
+                self.outputs.push_back(Output::Transmit { path, bytes: Bytes::from_static(b"\r\n") });
+            }
+            return;
+        }
+        self.peers.note(&path, now);
+        self.endpoint.handle_message(path, transport, bytes, now);
+    }
+
+    fn flow_closed(&mut self, flow: FlowId, now: Instant) {
+        self.registrar.drop_flow(flow);
+        self.peers.close(flow);
+        self.endpoint.handle_flow_closed(flow, now);
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        if self.closing == Closing::No {
+            self.closing = Closing::Waiting;
+        }
+        for call in self.calls.names() {
+            self.signal(call, Signal::Release(ReleaseCause::Shutdown), now);
+        }
+    }
+
+    /// Takes all that the endpoint has to say, and what follows from it, until it is silent.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(out) = self.endpoint.poll_transmit() {
+                self.outputs.push_back(Output::Transmit { path: out.path, bytes: out.bytes });
+            }
+            let Some(event) = self.endpoint.poll_event() else { break };
+            self.event(event, now);
+        }
+        if self.closing == Closing::Waiting && self.calls.is_empty() {
+            self.closing = Closing::Drained;
+            self.outputs.push_back(Output::Drained);
+        }
+    }
+}
+
+/// Makes an independent random source out of another.
+fn fork(rng: &mut StdRng) -> StdRng {
+    StdRng::from_seed(rng.random())
+}
+
+fn view(call: &Call) -> CallView {
+    let state = match &call.procedure {
+        Some(Procedure::Setup(_)) => CallState::Setup,
+        Some(Procedure::Release(_)) => CallState::Releasing,
+        Some(Procedure::Answer(_)) | None => CallState::Established,
+    };
+    CallView {
+        call: call.id,
+        dn: call.parties.dn.clone(),
+        peer: call.parties.peer.clone(),
+        direction: call.parties.direction,
+        state,
+        call_uuid: call.parties.call_uuid.clone(),
+        since: call.since,
     }
 }

@@ -1,5 +1,7 @@
 //! Why a call ended, and what each side is told of it (RFC 3326).
 
+use crate::sip::message::default_reason;
+
 /// The one reason for which a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReleaseCause {
@@ -26,12 +28,22 @@ pub enum ReleaseCause {
 }
 
 impl ReleaseCause {
+    /// Returns the final status for a caller that has not been answered.
+    pub fn status(&self) -> u16 {
+        match self {
+            ReleaseCause::Refused(status) => *status,
+            ReleaseCause::Shutdown | ReleaseCause::PeerLost => 503,
+            ReleaseCause::DtlsFailed => 488,
+            _ => 480,
+        }
+    }
+
     /// Returns the value of the Reason header for the side that did not end the call, unless that side's own is passed on.
     pub fn reason(&self) -> String {
         match self {
             ReleaseCause::Agent | ReleaseCause::Trunk | ReleaseCause::Command => q850(16, "Normal call clearing"),
             ReleaseCause::Refused(status) => {
-                format!("SIP;cause={status};text=\"{}\"", "")
+                format!("SIP;cause={status};text=\"{}\"", default_reason(*status))
             }
             ReleaseCause::AckTimeout => "SIP;cause=408;text=\"ACK timeout\"".into(),
             ReleaseCause::PeerLost => q850(27, "Destination out of order"),

@@ -1,9 +1,194 @@
 //! A call: its legs, its topology, and at most one running procedure (RFC 3261, RFC 3264, RFC 3326).
+//!
+//! A [`Call`] is told [`Signal`]s and returns [`Action`]s; it knows neither messages nor sockets. What is to come (hold,
+//! transfer, conference, resume) are further procedures beside set-up, answer and release.
+//! We do not let a call have two procedures at a time, because their effects on legs and topology would cross.
 
 pub mod cause;
 pub mod command;
 pub mod event;
+pub mod leg;
+pub mod media;
+pub mod procedure;
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
 
 pub use cause::ReleaseCause;
 pub use command::Command;
 pub use event::{CallEvent, Direction, EventKind};
+pub use leg::{Leg, LegKind};
+pub use media::{LegMedia, PairUse};
+pub use procedure::{Action, Procedure, Setup, SetupLimits, Signal};
+
+use crate::id::{CallId, LegId};
+use crate::plan::Topology;
+use procedure::{Answer, Next, Release, Step, answer};
+
+/// Who the parties are, as the agent's side sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parties {
+    /// The agent's DN.
+    pub dn: String,
+    /// The other party's number.
+    pub peer: String,
+    /// Display name of the other party, without quotes; empty: none.
+    pub peer_name: String,
+    /// Who called.
+    pub direction: Direction,
+    /// The last `X-Genesys-CallUUID` seen.
+    pub call_uuid: Option<String>,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    /// Its name.
+    pub id: CallId,
+    /// Who talks to whom.
+    pub parties: Parties,
+    /// When it began.
+    pub since: Instant,
+    /// Its legs; the caller first.
+    pub legs: Vec<Leg>,
+    /// Who hears whom; `None`: all are parked on nothing.
+    pub topology: Option<Topology>,
+    /// The running change.
+    pub procedure: Option<Procedure>,
+    /// When the call ends for want of its browser's connection.
+    pub flow_limit: Option<Instant>,
+    sequence: u64,
+}
+
+impl Call {
+    /// Makes a call in set-up, with its caller's leg.
+    pub fn begin(id: CallId, parties: Parties, caller: Leg, limits: SetupLimits, now: Instant) -> Call {
+        let setup = Setup::begin(parties.direction, caller.id, limits, now);
+        Call {
+            id,
+            parties,
+            since: now,
+            legs: vec![caller],
+            topology: None,
+            procedure: Some(Procedure::Setup(setup)),
+            flow_limit: None,
+            sequence: 0,
+        }
+    }
+
+    /// Adds a leg that was sent an INVITE. Only a set-up takes one.
+    pub fn add_callee(&mut self, leg: Leg, now: Instant) {
+        if let Some(Procedure::Setup(setup)) = &mut self.procedure {
+            setup.add_callee(leg.id, now);
+        }
+        self.legs.push(leg);
+    }
+
+    /// Returns a leg.
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.id == id)
+    }
+
+    /// Returns a leg.
+    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// Returns the leg that called.
+    pub fn caller(&mut self) -> Option<&mut Leg> {
+        self.legs.first_mut()
+    }
+
+    /// Returns the leg that hears this one.
+    pub fn joined(&self, id: LegId) -> Option<&Leg> {
+        match self.topology {
+            Some(Topology::Pair(one, other)) if one == id => self.leg(other),
+            Some(Topology::Pair(one, other)) if other == id => self.leg(one),
+            _ => None,
+        }
+    }
+
+    /// Returns true once the callee answered and nothing ends the call.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.procedure, None | Some(Procedure::Answer(_)))
+    }
+
+    /// Returns true while the call is taken down.
+    pub fn is_releasing(&self) -> bool {
+        matches!(self.procedure, Some(Procedure::Release(_)))
+    }
+
+    /// Returns when [`Signal::Deadline`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let own = self.procedure.as_ref().and_then(Procedure::deadline);
+        let flow = if self.is_releasing() { None } else { self.flow_limit };
+        own.into_iter().chain(flow).min()
+    }
+
+    /// Takes a signal and says what follows.
+    pub fn on(&mut self, signal: Signal, now: Instant) -> Vec<Action> {
+        if let Signal::MediaClosed { leg, stats } = &signal
+            && let Some(leg) = self.leg_mut(*leg)
+        {
+            leg.stats = Some(*stats);
+            leg.open = false;
+        }
+        let lost = !self.is_releasing() && self.flow_limit.is_some_and(|at| at <= now);
+        let signal = match signal {
+            Signal::Deadline { .. } if lost => Signal::Release(ReleaseCause::FlowLost),
+            other => other,
+        };
+        let step = match &mut self.procedure {
+            Some(procedure) => procedure.on(signal, now),
+            None => answer::talking(signal),
+        };
+        self.follow(step, now)
+    }
+
+    fn follow(&mut self, step: Step, now: Instant) -> Vec<Action> {
+        let mut actions = step.actions;
+        match step.next {
+            Next::Stay => {}
+            Next::Answered(callee) => self.procedure = Some(Procedure::Answer(Answer::begin(callee))),
+            Next::Done => self.procedure = None,
+            Next::Release { cause, reason } => {
+                let forgotten = |id: LegId| actions.contains(&Action::Forget(id));
+                let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !forgotten(id)).collect();
+                let (release, more) = Release::begin(cause, reason, legs, now);
+                actions.extend(more);
+                self.procedure = Some(Procedure::Release(release));
+            }
+            Next::Gone => {
+                actions.push(Action::Emit(self.last_words()));
+                actions.push(Action::Finish);
+            }
+        }
+        actions
+    }
+
+    fn last_words(&self) -> EventKind {
+        let stats = |kind| self.legs.iter().filter(|leg| leg.kind == kind).find_map(|leg| leg.stats);
+        let cause = match &self.procedure {
+            Some(Procedure::Release(release)) => release.cause.clone(),
+            _ => ReleaseCause::Command,
+        };
+        EventKind::Released { cause, browser: stats(LegKind::Browser), trunk: stats(LegKind::Trunk) }
+    }
+
+    /// Makes the next event of the call's log.
+    pub fn event(&mut self, kind: EventKind, now: Instant) -> CallEvent {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        CallEvent {
+            call: self.id,
+            sequence,
+            at: now,
+            kind,
+            dn: self.parties.dn.clone(),
+            peer: self.parties.peer.clone(),
+            direction: self.parties.direction,
+            call_uuid: self.parties.call_uuid.clone(),
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::call::Direction;
 use crate::id::{CallId, FlowId, WorkerId};
+use crate::sip::endpoint::Stats;
 
 /// A picture of one moment.
 #[derive(Clone, Debug)]
@@ -16,10 +17,14 @@ pub struct Snapshot {
     pub flows: usize,
     /// Free port pairs per worker.
     pub free_pairs: Vec<(WorkerId, usize)>,
-    /// SIP transactions and sessions alive.
+    /// SIP transactions alive.
     pub transactions: usize,
+    /// SIP sessions alive; those that only wait for an answer to their BYE included.
+    pub sessions: usize,
     /// Counts since the start.
     pub counters: Counters,
+    /// What the SIP endpoint dropped or turned away since the start.
+    pub sip: Stats,
 }
 
 /// One binding.

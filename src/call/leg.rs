@@ -1,0 +1,36 @@
+//! A leg: one SIP session and its media port.
+
+use crate::id::LegId;
+use crate::path::Path;
+use crate::plan::LegStats;
+use crate::sip::endpoint::SessionId;
+
+use super::media::LegMedia;
+
+/// What kind of peer a leg has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LegKind {
+    /// A browser: ICE, DTLS-SRTP, reached by its flow.
+    Browser,
+    /// The trunk: plain RTP, reached by its address.
+    Trunk,
+}
+
+/// One party of a call.
+#[derive(Debug)]
+pub struct Leg {
+    /// Its name, that of its media port too.
+    pub id: LegId,
+    /// What kind of peer.
+    pub kind: LegKind,
+    /// Its session, until it is over.
+    pub session: Option<SessionId>,
+    /// How the peer is reached.
+    pub path: Path,
+    /// Its descriptions and its worker.
+    pub media: LegMedia,
+    /// The port is open: opened and not yet ordered closed.
+    pub open: bool,
+    /// The port's last words.
+    pub stats: Option<LegStats>,
+}

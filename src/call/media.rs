@@ -1,0 +1,176 @@
+//! What a leg has said and heard in SDP, and the orders that follow from it (RFC 3264).
+
+use crate::id::{LegId, PortPairId, WorkerId};
+use crate::plan::{BrowserPlan, BrowserRemote, IceCredentials, Latch, Order, RtpPlan, RtpRemote};
+use crate::sdp::OfferError;
+use crate::sdp::offer_answer::{
+    Agreed, BrowserLocal, OfferState, RtpLocal, accept_browser_answer, accept_rtp_answer, answer_browser, answer_rtp,
+    offer_browser, offer_rtp,
+};
+
+/// Our side of a leg's media.
+#[derive(Debug)]
+enum Side {
+    Browser { local: Box<BrowserLocal>, remote: Option<Box<BrowserRemote>> },
+    Trunk { local: Box<RtpLocal>, remote: Option<RtpRemote> },
+}
+
+/// The media of one leg, as signalling sees it.
+#[derive(Debug)]
+pub struct LegMedia {
+    /// Where its port is.
+    pub worker: WorkerId,
+    /// Our description, as it is to be sent or was sent last.
+    pub sdp: Vec<u8>,
+    side: Side,
+    agreed: Option<Agreed>,
+    pending: Option<OfferState>,
+}
+
+/// The bound port pair of a trunk leg and how it is used.
+#[derive(Clone, Copy, Debug)]
+pub struct PairUse {
+    /// The pair.
+    pub pair: PortPairId,
+    /// SSRC that we send with.
+    pub ssrc: u32,
+    /// Rule against injection.
+    pub latch: Latch,
+}
+
+impl LegMedia {
+    /// Makes a browser leg's media: the answer to its offer, or an offer of ours. The order opens the port.
+    pub fn browser(
+        leg: LegId,
+        worker: WorkerId,
+        local: BrowserLocal,
+        offer: Option<&[u8]>,
+    ) -> Result<(LegMedia, Order), OfferError> {
+        let (sdp, remote, agreed, pending) = match offer {
+            Some(offer) => {
+                let answer = answer_browser(offer, &local, None)?;
+                (answer.sdp, Some(Box::new(answer.remote)), Some(answer.agreed), None)
+            }
+            None => {
+                let (sdp, state) = offer_browser(&local, None);
+                (sdp, None, None, Some(state))
+            }
+        };
+        let plan = BrowserPlan { ice: local.ice.clone(), ssrc: local.ssrc, remote: remote.as_deref().cloned() };
+        let side = Side::Browser { local: Box::new(local), remote };
+        Ok((LegMedia { worker, sdp, side, agreed, pending }, Order::OpenBrowser(leg, Box::new(plan))))
+    }
+
+    /// Makes a trunk leg's media, as [`LegMedia::browser`] does.
+    pub fn trunk(
+        leg: LegId,
+        worker: WorkerId,
+        local: RtpLocal,
+        pair: PairUse,
+        offer: Option<&[u8]>,
+    ) -> Result<(LegMedia, Order), OfferError> {
+        let (sdp, remote, agreed, pending) = match offer {
+            Some(offer) => {
+                let answer = answer_rtp(offer, &local, None)?;
+                (answer.sdp, Some(answer.remote), Some(answer.agreed), None)
+            }
+            None => {
+                let (sdp, state) = offer_rtp(&local, None);
+                (sdp, None, None, Some(state))
+            }
+        };
+        let plan = RtpPlan { pair: pair.pair, ssrc: pair.ssrc, latch: pair.latch, remote };
+        let side = Side::Trunk { local: Box::new(local), remote };
+        Ok((LegMedia { worker, sdp, side, agreed, pending }, Order::OpenRtp(leg, Box::new(plan))))
+    }
+
+    /// Returns true while an offer of ours has no answer.
+    pub fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Returns true once the peer's description is known.
+    pub fn is_known(&self) -> bool {
+        match &self.side {
+            Side::Browser { remote, .. } => remote.is_some(),
+            Side::Trunk { remote, .. } => remote.is_some(),
+        }
+    }
+
+    /// Takes the peer's answer to our offer. `last` is false for that of a provisional response, which the final one
+    /// may still replace. Without a change there is no order.
+    pub fn take_answer(&mut self, leg: LegId, answer: &[u8], last: bool) -> Result<Option<Order>, OfferError> {
+        let Some(state) = &self.pending else { return Ok(None) };
+        let (order, agreed) = match &mut self.side {
+            Side::Browser { remote, .. } => {
+                let (heard, agreed) = accept_browser_answer(state, answer)?;
+                let changed = remote.as_deref() != Some(&heard);
+                *remote = Some(Box::new(heard.clone()));
+                (changed.then(|| Order::UpdateBrowser(leg, Box::new(heard))), agreed)
+            }
+            Side::Trunk { remote, .. } => {
+                let (heard, agreed) = accept_rtp_answer(state, answer)?;
+                let changed = *remote != Some(heard);
+                *remote = Some(heard);
+                (changed.then_some(Order::UpdateRtp(leg, heard)), agreed)
+            }
+        };
+        self.agreed = Some(agreed);
+        if last {
+            self.pending = None;
+        }
+        Ok(order)
+    }
+
+    /// The exchange is over though the final response said nothing: what the provisional said stands.
+    pub fn settle(&mut self) {
+        self.pending = None;
+    }
+
+    /// Answers an offer in mid-call; [`LegMedia::sdp`] is then the answer. A refusal changes nothing.
+    /// `fresh` is used where the browser restarted ICE (RFC 8839 4.4.1.1.1).
+    pub fn answer_again(&mut self, leg: LegId, offer: &[u8], fresh: IceCredentials) -> Result<Vec<Order>, OfferError> {
+        let mut orders = Vec::new();
+        let previous = self.agreed.as_ref();
+        match &mut self.side {
+            Side::Browser { local, remote } => {
+                let restart = previous.is_some_and(|agreed| agreed.is_ice_restart(offer));
+                let mut next = local.clone();
+                if restart {
+                    next.ice = fresh;
+                }
+                let answer = answer_browser(offer, &next, previous)?;
+                if restart {
+                    orders.push(Order::RestartIce(leg, next.ice.clone()));
+                }
+                if remote.as_deref() != Some(&answer.remote) {
+                    orders.push(Order::UpdateBrowser(leg, Box::new(answer.remote.clone())));
+                }
+                *local = next;
+                *remote = Some(Box::new(answer.remote));
+                self.sdp = answer.sdp;
+                self.agreed = Some(answer.agreed);
+            }
+            Side::Trunk { local, remote } => {
+                let answer = answer_rtp(offer, local, previous)?;
+                if *remote != Some(answer.remote) {
+                    orders.push(Order::UpdateRtp(leg, answer.remote));
+                }
+                *remote = Some(answer.remote);
+                self.sdp = answer.sdp;
+                self.agreed = Some(answer.agreed);
+            }
+        }
+        Ok(orders)
+    }
+
+    /// Makes an offer in mid-call, for a re-INVITE that has none; [`LegMedia::sdp`] is then the offer.
+    pub fn offer_again(&mut self) {
+        let (sdp, state) = match &self.side {
+            Side::Browser { local, .. } => offer_browser(local, self.agreed.as_ref()),
+            Side::Trunk { local, .. } => offer_rtp(local, self.agreed.as_ref()),
+        };
+        self.sdp = sdp;
+        self.pending = Some(state);
+    }
+}

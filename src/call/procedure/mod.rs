@@ -1,0 +1,185 @@
+//! The changes a call can be in: each a state machine in its own file that is told signals and returns actions.
+//!
+//! ```text
+//!  setup ──answered──> answer ──ACK──> (none: the parties talk)
+//!    │                   │                      │
+//!    └───────────────────┴──────────────────────┴──> release ──> gone
+//! ```
+
+pub mod answer;
+pub mod release;
+pub mod setup;
+
+use std::time::Instant;
+
+use super::cause::ReleaseCause;
+use super::event::EventKind;
+use crate::id::LegId;
+use crate::plan::LegStats;
+
+pub use answer::Answer;
+pub use release::Release;
+pub use setup::{Setup, SetupLimits};
+
+/// What happened to a call, in its own words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// A callee sent a provisional response.
+    Ringing {
+        /// Which callee.
+        leg: LegId,
+        /// Its status, 180 to 199.
+        status: u16,
+        /// It can be heard already: its answer is known and applied.
+        early_media: bool,
+    },
+    /// A callee's 2xx came, was acknowledged, and its answer is applied.
+    Answered {
+        /// Which callee.
+        leg: LegId,
+    },
+    /// A callee's session is over without an answer.
+    Refused {
+        /// Which callee.
+        leg: LegId,
+        /// The final status; 408 or 503 where none came.
+        status: u16,
+        /// The callee said so itself.
+        heard: bool,
+    },
+    /// [`Action::TryTarget`] came to nothing.
+    NoTarget,
+    /// The caller acknowledged our 2xx.
+    Acked,
+    /// A session is over, by its peer or its transport.
+    Ended {
+        /// Which leg.
+        leg: LegId,
+        /// Why.
+        cause: ReleaseCause,
+        /// The peer's own Reason header, to be passed on.
+        reason: Option<Vec<u8>>,
+    },
+    /// The gateway wants the call to end.
+    Release(ReleaseCause),
+    /// A port is closed.
+    MediaClosed {
+        /// Whose.
+        leg: LegId,
+        /// Its last words.
+        stats: LegStats,
+    },
+    /// The time of [`Call::deadline`](super::Call::deadline) has come.
+    Deadline {
+        /// The trunk target under way has been heard of since the INVITE was sent to it.
+        target_alive: bool,
+    },
+}
+
+/// What is to be done for a call, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send the caller a provisional response.
+    Progress {
+        /// Its status.
+        status: u16,
+        /// With our SDP.
+        early_media: bool,
+    },
+    /// Send the caller the 200.
+    Accept,
+    /// Send the caller a final refusal.
+    Reject {
+        /// Its status.
+        status: u16,
+    },
+    /// End a leg's session as its state asks, if it has one.
+    HangUp {
+        /// Which leg.
+        leg: LegId,
+        /// Value of the Reason header.
+        reason: Vec<u8>,
+    },
+    /// Close a leg's port, if it is open.
+    CloseMedia(LegId),
+    /// The leg is of no more interest.
+    Forget(LegId),
+    /// Try this target of the trunk; a new leg is to be added with [`Call::add_callee`](super::Call::add_callee).
+    TryTarget(usize),
+    /// Let two legs hear each other.
+    Connect(LegId, LegId),
+    /// Tell the world.
+    Emit(EventKind),
+    /// The call is over, forget it.
+    Finish,
+}
+
+/// The one procedure that a call is in.
+#[derive(Debug)]
+pub enum Procedure {
+    /// The callee is being called.
+    Setup(Setup),
+    /// The callee answered, the caller has not acknowledged.
+    Answer(Answer),
+    /// The call is being taken down.
+    Release(Release),
+}
+
+/// Where a procedure goes after a signal.
+#[derive(Debug)]
+pub enum Next {
+    /// It goes on.
+    Stay,
+    /// A callee answered.
+    Answered(LegId),
+    /// The procedure is done, the parties talk.
+    Done,
+    /// The call is to be taken down.
+    Release {
+        /// Why.
+        cause: ReleaseCause,
+        /// Reason header of the side that ended it.
+        reason: Option<Vec<u8>>,
+    },
+    /// Nothing is left.
+    Gone,
+}
+
+/// The outcome of one signal.
+#[derive(Debug)]
+pub struct Step {
+    /// What is to be done.
+    pub actions: Vec<Action>,
+    /// Where the procedure goes.
+    pub next: Next,
+}
+
+impl Step {
+    fn stay(actions: Vec<Action>) -> Step {
+        Step { actions, next: Next::Stay }
+    }
+
+    fn release(actions: Vec<Action>, cause: ReleaseCause, reason: Option<Vec<u8>>) -> Step {
+        Step { actions, next: Next::Release { cause, reason } }
+    }
+}
+
+impl Procedure {
+    /// Takes a signal.
+    pub fn on(&mut self, signal: Signal, now: Instant) -> Step {
+        match self {
+            Procedure::Setup(setup) => setup.on(signal, now),
+            Procedure::Answer(answer) => answer.on(signal),
+            Procedure::Release(release) => release.on(signal, now),
+        }
+    }
+
+    /// Returns when [`Signal::Deadline`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self {
+            Procedure::Setup(setup) => Some(setup.deadline()),
+            Procedure::Answer(_) => None,
+            Procedure::Release(release) => Some(release.deadline()),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The table of calls: by name, by session, by leg, and by the time at which each wants to be looked at.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use crate::call::{Call, Leg};
+use crate::id::{CallId, LegId};
+use crate::sip::endpoint::SessionId;
+
+/// All calls.
+#[derive(Debug, Default)]
+pub(super) struct CallTable {
+    by_id: HashMap<CallId, Call>,
+    by_session: HashMap<SessionId, (CallId, LegId)>,
+    by_leg: HashMap<LegId, CallId>,
+    deadlines: BTreeSet<(Instant, CallId)>,
+    scheduled: HashMap<CallId, Instant>,
+    last_call: u64,
+    last_leg: u64,
+}
+
+impl CallTable {
+    pub(super) fn next_call(&mut self) -> CallId {
+        self.last_call += 1;
+        CallId(self.last_call)
+    }
+
+    pub(super) fn next_leg(&mut self) -> LegId {
+        self.last_leg += 1;
+        LegId(self.last_leg)
+    }
+
+    pub(super) fn insert(&mut self, call: Call) {
+        for leg in &call.legs {
+            index(&mut self.by_session, &mut self.by_leg, call.id, leg);
+        }
+        self.by_id.insert(call.id, call);
+    }
+
+    /// Adds a callee to a call in set-up.
+    pub(super) fn add_callee(&mut self, call: CallId, leg: Leg, now: Instant) {
+        if let Some(found) = self.by_id.get_mut(&call) {
+            index(&mut self.by_session, &mut self.by_leg, call, &leg);
+            found.add_callee(leg, now);
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, call: CallId) -> Option<&mut Call> {
+        self.by_id.get_mut(&call)
+    }
+
+    pub(super) fn get(&self, call: CallId) -> Option<&Call> {
+        self.by_id.get(&call)
+    }
+
+    pub(super) fn of_session(&self, session: SessionId) -> Option<(CallId, LegId)> {
+        self.by_session.get(&session).copied()
+    }
+
+    pub(super) fn of_leg(&self, leg: LegId) -> Option<CallId> {
+        self.by_leg.get(&leg).copied()
+    }
+
+    /// The leg has no session any more; returns the one that it had.
+    pub(super) fn end_session(&mut self, call: CallId, leg: LegId) -> Option<SessionId> {
+        let session = self.by_id.get_mut(&call)?.leg_mut(leg)?.session.take()?;
+        self.by_session.remove(&session);
+        Some(session)
+    }
+
+    /// The leg is gone.
+    pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) {
+        self.end_session(call, leg);
+        self.by_leg.remove(&leg);
+        if let Some(call) = self.by_id.get_mut(&call) {
+            call.legs.retain(|l| l.id != leg);
+        }
+    }
+
+    /// The call is gone.
+    pub(super) fn remove(&mut self, call: CallId) -> Option<Call> {
+        self.unschedule(call);
+        let gone = self.by_id.remove(&call)?;
+        for leg in &gone.legs {
+            self.by_leg.remove(&leg.id);
+            if let Some(session) = leg.session {
+                self.by_session.remove(&session);
+            }
+        }
+        Some(gone)
+    }
+
+    /// Takes note of when the call wants to be looked at.
+    pub(super) fn schedule(&mut self, call: CallId) {
+        self.unschedule(call);
+        if let Some(at) = self.by_id.get(&call).and_then(Call::deadline) {
+            self.deadlines.insert((at, call));
+            self.scheduled.insert(call, at);
+        }
+    }
+
+    fn unschedule(&mut self, call: CallId) {
+        if let Some(at) = self.scheduled.remove(&call) {
+            self.deadlines.remove(&(at, call));
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Returns the calls that want to be looked at.
+    pub(super) fn due(&self, now: Instant) -> Vec<CallId> {
+        self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, call)| *call).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.by_id.values()
+    }
+
+    /// Returns all names, in order of age.
+    pub(super) fn names(&self) -> Vec<CallId> {
+        let mut names: Vec<CallId> = self.by_id.keys().copied().collect();
+        names.sort();
+        names
+    }
+}
+
+fn index(
+    by_session: &mut HashMap<SessionId, (CallId, LegId)>,
+    by_leg: &mut HashMap<LegId, CallId>,
+    call: CallId,
+    leg: &Leg,
+) {
+    if let Some(session) = leg.session {
+        by_session.insert(session, (call, leg.id));
+    }
+    by_leg.insert(leg.id, call);
+}

@@ -1,0 +1,138 @@
+//! Where media goes: agents on workers, trunk legs on bound port pairs, and the keys and numbers that SDP needs at once.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::config::{MediaPolicy, Trunk};
+use crate::call::PairUse;
+use crate::id::{PortPairId, WorkerId};
+use crate::plan::{Fingerprint, IceCredentials, WorkerSite};
+use crate::sdp::description::Direction;
+use crate::sdp::offer_answer::{AudioWish, BrowserLocal, RtpLocal};
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// What is known of one worker.
+#[derive(Debug)]
+struct Site {
+    worker: WorkerId,
+    candidates: Vec<SocketAddr>,
+    free: VecDeque<(PortPairId, SocketAddr)>,
+    calls: usize,
+}
+
+/// The books of all workers.
+#[derive(Debug)]
+pub(super) struct Ports {
+    sites: Vec<Site>,
+    /// Where the agents with calls are: index of the site, number of calls.
+    placed: HashMap<String, (usize, usize)>,
+    fingerprint: Fingerprint,
+    policy: MediaPolicy,
+    rng: StdRng,
+}
+
+impl Ports {
+    pub(super) fn new(sites: Vec<WorkerSite>, fingerprint: Fingerprint, policy: MediaPolicy, rng: StdRng) -> Ports {
+        let sites = sites
+            .into_iter()
+            .map(|site| Site { worker: site.worker, candidates: site.candidates, free: VecDeque::new(), calls: 0 })
+            .collect();
+        Ports { sites, placed: HashMap::new(), fingerprint, policy, rng }
+    }
+
+    /// Takes pairs into the reserve.
+    pub(super) fn ready(&mut self, worker: WorkerId, pairs: Vec<(PortPairId, SocketAddr)>) {
+        if let Some(site) = self.sites.iter_mut().find(|site| site.worker == worker) {
+            site.free.extend(pairs);
+        }
+    }
+
+    /// Returns the worker of an agent: that of its other calls, else the one with the fewest calls.
+    pub(super) fn place(&mut self, dn: &str) -> Option<WorkerId> {
+        let least = || self.sites.iter().enumerate().min_by_key(|(_, site)| site.calls).map(|(index, _)| index);
+        let index = match self.placed.get(dn) {
+            Some((index, _)) => *index,
+            None => least()?,
+        };
+        self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
+        let site = self.sites.get_mut(index)?;
+        site.calls += 1;
+        Some(site.worker)
+    }
+
+    /// One call of the agent is over.
+    pub(super) fn unplace(&mut self, dn: &str) {
+        let Some((index, calls)) = self.placed.get_mut(dn) else { return };
+        let index = *index;
+        *calls -= 1;
+        if *calls == 0 {
+            self.placed.remove(dn);
+        }
+        if let Some(site) = self.sites.get_mut(index) {
+            site.calls -= 1;
+        }
+    }
+
+    /// Takes a bound pair of the peer's address family out of the reserve.
+    pub(super) fn take(&mut self, worker: WorkerId, ipv6: bool) -> Option<(PortPairId, SocketAddr)> {
+        let site = self.sites.iter_mut().find(|site| site.worker == worker)?;
+        let at = site.free.iter().position(|(_, addr)| addr.is_ipv6() == ipv6)?;
+        site.free.remove(at)
+    }
+
+    /// Returns the number of free pairs per worker.
+    pub(super) fn free(&self) -> Vec<(WorkerId, usize)> {
+        self.sites.iter().map(|site| (site.worker, site.free.len())).collect()
+    }
+
+    /// Returns fresh ICE credentials: 48 and 144 bits of randomness (RFC 8839 5.4 asks for 24 and 128).
+    pub(super) fn credentials(&mut self) -> IceCredentials {
+        IceCredentials { ufrag: self.text(8), pwd: self.text(24) }
+    }
+
+    /// Describes our side of a browser leg.
+    pub(super) fn browser(&mut self, worker: WorkerId) -> BrowserLocal {
+        let candidates = self
+            .sites
+            .iter()
+            .find(|site| site.worker == worker)
+            .map(|site| site.candidates.clone())
+            .unwrap_or_default();
+        let mut audio = AudioWish::browser(self.policy.opus);
+        audio.codecs = self.policy.browser_codecs.clone();
+        BrowserLocal {
+            candidates,
+            ice: self.credentials(),
+            fingerprint: self.fingerprint,
+            ssrc: self.ssrc(),
+            cname: format!("{:016x}", self.rng.random::<u64>()),
+            session_id: self.session_id(),
+            audio,
+        }
+    }
+
+    /// Describes our side of a trunk leg.
+    pub(super) fn trunk(&mut self, trunk: &Trunk, pair: (PortPairId, SocketAddr)) -> (RtpLocal, PairUse) {
+        let mut audio = AudioWish::trunk(trunk.codecs.clone());
+        audio.ptime_ms = trunk.ptime_ms;
+        audio.direction = Direction::SendRecv;
+        let local = RtpLocal { rtp: pair.1, session_id: self.session_id(), audio };
+        (local, PairUse { pair: pair.0, ssrc: self.ssrc(), latch: trunk.latch })
+    }
+
+    fn ssrc(&mut self) -> u32 {
+        self.rng.random_range(1..=u32::MAX)
+    }
+
+    fn session_id(&mut self) -> u64 {
+        self.rng.random_range(1..1u64 << 61)
+    }
+
+    fn text(&mut self, length: usize) -> String {
+        (0..length).map(|_| char::from(ALPHABET[usize::from(self.rng.random::<u8>() & 63)])).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! Requests that are no INVITE: OPTIONS and what else comes outside a dialog, INFO and NOTIFY within one
+//! (RFC 3261 11, RFC 6086, RFC 6665).
+
+use std::time::{Duration, Instant};
+
+use super::Gateway;
+use super::admission::Verdict;
+use super::perform::answer_headers;
+use super::routing::sdp_status;
+use super::sessions::has_sdp;
+use crate::call::{EventKind, LegKind};
+use crate::id::{CallId, LegId};
+use crate::path::{Path, Transport};
+use crate::plan::{Digit, Order};
+use crate::sip::endpoint::{Header, ServerTx, SessionId};
+use crate::sip::message::{Builder, Message, Method, Name};
+
+/// What we take.
+pub(super) const ALLOWED: [Method; 8] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Info,
+    Method::Update,
+    Method::Notify,
+];
+
+/// Content types that an INFO may have.
+const INFO_TYPES: &str = "application/dtmf-relay, application/dtmf";
+
+/// Length of a key where an INFO names none.
+const KEY: Duration = Duration::from_millis(160);
+
+/// Shortest and longest key that is played out, ms (RFC 4733 2.5.2.3 asks for 40 at least).
+const KEY_MS: (u64, u64) = (40, 6000);
+
+fn allow() -> String {
+    ALLOWED.iter().map(Method::as_str).chain(["REGISTER"]).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a key: `Signal=5`, `Duration=160` of `dtmf-relay`, or the bare key of `dtmf`.
+/// A length out of range is brought into it, as a phone's is; a key that is none, or a number that is none, is refused.
+pub(super) fn digit(content_type: &str, body: &[u8]) -> Option<Digit> {
+    let body = std::str::from_utf8(body).ok()?;
+    let (key, duration) = if content_type == "application/dtmf" {
+        (body.trim(), KEY)
+    } else {
+        let mut key = None;
+        let mut duration = KEY;
+        for line in body.lines() {
+            let Some((name, value)) = line.split_once('=') else { continue };
+            match name.trim().to_ascii_lowercase().as_str() {
+                "signal" => key = Some(value.trim()),
+                "duration" => {
+                    let ms = value.trim().parse::<u64>().ok()?;
+                    duration = Duration::from_millis(ms.clamp(KEY_MS.0, KEY_MS.1));
+                }
+                _ => {}
+            }
+        }
+        (key?, duration)
+    };
+    let [key] = key.as_bytes() else { return None };
+    let event = match key.to_ascii_uppercase() {
+        digit @ b'0'..=b'9' => digit - b'0',
+        b'*' => 10,
+        b'#' => 11,
+        letter @ b'A'..=b'D' => letter - b'A' + 12,
+        _ => return None,
+    };
+    Some(Digit { event, duration })
+}
+
+impl Gateway {
+    /// Answers a request with a status and further headers.
+    pub(super) fn reply(&mut self, tx: ServerTx, request: &Message, status: u16, headers: &[Header], now: Instant) {
+        let response = Builder::response_to(request, status, None, None);
+        let response = headers.iter().fold(response, |response, (name, value)| response.header(name, value));
+        self.endpoint.respond(tx, response, now);
+    }
+
+    pub(super) fn request(&mut self, tx: ServerTx, message: Message, path: Path, transport: Transport, now: Instant) {
+        let is_trunk = self.peers.trunk_of(&path, transport).is_some();
+        if !is_trunk && self.peers.flow(&path).is_none() {
+            self.counters.strangers += 1;
+            return self.reply(tx, &message, 403, &[], now);
+        }
+        let with_allow = [("Allow".to_owned(), allow().into_bytes())];
+        match message.method() {
+            Method::Register if is_trunk => self.reply(tx, &message, 403, &[], now),
+            Method::Register => self.register(tx, &message, path, now),
+            Method::Options => {
+                let mut headers = with_allow.to_vec();
+                headers.push(("Accept".to_owned(), b"application/sdp".to_vec()));
+                headers.push(("Accept-Encoding".to_owned(), b"identity".to_vec()));
+                headers.push(("Accept-Language".to_owned(), b"en".to_vec()));
+                headers.push(("Supported".to_owned(), b"timer".to_vec()));
+                headers.extend(answer_headers());
+                self.reply(tx, &message, 200, &headers, now);
+            }
+            method => {
+                // Nobody learns more than this without a digest (CVE-2021-41157, CVE-2021-37624).
+                if !is_trunk {
+                    match self.authenticate(&message, &path, now) {
+                        Verdict::Admitted(_) => {}
+                        Verdict::Challenge(headers) => return self.reply(tx, &message, 401, &headers, now),
+                        Verdict::Refused(status) => return self.reply(tx, &message, status, &[], now),
+                    }
+                }
+                match method {
+                    Method::Subscribe | Method::Publish => {
+                        self.reply(tx, &message, 489, &answer_headers(), now);
+                    }
+                    Method::Notify => self.reply(tx, &message, 481, &[], now),
+                    _ => self.reply(tx, &message, 405, &with_allow, now),
+                }
+            }
+        }
+    }
+
+    pub(super) fn in_dialog(&mut self, session: SessionId, tx: ServerTx, message: &Message, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else {
+            return self.reply(tx, message, 481, &[], now);
+        };
+        match message.method() {
+            Method::Info => self.info(call, leg, tx, message, now),
+            Method::Notify => self.notify(call, tx, message, now),
+            Method::Update => self.update(call, leg, tx, message, now),
+            Method::Options => self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now),
+            _ => self.reply(tx, message, 405, &[("Allow".to_owned(), allow().into_bytes())], now),
+        }
+    }
+
+    fn info(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
+        let kind = message.content_type().unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "" if message.body().is_empty() => return self.reply(tx, message, 200, &[], now),
+            // A wish for a key frame: there is no picture, and no harm (RFC 5168).
+            "application/media_control+xml" => return self.reply(tx, message, 200, &[], now),
+            "application/dtmf-relay" | "application/dtmf" => {}
+            _ => {
+                let accept = [("Accept".to_owned(), INFO_TYPES.as_bytes().to_vec())];
+                return self.reply(tx, message, 415, &accept, now);
+            }
+        }
+        let Some(digit) = digit(&kind, message.body()) else { return self.reply(tx, message, 400, &[], now) };
+        self.reply(tx, message, 200, &[], now);
+        let Some(found) = self.calls.get(call) else { return };
+        let from_agent = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
+        let to = found.joined(leg).map(|other| (other.media.worker, other.id));
+        let answered = found.is_answered();
+        if let Some((worker, other)) = to {
+            self.counters.info_digits += 1;
+            self.order(worker, Order::SendDigit(other, digit));
+        }
+        if answered {
+            self.emit(call, EventKind::Digit { digit, from_agent }, now);
+        }
+    }
+
+    /// NOTIFY talk and hold come without a subscription (genesys.md); their effect is not ours yet.
+    fn notify(&mut self, call: CallId, tx: ServerTx, message: &Message, now: Instant) {
+        let event = message.header_str(Name::Event).unwrap_or_default();
+        let event = event.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if event != "talk" && event != "hold" {
+            return self.reply(tx, message, 489, &answer_headers(), now);
+        }
+        self.counters.notifies += 1;
+        self.note_uuid(call, message);
+        self.reply(tx, message, 200, &[], now);
+    }
+
+    /// UPDATE with an offer (RFC 3311 5.2): answered as a re-INVITE is, at once.
+    fn update(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
+        if !has_sdp(message) {
+            return self.reply(tx, message, 200, &[], now);
+        }
+        let fresh = self.ports.credentials();
+        let Some(found) = self.calls.get_mut(call) else { return self.reply(tx, message, 481, &[], now) };
+        let settled = found.is_answered();
+        let Some(found) = found.leg_mut(leg) else { return self.reply(tx, message, 481, &[], now) };
+        if !settled || found.media.is_waiting() {
+            return self.reply(tx, message, 491, &[], now);
+        }
+        let worker = found.media.worker;
+        match found.media.answer_again(leg, message.body(), fresh) {
+            Ok(orders) => {
+                let response = Builder::response_to(message, 200, None, None);
+                let response = response.body("application/sdp", &found.media.sdp);
+                self.endpoint.respond(tx, response, now);
+                orders.into_iter().for_each(|order| self.order(worker, order));
+            }
+            Err(error) => self.reply(tx, message, sdp_status(&error), &[], now),
+        }
+    }
+}

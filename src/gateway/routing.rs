@@ -1,0 +1,335 @@
+//! A new INVITE: who sent it, whom it is for, and the call that it makes.
+
+use std::time::Instant;
+
+use super::admission::Verdict;
+use super::config::Listener;
+use super::identity::{self, Identity};
+use super::sessions::has_sdp;
+use super::{Closing, Gateway};
+use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal};
+use crate::id::{CallId, LegId, WorkerId};
+use crate::path::{Path, Transport};
+use crate::plan::Order;
+use crate::registrar::Binding;
+use crate::sdp::OfferError;
+use crate::sip::endpoint::{Header, Hop, OutInvite, SessionId};
+use crate::sip::message::Message;
+use crate::sip::uri::escape;
+
+/// Why an INVITE makes no call: the status and, for a challenge, its headers.
+struct Refusal {
+    status: u16,
+    headers: Vec<Header>,
+}
+
+impl From<u16> for Refusal {
+    fn from(status: u16) -> Refusal {
+        Refusal { status, headers: Vec::new() }
+    }
+}
+
+/// Returns the status for an offer that cannot be answered.
+pub(super) fn sdp_status(error: &OfferError) -> u16 {
+    match error {
+        OfferError::Malformed(_) => 400,
+        _ => 488,
+    }
+}
+
+/// Returns the offer of an INVITE; a body of another kind is refused (RFC 3261 8.2.3).
+fn offer(invite: &Message) -> Result<Option<&[u8]>, Refusal> {
+    match invite.body() {
+        [] => Ok(None),
+        body if has_sdp(invite) => Ok(Some(body)),
+        _ => Err(Refusal { status: 415, headers: vec![("Accept".to_owned(), b"application/sdp".to_vec())] }),
+    }
+}
+
+/// What is written into messages of ours that leave by a listener.
+fn hop(listener: &Listener, path: Path, transport: Transport) -> Hop {
+    Hop { path, transport, sent_by: listener.advertise.clone() }
+}
+
+/// Our Contact: the DN is its user, so that a NOTIFY's Request-URI names it (genesys.md).
+fn contact(dn: &str, listener: &Listener) -> String {
+    let transport = match listener.transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+        Transport::Tls => ";transport=tls",
+        Transport::Ws | Transport::Wss => ";transport=ws",
+    };
+    format!("<sip:{}@{}{transport}>", escape(dn), listener.advertise)
+}
+
+impl Gateway {
+    pub(super) fn invited(
+        &mut self,
+        session: SessionId,
+        invite: &Message,
+        path: Path,
+        transport: Transport,
+        now: Instant,
+    ) {
+        let outcome = match self.admit_invite(invite, &path, transport, now) {
+            Ok(Caller::Trunk(trunk)) => self.inbound(session, invite, path, trunk, now),
+            Ok(Caller::Agent(dn)) => self.outbound(session, invite, path, dn, now),
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
+            self.counters.refused += 1;
+            let mut headers = refusal.headers;
+            headers.extend(self.refusal_headers(refusal.status));
+            self.endpoint.reject(session, refusal.status, None, &headers, now);
+        }
+    }
+
+    fn admit_invite(
+        &mut self,
+        invite: &Message,
+        path: &Path,
+        transport: Transport,
+        now: Instant,
+    ) -> Result<Caller, Refusal> {
+        let caller = if let Some(trunk) = self.peers.trunk_of(path, transport) {
+            Caller::Trunk(trunk)
+        } else if self.peers.flow(path).is_none() {
+            self.counters.strangers += 1;
+            return Err(403.into());
+        } else {
+            match self.authenticate(invite, path, now) {
+                Verdict::Admitted(dn) => Caller::Agent(dn),
+                Verdict::Challenge(headers) => return Err(Refusal { status: 401, headers }),
+                Verdict::Refused(status) => return Err(status.into()),
+            }
+        };
+        if self.closing != Closing::No || self.calls.len() >= self.policy.max_calls {
+            return Err(503.into());
+        }
+        Ok(caller)
+    }
+
+    /// The trunk calls a DN.
+    fn inbound(
+        &mut self,
+        session: SessionId,
+        invite: &Message,
+        path: Path,
+        trunk: usize,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let dn = identity::user(invite.request_uri()).ok_or(404)?;
+        if !self.admission.knows(&dn) {
+            return Err(404.into());
+        }
+        let bindings: Vec<Binding> = self.registrar.lookup(&dn, now).into_iter().cloned().collect();
+        let bindings: Vec<Binding> = bindings.into_iter().filter(|b| self.peers.flow(&b.path).is_some()).collect();
+        if bindings.is_empty() {
+            return Err(480.into());
+        }
+        let offer = offer(invite)?;
+        let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
+        let worker = self.ports.place(&dn).ok_or(503)?;
+        let (leg, media, open) = match self.trunk_media(worker, trunk, &path, offer) {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.ports.unplace(&dn);
+                return Err(refusal);
+            }
+        };
+        if let Some((sent_by, contact)) = local {
+            self.endpoint.set_local(session, &sent_by, &contact);
+        }
+        let caller = identity::from_trunk(invite);
+        let parties = Parties {
+            dn,
+            peer: caller.number,
+            peer_name: caller.name,
+            direction: Direction::Inbound,
+            call_uuid: identity::call_uuid(invite),
+        };
+        let limits = SetupLimits { answer: self.policy.ring_timeout, target: None, targets: 0 };
+        let caller =
+            Leg { id: leg, kind: LegKind::Trunk, session: Some(session), path, media, open: true, stats: None };
+        let call = self.begin(parties, caller, limits, open, now);
+        for binding in &bindings {
+            self.ring(call, worker, binding, now);
+        }
+        if self.calls.get(call).is_some_and(|call| call.legs.len() == 1) {
+            self.signal(call, Signal::NoTarget, now);
+        }
+        self.calls.schedule(call);
+        Ok(())
+    }
+
+    /// A DN calls out.
+    fn outbound(
+        &mut self,
+        session: SessionId,
+        invite: &Message,
+        path: Path,
+        dn: String,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let number = identity::user(invite.request_uri()).ok_or(404)?;
+        if !self.admission.may_dial(&dn, &number) {
+            return Err(403.into());
+        }
+        let targets = self.peers.trunk(0).map_or(0, |trunk| trunk.targets.len());
+        if targets == 0 {
+            return Err(503.into());
+        }
+        let offer = offer(invite)?;
+        let worker = self.ports.place(&dn).ok_or(503)?;
+        let leg = self.calls.next_leg();
+        let (media, open) = match LegMedia::browser(leg, worker, self.ports.browser(worker), offer) {
+            Ok(made) => made,
+            Err(error) => {
+                self.ports.unplace(&dn);
+                return Err(sdp_status(&error).into());
+            }
+        };
+        if let Some(listener) = self.peers.listener_of(&path) {
+            let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
+            self.endpoint.set_local(session, &sent_by, &contact);
+        }
+        let limits =
+            SetupLimits { answer: self.policy.dial_timeout, target: Some(self.policy.target_timeout), targets };
+        let parties =
+            Parties { dn, peer: number, peer_name: String::new(), direction: Direction::Outbound, call_uuid: None };
+        let caller =
+            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+        // The port pair is taken first: without one there is no call, and no event of one.
+        let (first, media, order) = match self.target_media(worker, 0) {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.ports.unplace(&parties.dn);
+                return Err(refusal);
+            }
+        };
+        let call = self.begin(parties, caller, limits, open, now);
+        self.dial(call, first, media, order, 0, now);
+        self.calls.schedule(call);
+        Ok(())
+    }
+
+    fn begin(&mut self, parties: Parties, caller: Leg, limits: SetupLimits, open: Order, now: Instant) -> CallId {
+        let id = self.calls.next_call();
+        self.order(caller.media.worker, open);
+        self.calls.insert(Call::begin(id, parties, caller, limits, now));
+        self.counters.calls += 1;
+        self.emit(id, EventKind::Dialing, now);
+        id
+    }
+
+    /// Calls one of the DN's phones.
+    fn ring(&mut self, call: CallId, worker: WorkerId, binding: &Binding, now: Instant) {
+        let Some(flow) = self.peers.flow(&binding.path) else { return };
+        let Some(listener) = self.peers.listener(flow.listener).cloned() else { return };
+        let leg = self.calls.next_leg();
+        let local = self.ports.browser(worker);
+        let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
+        let Some(found) = self.calls.get(call) else { return };
+        let caller = Identity { number: found.parties.peer.clone(), name: found.parties.peer_name.clone() };
+        let uuid = found.parties.call_uuid.as_ref();
+        let headers = uuid.map(|u| ("X-Genesys-CallUUID".to_owned(), u.clone().into_bytes())).into_iter().collect();
+        let invite = OutInvite {
+            uri: binding.contact.uri.clone(),
+            from: identity::address(&caller, &self.realm),
+            to: format!("<sip:{}@{}>", escape(&found.parties.dn), self.realm),
+            contact: contact(if caller.number.is_empty() { "anonymous" } else { &caller.number }, &listener),
+            headers,
+            sdp: Some(media.sdp.clone()),
+        };
+        let session = Some(self.endpoint.invite(invite, hop(&listener, binding.path, flow.transport), now));
+        self.order(worker, open);
+        let leg = Leg { id: leg, kind: LegKind::Browser, session, path: binding.path, media, open: true, stats: None };
+        self.calls.add_callee(call, leg, now);
+    }
+
+    /// Makes the media of a trunk leg: takes a pair, answers or offers.
+    fn trunk_media(
+        &mut self,
+        worker: WorkerId,
+        trunk: usize,
+        path: &Path,
+        offer: Option<&[u8]>,
+    ) -> Result<(LegId, LegMedia, Order), Refusal> {
+        let trunk = self.peers.trunk(trunk).ok_or(503)?;
+        let Some(pair) = self.ports.take(worker, path.remote().is_ipv6()) else {
+            self.counters.no_port += 1;
+            return Err(503.into());
+        };
+        let (local, used) = self.ports.trunk(trunk, pair);
+        let leg = self.calls.next_leg();
+        match LegMedia::trunk(leg, worker, local, used, offer) {
+            Ok((media, open)) => Ok((leg, media, open)),
+            Err(error) => {
+                self.order(worker, Order::ReleasePair(pair.0));
+                Err(sdp_status(&error).into())
+            }
+        }
+    }
+
+    fn target_path(&self, target: usize) -> Result<Path, Refusal> {
+        let trunk = self.peers.trunk(0).ok_or(503)?;
+        let remote = *trunk.targets.get(target).ok_or(503)?;
+        let local = self.peers.listener(trunk.listener).ok_or(503)?.bind;
+        Ok(Path::Udp { local, remote })
+    }
+
+    fn target_media(&mut self, worker: WorkerId, target: usize) -> Result<(LegId, LegMedia, Order), Refusal> {
+        let path = self.target_path(target)?;
+        self.trunk_media(worker, 0, &path, None)
+    }
+
+    /// Sends the INVITE to a target of the trunk.
+    fn dial(&mut self, call: CallId, leg: LegId, media: LegMedia, open: Order, target: usize, now: Instant) {
+        let Ok(path) = self.target_path(target) else { return };
+        let listener = self.peers.trunk(0).and_then(|trunk| self.peers.listener(trunk.listener)).cloned();
+        let (Some(listener), Some(found)) = (listener, self.calls.get(call)) else { return };
+        let (dn, number) = (escape(&found.parties.dn), escape(&found.parties.peer));
+        let own = format!("<sip:{dn}@{}>", listener.advertise);
+        let invite = OutInvite {
+            uri: format!("sip:{number}@{}", path.remote()),
+            from: own.clone(),
+            to: format!("<sip:{number}@{}>", path.remote()),
+            contact: contact(&found.parties.dn, &listener),
+            headers: vec![
+                ("P-Asserted-Identity".to_owned(), own.into_bytes()),
+                ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
+            ],
+            sdp: Some(media.sdp.clone()),
+        };
+        let session = Some(self.endpoint.invite(invite, hop(&listener, path, Transport::Udp), now));
+        self.order(media.worker, open);
+        let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None };
+        self.calls.add_callee(call, leg, now);
+    }
+
+    /// The target before this one was silent.
+    pub(super) fn try_target(&mut self, call: CallId, target: usize, now: Instant) {
+        let Some(worker) = self.calls.get(call).and_then(|c| c.legs.first()).map(|leg| leg.media.worker) else {
+            return;
+        };
+        match self.target_media(worker, target) {
+            Ok((leg, media, open)) => self.dial(call, leg, media, open, target, now),
+            Err(_) => self.signal(call, Signal::NoTarget, now),
+        }
+    }
+
+    /// Returns true if the trunk target that is being tried was heard of since.
+    pub(super) fn target_alive(&self, call: CallId) -> bool {
+        let Some(call) = self.calls.get(call) else { return false };
+        let last = call.legs.last().filter(|leg| leg.kind == LegKind::Trunk);
+        last.is_some_and(|leg| self.peers.heard_since(&leg.path, call.since))
+    }
+}
+
+/// Who sent an INVITE.
+enum Caller {
+    /// A trunk, by its place in the configuration.
+    Trunk(usize),
+    /// A browser, authenticated as this DN.
+    Agent(String),
+}

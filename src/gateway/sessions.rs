@@ -1,0 +1,268 @@
+//! What the SIP sessions and the media threads tell, in a call's words.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Gateway;
+use super::identity::call_uuid;
+use super::perform::answer_headers;
+use crate::call::{EventKind, LegKind, ReleaseCause, Signal};
+use crate::id::{CallId, LegId, WorkerId};
+use crate::plan::Report;
+use crate::sip::endpoint::{EndReason, Event, SessionId};
+use crate::sip::message::{Message, Name};
+
+impl Gateway {
+    pub(super) fn event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Request { tx, message, path, transport } => self.request(tx, message, path, transport, now),
+            Event::Invited { session, message, path, transport } => {
+                self.invited(session, &message, path, transport, now);
+            }
+            Event::Provisional { session, message } => self.provisional(session, &message, now),
+            Event::Answered { session, message } => self.answered(session, &message, now),
+            Event::Refused { session, status, message } => {
+                let Some((call, leg)) = self.terminal(session, message.as_ref()) else { return };
+                self.signal(call, Signal::Refused { leg, status, heard: message.is_some() }, now);
+            }
+            Event::Cancelled { session, message } => {
+                let Some((call, leg)) = self.terminal(session, Some(&message)) else { return };
+                let cause = self.side(call, leg);
+                self.signal(call, Signal::Ended { leg, cause, reason: reason(&message) }, now);
+            }
+            Event::Acked { session, sdp } => self.acked(session, sdp, now),
+            Event::Reinvited { session, message } => self.reinvited(session, &message, now),
+            Event::ReinviteCancelled { session } => self.reinvite_cancelled(session),
+            Event::InDialog { session, tx, message } => self.in_dialog(session, tx, &message, now),
+            Event::FlowLost { session } => self.flow_lost(session, now),
+            Event::Ended { session, why } => self.ended(session, why, now),
+            // We send neither requests nor re-INVITEs of our own yet.
+            Event::Response { .. }
+            | Event::RequestFailed { .. }
+            | Event::ReinviteAnswered { .. }
+            | Event::ReinviteRefused { .. } => {}
+        }
+    }
+
+    /// The session is over by its peer; the call keeps the identifier that its last message carried.
+    fn terminal(&mut self, session: SessionId, message: Option<&Message>) -> Option<(CallId, LegId)> {
+        let (call, leg) = self.calls.of_session(session)?;
+        if let Some(message) = message {
+            self.note_uuid(call, message);
+        }
+        self.calls.end_session(call, leg);
+        Some((call, leg))
+    }
+
+    /// Keeps the identifier that joins the call to its CTI call; only the trunk may change it.
+    pub(super) fn note_uuid(&mut self, call: CallId, message: &Message) {
+        let Some(uuid) = call_uuid(message) else { return };
+        if let Some(call) = self.calls.get_mut(call) {
+            call.parties.call_uuid = Some(uuid);
+        }
+    }
+
+    fn side(&self, call: CallId, leg: LegId) -> ReleaseCause {
+        match self.calls.get(call).and_then(|call| call.leg(leg)).map(|leg| leg.kind) {
+            Some(LegKind::Browser) => ReleaseCause::Agent,
+            _ => ReleaseCause::Trunk,
+        }
+    }
+
+    fn provisional(&mut self, session: SessionId, message: &Message, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_trunk_uuid(call, leg, message);
+        // A browser that rings has nothing to say yet; the trunk's early media is heard.
+        let early = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk)
+            && has_sdp(message)
+            && self.take_answer(call, leg, message.body(), false);
+        let status = if early { 183 } else { message.status() };
+        self.signal(call, Signal::Ringing { leg, status, early_media: early }, now);
+    }
+
+    fn note_trunk_uuid(&mut self, call: CallId, leg: LegId, message: &Message) {
+        if self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk) {
+            self.note_uuid(call, message);
+        }
+    }
+
+    /// Applies an answer; false where it is of no use.
+    fn take_answer(&mut self, call: CallId, leg: LegId, sdp: &[u8], last: bool) -> bool {
+        let Some(found) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return false };
+        let worker = found.media.worker;
+        match found.media.take_answer(leg, sdp, last) {
+            Ok(order) => {
+                if let Some(order) = order {
+                    self.order(worker, order);
+                }
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%call, %leg, %error, "answer refused");
+                false
+            }
+        }
+    }
+
+    fn answered(&mut self, session: SessionId, message: &Message, now: Instant) {
+        self.endpoint.ack(session, None, now);
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_trunk_uuid(call, leg, message);
+        let good = if has_sdp(message) {
+            self.take_answer(call, leg, message.body(), true)
+        } else {
+            // No answer in the 2xx: what an early one said stands, else there is nothing to talk by.
+            let media = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)).map(|leg| &mut leg.media);
+            media.is_some_and(|media| {
+                media.settle();
+                media.is_known()
+            })
+        };
+        if good {
+            return self.signal(call, Signal::Answered { leg }, now);
+        }
+        if let Some(session) = self.calls.end_session(call, leg) {
+            let reason = b"SIP;cause=488;text=\"Not Acceptable Here\"".to_vec();
+            self.endpoint.hang_up(session, &[("Reason".to_owned(), reason)], now);
+        }
+        self.signal(call, Signal::Refused { leg, status: 488, heard: true }, now);
+    }
+
+    fn acked(&mut self, session: SessionId, sdp: Option<Bytes>, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        let waiting = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.media.is_waiting());
+        let good = !waiting || sdp.is_some_and(|sdp| self.take_answer(call, leg, &sdp, true));
+        let first = self.calls.get_mut(call).and_then(|c| c.caller()).is_some_and(|caller| caller.id == leg);
+        match good {
+            true if first => self.signal(call, Signal::Acked, now),
+            true => {}
+            false => self.signal(call, Signal::Release(ReleaseCause::Refused(488)), now),
+        }
+    }
+
+    fn reinvited(&mut self, session: SessionId, message: &Message, now: Instant) {
+        let refuse = |gateway: &mut Gateway, status| gateway.endpoint.reject_reinvite(session, status, None, &[], now);
+        let Some((call, leg)) = self.calls.of_session(session) else { return refuse(self, 481) };
+        self.note_trunk_uuid(call, leg, message);
+        let fresh = self.ports.credentials();
+        let Some(found) = self.calls.get_mut(call) else { return refuse(self, 481) };
+        let settled = found.is_answered();
+        let Some(found) = found.leg_mut(leg) else { return refuse(self, 481) };
+        if !settled || found.media.is_waiting() {
+            return refuse(self, 491);
+        }
+        let worker = found.media.worker;
+        let orders = match message.body() {
+            [] => {
+                found.media.offer_again();
+                Ok(Vec::new())
+            }
+            offer => found.media.answer_again(leg, offer, fresh),
+        };
+        match orders {
+            Ok(orders) => {
+                self.endpoint.answer_reinvite(session, &found.media.sdp, &answer_headers(), now);
+                orders.into_iter().for_each(|order| self.order(worker, order));
+            }
+            Err(error) => {
+                tracing::debug!(%call, %leg, %error, "re-INVITE refused");
+                refuse(self, super::routing::sdp_status(&error));
+            }
+        }
+    }
+
+    fn reinvite_cancelled(&mut self, session: SessionId) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        if let Some(leg) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) {
+            leg.media.settle();
+        }
+    }
+
+    fn flow_lost(&mut self, session: SessionId, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        let grace = self.policy.flow_grace;
+        let Some(found) = self.calls.get_mut(call) else { return };
+        if found.is_answered() && !grace.is_zero() {
+            found.flow_limit = Some(now + grace);
+            return self.calls.schedule(call);
+        }
+        let is_caller = found.caller().is_some_and(|caller| caller.id == leg);
+        if found.is_answered() || is_caller {
+            return self.signal(call, Signal::Release(ReleaseCause::FlowLost), now);
+        }
+        // One of several phones that ring.
+        if let Some(session) = self.calls.end_session(call, leg) {
+            self.endpoint.hang_up(session, &[], now);
+        }
+        self.signal(call, Signal::Refused { leg, status: 480, heard: false }, now);
+    }
+
+    fn ended(&mut self, session: SessionId, why: EndReason, now: Instant) {
+        let message = match &why {
+            EndReason::Bye(message) => Some(message),
+            _ => None,
+        };
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        if let Some(message) = message {
+            self.note_trunk_uuid(call, leg, message);
+        }
+        self.calls.end_session(call, leg);
+        let cause = match &why {
+            EndReason::Bye(_) => self.side(call, leg),
+            EndReason::AckTimeout => ReleaseCause::AckTimeout,
+            EndReason::Gone | EndReason::Transport | EndReason::SessionExpired => ReleaseCause::PeerLost,
+        };
+        self.signal(call, Signal::Ended { leg, cause, reason: message.and_then(reason) }, now);
+    }
+
+    pub(super) fn report(&mut self, worker: WorkerId, report: Report, now: Instant) {
+        let leg = match &report {
+            Report::PairsReady(pairs) => return self.ports.ready(worker, pairs.clone()),
+            Report::Connected(leg)
+            | Report::ConsentLost(leg)
+            | Report::DtlsFailed(leg, _)
+            | Report::Digit(leg, _)
+            | Report::Closed(leg, _) => *leg,
+        };
+        let Some(call) = self.calls.of_leg(leg) else { return };
+        match report {
+            Report::PairsReady(_) => {}
+            Report::Connected(_) => tracing::debug!(%call, %leg, "media connected"),
+            Report::ConsentLost(_) => self.media_failed(call, leg, ReleaseCause::ConsentLost, now),
+            Report::DtlsFailed(_, failure) => {
+                tracing::info!(%call, %leg, ?failure, "DTLS failed");
+                self.media_failed(call, leg, ReleaseCause::DtlsFailed, now);
+            }
+            Report::Digit(_, digit) => {
+                let from_agent = self.side(call, leg) == ReleaseCause::Agent;
+                let answered = self.calls.get(call).is_some_and(|call| call.is_answered());
+                if answered {
+                    self.emit(call, EventKind::Digit { digit, from_agent }, now);
+                }
+            }
+            Report::Closed(_, stats) => self.signal(call, Signal::MediaClosed { leg, stats }, now),
+        }
+    }
+
+    fn media_failed(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
+        self.counters.media_failures += 1;
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let is_caller = found.caller().is_some_and(|caller| caller.id == leg);
+        if found.is_answered() || is_caller {
+            self.signal(call, Signal::Release(cause), now);
+        }
+    }
+}
+
+/// Returns the Reason values of a request, as they are to be passed on.
+fn reason(message: &Message) -> Option<Vec<u8>> {
+    let values: Vec<&[u8]> = message.headers(Name::Reason).take(4).collect();
+    (!values.is_empty()).then(|| values.join(&b", "[..]))
+}
+
+/// Returns true if the body is a session description.
+pub(super) fn has_sdp(message: &Message) -> bool {
+    let kind = message.content_type().unwrap_or_default();
+    !message.body().is_empty() && kind.trim().to_ascii_lowercase().starts_with("application/sdp")
+}
