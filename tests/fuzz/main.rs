@@ -14,3 +14,14 @@ fn replay(target: &str, body: fn(&[u8])) {
     }
     assert!(count > 0, "no seeds in {}", folder.display());
 }
+
+mod sip;
+
+#[test]
+fn sip_corpora_replay() {
+    replay("sip_message", sip::sip_message);
+    replay("sip_framing", sip::sip_framing);
+    replay("sip_uri", sip::sip_uri);
+    replay("sip_refer", sip::sip_refer);
+    replay("sip_digest", sip::sip_digest);
+}
