@@ -3,9 +3,12 @@
 //! RFC 3261, 3581, 4475, 5118, 7118 (wire), 2617, 7616, 8760 (digest), 3515, 3891, 3892, 3420 (refer).
 //! We do not do S/MIME, because no peer sends it; nor multicast Via (`maddr`, `ttl`), because a gateway has none.
 
+mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod framing;
 pub mod message;
 pub mod refer;
+mod session;
+mod transaction;
 pub mod uri;

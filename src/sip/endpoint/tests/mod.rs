@@ -1,0 +1,7 @@
+//! The endpoint against a scripted peer, and two endpoints over a simulated network.
+
+mod network;
+mod peer;
+mod requests;
+mod setup;
+mod talking;

@@ -1,0 +1,225 @@
+//! Requests inside the dialog: BYE, UPDATE, and all that is passed to the user; the session's timers; its end.
+
+use std::time::Instant;
+
+use super::{Expiry, Owner, Phase, Session, expiry};
+use crate::id::FlowId;
+use crate::path::Path;
+use crate::sip::endpoint::{ClientTx, EndReason, Endpoint, Event, Header, ServerTx, SessionId};
+use crate::sip::message::{Builder, Message, Method, Name};
+
+impl Endpoint {
+    /// A request with a To tag, neither ACK nor CANCEL nor a retransmission.
+    pub(in crate::sip) fn on_in_dialog(&mut self, path: Path, message: Message, now: Instant) {
+        let id = message.to().tag().and_then(|tag| self.by_tag.get(tag)).copied();
+        let session = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
+        let Some((id, dialog)) = session.and_then(|(id, session)| Some((id, session.dialog_of(&message)?))) else {
+            return self.refuse(path, &message, 481, &[]);
+        };
+        let in_order = dialog.accept_seq(message.cseq().number);
+        let tx = self.open_server(path, &message, now);
+        if !in_order {
+            return self.refuse_tx(tx, &message, 500, &[], now);
+        }
+        if let Some(unsupported) = self.unsupported(&message) {
+            return self.refuse_tx(tx, &message, 420, &[unsupported], now);
+        }
+        match message.method() {
+            Method::Bye => self.on_bye(id, tx, message, now),
+            Method::Invite => match expiry::is_too_short(&message) {
+                true => self.refuse_tx(tx, &message, 422, &[Self::min_se()], now),
+                false => self.on_reinvite(id, tx, message, now),
+            },
+            Method::Update => self.on_update(id, tx, message, now),
+            Method::Prack | Method::Register | Method::Publish => {
+                let allow = self.allow();
+                self.refuse_tx(tx, &message, 405, &[allow], now);
+            }
+            Method::Other(_) => {
+                let allow = self.allow();
+                self.refuse_tx(tx, &message, 501, &[allow], now);
+            }
+            _ => self.hand_over(id, tx, message, now),
+        }
+    }
+
+    /// Gives a request to the user, unless the user has left.
+    fn hand_over(&mut self, id: SessionId, tx: u64, message: Message, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let has_left = matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some());
+        if has_left {
+            let response = Builder::response_to(&message, 481, None, None);
+            self.answer_tx(tx, response, "", now);
+            return;
+        }
+        self.owners.insert(tx, Owner::Asked { tag: String::new() });
+        self.events.push_back(Event::InDialog { session: id, tx: ServerTx(tx), message });
+    }
+
+    fn on_bye(&mut self, id: SessionId, tx: u64, bye: Message, now: Instant) {
+        let response = self.introduce(Builder::response_to(&bye, 200, None, None), Name::Server);
+        self.answer_tx(tx, response, "", now);
+        let has_left = matches!(
+            self.sessions.get(&id).map(|session| &session.phase),
+            Some(Phase::Talking(talk)) if talk.leaving.is_some()
+        );
+        self.close_invites(id, &[], now);
+        self.forget(id);
+        if !has_left {
+            self.events.push_back(Event::Ended { session: id, why: EndReason::Bye(bye) });
+        }
+    }
+
+    /// Answers or gives up whatever INVITE of the session is open.
+    fn close_invites(&mut self, id: SessionId, headers: &[Header], now: Instant) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (theirs, tag) = match &session.phase {
+            Phase::Calling { tx, .. } => {
+                let tx = *tx;
+                return self.abandon(tx, headers, now);
+            }
+            Phase::Ringing { tx, dialog, .. } => (Some(*tx), dialog.local_tag.clone()),
+            Phase::Talking(talk) => (talk.theirs, talk.dialog.local_tag.clone()),
+        };
+        let Some(tx) = theirs else { return };
+        if let Some(invite) = self.table.request(tx).cloned() {
+            self.answer_tx(tx, Builder::response_to(&invite, 487, None, Some(&tag)), &tag, now);
+        }
+        self.owners.insert(tx, Owner::Nobody);
+    }
+
+    /// UPDATE without SDP is ours to answer, whoever asked for it or not (RFC 3311, RFC 4028); with SDP it is the user's.
+    fn on_update(&mut self, id: SessionId, tx: u64, message: Message, now: Instant) {
+        if expiry::is_too_short(&message) {
+            return self.refuse_tx(tx, &message, 422, &[Self::min_se()], now);
+        }
+        let timer = Expiry::of(&message, now);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Phase::Talking(talk) = &mut session.phase {
+            talk.expiry = timer; // none asked for: it is switched off (RFC 4028 7.2)
+        }
+        let Some(dialog) = session.dialog_of(&message) else { return };
+        dialog.refresh_target(&message);
+        let dialog = dialog.clone();
+        self.rearm(id);
+        if !message.body().is_empty() {
+            return self.hand_over(id, tx, message, now);
+        }
+        let headers = timer.map(|timer| timer.headers()).unwrap_or_default();
+        let response = self.session_response(&message, &dialog, 200, None, &headers);
+        self.answer_tx(tx, response, &dialog.local_tag, now);
+    }
+
+    pub(in crate::sip) fn send_in_dialog(
+        &mut self,
+        id: SessionId,
+        method: Method,
+        headers: &[Header],
+        body: Option<(&str, &[u8])>,
+        now: Instant,
+    ) -> Option<ClientTx> {
+        if matches!(method, Method::Invite | Method::Ack | Method::Cancel | Method::Bye) {
+            return None;
+        }
+        let branch = self.branch();
+        let session = self.sessions.get_mut(&id)?;
+        if matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some()) {
+            return None;
+        }
+        let dialog = session.dialog()?;
+        let mut request = dialog.request(&method, &branch);
+        let (contact, path) = (dialog.contact.clone(), dialog.next_path());
+        if matches!(method, Method::Update | Method::Refer | Method::Subscribe | Method::Notify) {
+            request = request.header(Name::Contact, contact);
+        }
+        request = self.introduce(request, Name::UserAgent);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some((content_type, body)) = body {
+            request = request.body(content_type, body);
+        }
+        let tx = self.table.open_client(request.build_message(), path, now);
+        self.owners.insert(tx, Owner::User);
+        Some(ClientTx(tx))
+    }
+
+    /// The user ends the session, in whatever state it is.
+    pub(in crate::sip) fn leave(&mut self, id: SessionId, headers: &[Header], now: Instant) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match &mut session.phase {
+            Phase::Calling { tx, .. } => {
+                let tx = *tx;
+                self.abandon(tx, headers, now);
+                self.forget(id);
+            }
+            Phase::Ringing { .. } => self.send_refusal(id, 487, None, headers, now),
+            Phase::Talking(talk) if talk.leaving.is_some() => {}
+            Phase::Talking(talk) => {
+                if talk.to_ack.is_some() {
+                    self.acknowledge(id, None);
+                } else if talk.unacked.as_ref().is_some_and(|unacked| unacked.is_first) {
+                    // A callee may not send BYE before the ACK of its first 2xx (RFC 3261 15).
+                    talk.leaving = Some(headers.to_vec());
+                    talk.expiry = None;
+                    return;
+                }
+                self.end_by_bye(id, headers, now);
+            }
+        }
+    }
+
+    /// Sends BYE and lets go of the session.
+    pub(super) fn end_by_bye(&mut self, id: SessionId, headers: &[Header], now: Instant) {
+        self.close_invites(id, &[], now);
+        if let Some(Session { phase: Phase::Talking(talk), .. }) = self.forget(id) {
+            let mut dialog = talk.dialog;
+            self.send_bye(&mut dialog, headers, now);
+        }
+    }
+
+    /// Runs what is due of a session.
+    pub(in crate::sip) fn run_session(&mut self, id: SessionId, now: Instant) {
+        self.run_unacked(id, now);
+        self.run_backoff(id, now);
+        self.run_expiry(id, now);
+        self.rearm(id);
+    }
+
+    fn run_expiry(&mut self, id: SessionId, now: Instant) {
+        let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
+        let Some(expiry) = talk.expiry.as_mut().filter(|expiry| expiry.at <= now) else { return };
+        if expiry.is_ours {
+            expiry.renew(now);
+            let headers = expiry.refresh_headers();
+            if let Some(ClientTx(tx)) = self.send_in_dialog(id, Method::Update, &headers, None, now) {
+                self.owners.insert(tx, Owner::Nobody);
+            }
+            return;
+        }
+        let has_left = talk.leaving.is_some();
+        let reason = ("Reason".to_owned(), b"SIP;cause=408;text=\"Session Expired\"".to_vec());
+        self.end_by_bye(id, &[reason], now);
+        if !has_left {
+            self.events.push_back(Event::Ended { session: id, why: EndReason::SessionExpired });
+        }
+    }
+
+    /// Sessions whose requests went down this flow.
+    pub(in crate::sip) fn on_flow_lost(&mut self, flow: FlowId) {
+        let mut lost: Vec<SessionId> = Vec::new();
+        for (id, session) in &mut self.sessions {
+            let has_left = matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some());
+            let is_calling = matches!(session.phase, Phase::Calling { .. });
+            let on_flow = session.dialog().is_some_and(|dialog| dialog.hop.path.flow() == Some(flow));
+            if on_flow && !has_left && !is_calling {
+                lost.push(*id);
+            }
+        }
+        self.events.extend(lost.into_iter().map(|session| Event::FlowLost { session }));
+    }
+
+    fn min_se() -> Header {
+        ("Min-SE".to_owned(), super::MIN_SE.to_string().into_bytes())
+    }
+}

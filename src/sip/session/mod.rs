@@ -1,0 +1,202 @@
+//! The INVITE usage of a dialog (RFC 3261 13 to 15): set-up, re-INVITE and glare, 2xx until its ACK, CANCEL and its
+//! races, BYE, UPDATE (RFC 3311), session timers of the peer (RFC 4028).
+//!
+//! ```text
+//! Calling --2xx--> Talking --BYE--> gone        Ringing --answer--> Talking
+//!    \--300..699, time-out--> gone                 \--reject, CANCEL--> gone
+//! ```
+//! What outlives a session hangs on its INVITE's transaction ([`Attempt`]): a late or forked 2xx gets ACK and BYE.
+//! We do not answer for PRACK (RFC 3262), because 100rel is refused.
+
+mod expiry;
+mod in_dialog;
+mod reinvite;
+mod uac;
+mod uas;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub(crate) use expiry::{Expiry, MIN_SE, is_too_short};
+
+use crate::path::Path;
+use crate::sip::dialog::Dialog;
+use crate::sip::endpoint::{Header, Hop, SessionId, Transmit};
+use crate::sip::message::Message;
+
+/// Most forks of one INVITE that are told apart; further ones are ignored.
+const MAX_FORKS: usize = 16;
+
+/// One session.
+pub(crate) struct Session {
+    pub(crate) phase: Phase,
+    /// Our tag.
+    pub(crate) tag: String,
+    /// When its timers are due next, as entered in the endpoint's set.
+    pub(crate) due: Option<Instant>,
+}
+
+/// How far a session has come.
+pub(crate) enum Phase {
+    /// Our INVITE is out; `early` has one dialog for each fork that rang.
+    Calling { tx: u64, early: Vec<Dialog> },
+    /// The peer's INVITE is not answered yet.
+    Ringing { tx: u64, invite: Message, dialog: Box<Dialog> },
+    /// A 2xx was sent or received.
+    Talking(Box<Talk>),
+}
+
+/// A confirmed session.
+pub(crate) struct Talk {
+    pub(crate) dialog: Dialog,
+    /// Our 2xx that waits for its ACK.
+    pub(crate) unacked: Option<Unacked>,
+    /// The INVITE of ours whose 2xx the user has still to acknowledge.
+    pub(crate) to_ack: Option<u64>,
+    pub(crate) ours: Ours,
+    /// The peer's re-INVITE that waits for our answer.
+    pub(crate) theirs: Option<u64>,
+    pub(crate) expiry: Option<Expiry>,
+    /// The user hung up before the ACK came: BYE goes out with these headers when it does (RFC 3261 15).
+    pub(crate) leaving: Option<Vec<Header>>,
+}
+
+/// A 2xx of ours, repeated until its ACK (RFC 3261 13.3.1.4).
+pub(crate) struct Unacked {
+    pub(crate) response: Bytes,
+    pub(crate) path: Path,
+    pub(crate) cseq: u32,
+    /// It made the dialog: no BYE before its ACK.
+    pub(crate) is_first: bool,
+    pub(crate) next: Instant,
+    pub(crate) interval: Duration,
+    pub(crate) give_up: Instant,
+}
+
+/// A re-INVITE of ours.
+#[derive(Default)]
+pub(crate) enum Ours {
+    #[default]
+    None,
+    /// On its way.
+    Open(u64),
+    /// Refused with 491; sent again at `until` (RFC 3261 14.1).
+    Backoff { until: Instant, wish: Wish },
+}
+
+/// What a re-INVITE is to say.
+#[derive(Clone)]
+pub(crate) struct Wish {
+    pub(crate) sdp: Option<Vec<u8>>,
+    pub(crate) headers: Vec<Header>,
+    /// How many times it was refused with 491.
+    pub(crate) refused: u8,
+}
+
+/// Whose a transaction is.
+pub(crate) enum Owner {
+    /// A client transaction of the user's.
+    User,
+    /// Nobody waits for its outcome.
+    Nobody,
+    /// A server transaction that the user answers; `tag` goes into To.
+    Asked { tag: String },
+    /// Our INVITE.
+    Attempt(Box<Attempt>),
+    /// Our re-INVITE.
+    Reinvite(Box<Reinvite>),
+    /// The peer's INVITE.
+    Invited(SessionId),
+    /// The peer's re-INVITE.
+    Reinvited(SessionId),
+}
+
+/// Our INVITE, for as long as responses may come.
+pub(crate) struct Attempt {
+    pub(crate) session: SessionId,
+    /// The user is gone: whatever still answers is acknowledged and ended.
+    pub(crate) is_abandoned: bool,
+    pub(crate) invite: Message,
+    pub(crate) hop: Hop,
+    pub(crate) contact: String,
+    /// Wanted, but no provisional yet (RFC 3261 9.1).
+    pub(crate) cancel_wanted: Option<Vec<Header>>,
+    pub(crate) forks: Vec<Fork>,
+}
+
+/// One 2xx to our INVITE.
+pub(crate) struct Fork {
+    pub(crate) tag: String,
+    /// Sent again whenever the 2xx comes again.
+    pub(crate) ack: Option<Transmit>,
+}
+
+/// Our re-INVITE, for as long as responses may come.
+pub(crate) struct Reinvite {
+    pub(crate) session: SessionId,
+    pub(crate) cseq: u32,
+    pub(crate) wish: Wish,
+    pub(crate) is_answered: bool,
+    pub(crate) ack: Option<Transmit>,
+    /// For the ACK of a 2xx that comes when the session is gone.
+    pub(crate) dialog: Dialog,
+}
+
+impl Session {
+    pub(crate) fn new(tag: &str, phase: Phase) -> Session {
+        Session { phase, tag: tag.to_owned(), due: None }
+    }
+
+    /// When the session has something to do next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let Phase::Talking(talk) = &self.phase else { return None };
+        let unacked = talk.unacked.as_ref().map(|unacked| unacked.next.min(unacked.give_up));
+        let retry = match &talk.ours {
+            Ours::Backoff { until, .. } => Some(*until),
+            Ours::None | Ours::Open(_) => None,
+        };
+        let expiry = talk.expiry.as_ref().map(|expiry| expiry.at);
+        [unacked, retry, expiry].into_iter().flatten().min()
+    }
+
+    /// The confirmed session, as long as the user is in it.
+    pub(crate) fn talk(&mut self) -> Option<&mut Talk> {
+        match &mut self.phase {
+            Phase::Talking(talk) if talk.leaving.is_none() => Some(talk),
+            _ => None,
+        }
+    }
+
+    /// The dialog that a request of the peer belongs to.
+    pub(crate) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
+        match &mut self.phase {
+            Phase::Calling { early, .. } => early.iter_mut().find(|dialog| dialog.is_of(request)),
+            Phase::Ringing { dialog, .. } => Some(dialog.as_mut()).filter(|dialog| dialog.is_of(request)),
+            Phase::Talking(talk) => Some(&mut talk.dialog).filter(|dialog| dialog.is_of(request)),
+        }
+    }
+
+    /// The dialog that our requests go out in; of several early ones the latest.
+    pub(crate) fn dialog(&mut self) -> Option<&mut Dialog> {
+        match &mut self.phase {
+            Phase::Calling { early, .. } => early.last_mut(),
+            Phase::Ringing { dialog, .. } => Some(dialog),
+            Phase::Talking(talk) => Some(&mut talk.dialog),
+        }
+    }
+}
+
+impl Talk {
+    pub(crate) fn new(dialog: Dialog) -> Talk {
+        Talk { dialog, unacked: None, to_ack: None, ours: Ours::None, theirs: None, expiry: None, leaving: None }
+    }
+
+    /// Whether an INVITE transaction of either side is open (RFC 3261 14.1).
+    pub(crate) fn is_busy(&self) -> bool {
+        self.unacked.is_some()
+            || self.to_ack.is_some()
+            || self.theirs.is_some()
+            || matches!(self.ours, Ours::Open(_) | Ours::Backoff { .. })
+    }
+}

@@ -1,0 +1,215 @@
+//! The caller's side: INVITE, its responses, CANCEL, ACK (RFC 3261 9.1, 13.2).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Attempt, Fork, MAX_FORKS, Owner, Phase, Session, Talk};
+use crate::sip::dialog::{self, Dialog};
+use crate::sip::endpoint::{Endpoint, Event, Header, Hop, OutInvite, SessionId, Transmit};
+use crate::sip::message::{Builder, Message, Method, Name};
+
+impl Endpoint {
+    pub(in crate::sip) fn open_invite(&mut self, invite: OutInvite, hop: Hop, now: Instant) -> SessionId {
+        let (tag, branch, call_id) = (self.token(), self.branch(), self.token());
+        let mut request = Builder::request(&Method::Invite, &invite.uri)
+            .header(Name::Via, dialog::via(&hop, &branch))
+            .header(Name::MaxForwards, "70")
+            .header(Name::From, format!("{};tag={tag}", invite.from))
+            .header(Name::To, &invite.to)
+            .header(Name::CallId, call_id)
+            .header(Name::CSeq, "1 INVITE")
+            .header(Name::Contact, &invite.contact);
+        request = self.introduce(request, Name::UserAgent);
+        for (name, value) in &invite.headers {
+            request = request.header(name, value);
+        }
+        if let Some(sdp) = &invite.sdp {
+            request = request.body("application/sdp", sdp);
+        }
+        let request = request.build_message();
+        let session = self.next_session();
+        let tx = self.table.open_client(request.clone(), hop.path, now);
+        let attempt = Attempt {
+            session,
+            is_abandoned: false,
+            invite: request,
+            hop,
+            contact: invite.contact,
+            cancel_wanted: None,
+            forks: Vec::new(),
+        };
+        self.owners.insert(tx, Owner::Attempt(Box::new(attempt)));
+        self.sessions.insert(session, Session::new(&tag, Phase::Calling { tx, early: Vec::new() }));
+        self.by_tag.insert(tag, session);
+        session
+    }
+
+    /// A response to our INVITE, already taken by its transaction.
+    pub(in crate::sip) fn on_attempt(&mut self, tx: u64, mut attempt: Box<Attempt>, response: Message, now: Instant) {
+        match response.status() {
+            100..=199 => self.on_provisional(tx, &mut attempt, response, now),
+            200..=299 => self.on_success(tx, &mut attempt, &response, now),
+            status => {
+                if !attempt.is_abandoned {
+                    attempt.is_abandoned = true;
+                    self.forget(attempt.session);
+                    let session = attempt.session;
+                    self.events.push_back(Event::Refused { session, status, message: Some(response) });
+                }
+                return; // its transaction needs no owner any more
+            }
+        }
+        self.owners.insert(tx, Owner::Attempt(attempt));
+    }
+
+    /// Our INVITE got no answer: 408, or 503 when its flow is gone.
+    pub(in crate::sip) fn on_attempt_failed(&mut self, attempt: &Attempt, status: u16) {
+        if attempt.is_abandoned {
+            return;
+        }
+        // A time-out after an answer cannot be: the transaction is not waiting any more.
+        self.forget(attempt.session);
+        self.events.push_back(Event::Refused { session: attempt.session, status, message: None });
+    }
+
+    fn on_provisional(&mut self, tx: u64, attempt: &mut Attempt, response: Message, now: Instant) {
+        if let Some(headers) = attempt.cancel_wanted.take() {
+            self.send_cancel(tx, &attempt.invite.clone(), &headers, now);
+        }
+        if attempt.is_abandoned || response.status() == 100 {
+            return;
+        }
+        let Some(Session { phase: Phase::Calling { early, .. }, .. }) = self.sessions.get_mut(&attempt.session) else {
+            return;
+        };
+        if let Some(tag) = response.to().tag() {
+            if let Some(dialog) = early.iter_mut().find(|dialog| dialog.remote_tag == tag) {
+                dialog.refresh_target(&response);
+            } else if early.len() < MAX_FORKS {
+                early.push(Dialog::of_caller(&attempt.invite, &response, &attempt.contact, &attempt.hop));
+            } else {
+                return;
+            }
+        }
+        self.events.push_back(Event::Provisional { session: attempt.session, message: response });
+    }
+
+    fn on_success(&mut self, tx: u64, attempt: &mut Attempt, response: &Message, now: Instant) {
+        attempt.cancel_wanted = None;
+        let tag = response.to().tag().unwrap_or_default().to_owned();
+        if let Some(fork) = attempt.forks.iter().find(|fork| fork.tag == tag) {
+            if let Some(ack) = fork.ack.clone() {
+                self.table.send(ack.path, ack.bytes);
+            }
+            return;
+        }
+        if attempt.forks.len() >= MAX_FORKS {
+            return;
+        }
+        let mut dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
+        let is_first = !attempt.is_abandoned && attempt.forks.is_empty();
+        if is_first && let Some(session) = self.sessions.get_mut(&attempt.session) {
+            if let Phase::Calling { early, .. } = &mut session.phase
+                && let Some(known) = early.iter().find(|known| known.remote_tag == tag)
+            {
+                dialog.local_seq = dialog.local_seq.max(known.local_seq);
+                dialog.remote_seq = known.remote_seq;
+                dialog.hop.path = known.hop.path;
+            }
+            let mut talk = Talk::new(dialog);
+            talk.to_ack = Some(tx);
+            session.phase = Phase::Talking(Box::new(talk));
+            attempt.forks.push(Fork { tag, ack: None });
+            self.events.push_back(Event::Answered { session: attempt.session, message: response.clone() });
+            return;
+        }
+        // Nobody wants this one: a late answer after a CANCEL, or a second fork (RFC 3261 13.2.2.4).
+        let ack = self.ack_of(&dialog, attempt.invite.cseq().number, None);
+        self.table.send(ack.path, ack.bytes.clone());
+        attempt.forks.push(Fork { tag, ack: Some(ack) });
+        self.send_bye(&mut dialog, &[], now);
+    }
+
+    /// Writes the ACK of a 2xx.
+    pub(in crate::sip) fn ack_of(&mut self, dialog: &Dialog, cseq: u32, sdp: Option<&[u8]>) -> Transmit {
+        let branch = self.branch();
+        let mut ack = dialog.request_with_seq(&Method::Ack, cseq, &branch);
+        ack = ack.header(Name::Contact, &dialog.contact);
+        if let Some(sdp) = sdp {
+            ack = ack.body("application/sdp", sdp);
+        }
+        Transmit { path: dialog.next_path(), bytes: ack.build() }
+    }
+
+    /// The user acknowledges the 2xx of its INVITE or re-INVITE.
+    pub(in crate::sip) fn acknowledge(&mut self, id: SessionId, sdp: Option<&[u8]>) {
+        let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
+        let Some(tx) = talk.to_ack.take() else { return };
+        let dialog = talk.dialog.clone();
+        let cseq = match self.owners.get(&tx) {
+            Some(Owner::Attempt(attempt)) => attempt.invite.cseq().number,
+            Some(Owner::Reinvite(reinvite)) => reinvite.cseq,
+            // The transaction has ended (64 × T1): nobody repeats the 2xx any more, but the peer still waits.
+            _ => dialog.local_seq,
+        };
+        let ack = self.ack_of(&dialog, cseq, sdp);
+        self.table.send(ack.path, ack.bytes.clone());
+        match self.owners.get_mut(&tx) {
+            Some(Owner::Attempt(attempt)) => {
+                if let Some(fork) = attempt.forks.iter_mut().find(|fork| fork.tag == dialog.remote_tag) {
+                    fork.ack = Some(ack);
+                }
+            }
+            Some(Owner::Reinvite(reinvite)) => reinvite.ack = Some(ack),
+            _ => {}
+        }
+    }
+
+    /// The user gives up its INVITE: CANCEL at once after a provisional, later before one (RFC 3261 9.1).
+    pub(in crate::sip) fn abandon(&mut self, tx: u64, headers: &[Header], now: Instant) {
+        let is_proceeding = self.table.is_proceeding(tx);
+        let Some(Owner::Attempt(attempt)) = self.owners.get_mut(&tx) else { return };
+        attempt.is_abandoned = true;
+        if is_proceeding {
+            let invite = attempt.invite.clone();
+            self.send_cancel(tx, &invite, headers, now);
+        } else {
+            attempt.cancel_wanted = Some(headers.to_vec());
+        }
+    }
+
+    /// CANCEL has the INVITE's own branch, Request-URI, To, From and Route (RFC 3261 9.1).
+    fn send_cancel(&mut self, tx: u64, invite: &Message, headers: &[Header], now: Instant) {
+        let Some(path) = self.table.path(tx) else { return };
+        let mut cancel = Builder::request(&Method::Cancel, invite.request_uri());
+        for name in [Name::Via, Name::Route, Name::From, Name::To, Name::CallId] {
+            for value in invite.fields(name) {
+                cancel = cancel.header(name, value);
+            }
+        }
+        cancel = cancel.header(Name::CSeq, format!("{} CANCEL", invite.cseq().number)).header(Name::MaxForwards, "70");
+        for (name, value) in headers {
+            cancel = cancel.header(name, value);
+        }
+        let id = self.table.open_client(cancel.build_message(), path, now);
+        self.owners.insert(id, Owner::Nobody);
+        self.table.cancelled(tx, now);
+    }
+
+    /// Sends a BYE whose outcome nobody waits for.
+    pub(in crate::sip) fn send_bye(&mut self, dialog: &mut Dialog, headers: &[Header], now: Instant) {
+        let branch = self.branch();
+        let mut bye = self.introduce(dialog.request(&Method::Bye, &branch), Name::UserAgent);
+        for (name, value) in headers {
+            bye = bye.header(name, value);
+        }
+        let id = self.table.open_client(bye.build_message(), dialog.next_path(), now);
+        self.owners.insert(id, Owner::Nobody);
+    }
+
+    /// An SDP, when a message carries a body.
+    pub(in crate::sip) fn body_of(message: &Message) -> Option<Bytes> {
+        Some(message.body_bytes()).filter(|body| !body.is_empty())
+    }
+}

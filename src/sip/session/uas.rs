@@ -1,0 +1,216 @@
+//! The callee's side: INVITE in, 180, 200 until its ACK, refusals, CANCEL (RFC 3261 9.2, 13.3).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Expiry, Owner, Phase, Session, Talk, Unacked};
+use crate::path::{Path, Transport};
+use crate::sip::dialog::{self, Dialog};
+use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Hop, SessionId};
+use crate::sip::message::{Builder, Message, Name};
+
+impl Endpoint {
+    /// A new call; all checks are behind it.
+    pub(in crate::sip) fn on_invite(&mut self, tx: u64, message: Message, path: Path, transport: Transport) {
+        let tag = self.token();
+        let hop = Hop { path, transport, sent_by: dialog::default_sent_by(&message) };
+        let dialog = Box::new(Dialog::of_callee(&message, &tag, hop));
+        let session = self.next_session();
+        self.owners.insert(tx, Owner::Invited(session));
+        let phase = Phase::Ringing { tx, invite: message.clone(), dialog };
+        self.sessions.insert(session, Session::new(&tag, phase));
+        self.by_tag.insert(tag, session);
+        self.events.push_back(Event::Invited { session, message, path, transport });
+    }
+
+    pub(in crate::sip) fn send_progress(
+        &mut self,
+        id: SessionId,
+        status: u16,
+        sdp: Option<&[u8]>,
+        headers: &[Header],
+        now: Instant,
+    ) {
+        let Some(Phase::Ringing { tx, invite, dialog }) = self.sessions.get(&id).map(|session| &session.phase) else {
+            return;
+        };
+        let (tx, tag) = (*tx, dialog.local_tag.clone());
+        let response = self.session_response(invite, dialog, status.clamp(101, 199), None, headers);
+        self.answer_tx(tx, with_sdp(response, sdp), &tag, now);
+    }
+
+    pub(in crate::sip) fn send_answer(&mut self, id: SessionId, sdp: &[u8], headers: &[Header], now: Instant) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        let Session { phase: Phase::Ringing { tx, invite, dialog }, due, tag } = session else {
+            self.sessions.insert(id, session);
+            return;
+        };
+        let mut talk = Talk::new(*dialog);
+        talk.expiry = Expiry::of(&invite, now);
+        self.accept(&mut talk, tx, &invite, sdp, headers, now);
+        self.sessions.insert(id, Session { phase: Phase::Talking(Box::new(talk)), due, tag });
+        self.rearm(id);
+    }
+
+    /// Sends the 2xx to an INVITE or re-INVITE and starts to repeat it.
+    pub(super) fn accept(
+        &mut self,
+        talk: &mut Talk,
+        tx: u64,
+        invite: &Message,
+        sdp: &[u8],
+        headers: &[Header],
+        now: Instant,
+    ) {
+        let mut response = self.session_response(invite, &talk.dialog, 200, None, headers);
+        for (name, value) in talk.expiry.iter().flat_map(Expiry::headers) {
+            response = response.header(name, value);
+        }
+        let path = self.table.path(tx).unwrap_or(talk.dialog.hop.path);
+        let tag = talk.dialog.local_tag.clone();
+        let Some(response) = self.answer_tx(tx, with_sdp(response, Some(sdp)), &tag, now) else { return };
+        let timers = self.config.timers;
+        talk.unacked = Some(Unacked {
+            response,
+            path,
+            cseq: invite.cseq().number,
+            is_first: invite.to().tag().is_none(),
+            next: now + timers.t1,
+            interval: timers.t1,
+            give_up: now + timers.patience(),
+        });
+    }
+
+    pub(in crate::sip) fn send_refusal(
+        &mut self,
+        id: SessionId,
+        status: u16,
+        reason: Option<&str>,
+        headers: &[Header],
+        now: Instant,
+    ) {
+        let Some(Phase::Ringing { tx, invite, dialog }) = self.sessions.get(&id).map(|session| &session.phase) else {
+            return;
+        };
+        let (tx, tag) = (*tx, dialog.local_tag.clone());
+        let mut response = Builder::response_to(invite, status.clamp(300, 699), reason, Some(&tag));
+        response = self.introduce(response, Name::Server);
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        self.forget(id);
+        self.answer_tx(tx, response, &tag, now);
+    }
+
+    /// A CANCEL: 200 to itself, 487 to an INVITE that has no final response yet (RFC 3261 9.2).
+    pub(in crate::sip) fn on_cancel(&mut self, path: Path, cancel: Message, now: Instant) {
+        let Some(target) = self.table.find_cancelled(&cancel) else {
+            return self.refuse(path, &cancel, 481, &[]);
+        };
+        let reply = self.reply_path(&cancel, path);
+        let own = self.table.open_server(cancel.clone(), reply, None, now);
+        let session = match self.owners.get(&target) {
+            Some(Owner::Invited(session) | Owner::Reinvited(session)) => Some(*session),
+            _ => None,
+        };
+        let tag = session.and_then(|id| self.sessions.get_mut(&id)?.dialog().map(|dialog| dialog.local_tag.clone()));
+        let tag = tag.unwrap_or_else(|| self.token());
+        self.answer_tx(own, Builder::response_to(&cancel, 200, None, Some(&tag)), &tag, now);
+        if !self.table.is_pending(target) {
+            return;
+        }
+        if let Some(invite) = self.table.request(target).cloned() {
+            let terminated = Builder::response_to(&invite, 487, None, Some(&tag));
+            self.answer_tx(target, terminated, &tag, now);
+        }
+        match (self.owners.remove(&target), session) {
+            (Some(Owner::Invited(_)), Some(session)) => {
+                self.forget(session);
+                self.events.push_back(Event::Cancelled { session, message: cancel });
+            }
+            (Some(Owner::Reinvited(_)), Some(session)) => {
+                if let Some(talk) = self.sessions.get_mut(&session).and_then(Session::talk) {
+                    talk.theirs = None;
+                    self.events.push_back(Event::ReinviteCancelled { session });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The ACK of a 2xx; one that matches nothing is counted.
+    pub(in crate::sip) fn on_session_ack(&mut self, ack: &Message, now: Instant) {
+        let id = ack.to().tag().and_then(|tag| self.by_tag.get(tag)).copied();
+        let Some(id) = id else { return self.stats.stray_acks += 1 };
+        let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else {
+            return self.stats.stray_acks += 1;
+        };
+        if !talk.dialog.is_of(ack) {
+            return self.stats.stray_acks += 1;
+        }
+        if talk.unacked.take_if(|unacked| unacked.cseq == ack.cseq().number).is_none() {
+            return; // repeated
+        }
+        match talk.leaving.take() {
+            Some(headers) => self.end_by_bye(id, &headers, now),
+            None => {
+                self.rearm(id);
+                self.events.push_back(Event::Acked { session: id, sdp: Self::body_of(ack) });
+            }
+        }
+    }
+
+    /// Repeats a 2xx, or gives up on its ACK (RFC 3261 13.3.1.4).
+    pub(super) fn run_unacked(&mut self, id: SessionId, now: Instant) {
+        let t2 = self.config.timers.t2;
+        let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
+        let Some(unacked) = &mut talk.unacked else { return };
+        if unacked.give_up <= now {
+            let was_left = talk.leaving.take();
+            self.end_by_bye(id, was_left.as_deref().unwrap_or_default(), now);
+            if was_left.is_none() {
+                self.events.push_back(Event::Ended { session: id, why: EndReason::AckTimeout });
+            }
+        } else if unacked.next <= now {
+            unacked.interval = (unacked.interval * 2).min(t2);
+            unacked.next = now + unacked.interval;
+            let (path, response) = (unacked.path, unacked.response.clone());
+            self.table.send(path, response);
+        }
+    }
+
+    /// A response of the session's: Contact, Allow, Supported and Server added.
+    pub(super) fn session_response(
+        &self,
+        request: &Message,
+        dialog: &Dialog,
+        status: u16,
+        reason: Option<&str>,
+        headers: &[Header],
+    ) -> Builder {
+        let mut response = Builder::response_to(request, status, reason, Some(&dialog.local_tag))
+            .header(Name::Contact, &dialog.contact);
+        response = self.introduce(response, Name::Server);
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        response
+    }
+
+    /// Answers a server transaction; returns the bytes sent.
+    pub(in crate::sip) fn answer_tx(&mut self, tx: u64, response: Builder, tag: &str, now: Instant) -> Option<Bytes> {
+        let path = self.table.path(tx)?;
+        let response = response.build_message();
+        let bytes = Endpoint::finish(&response, path, tag);
+        self.table.respond(tx, response.status(), bytes.clone(), now);
+        Some(bytes)
+    }
+}
+
+fn with_sdp(response: Builder, sdp: Option<&[u8]>) -> Builder {
+    match sdp {
+        Some(sdp) => response.body("application/sdp", sdp),
+        None => response,
+    }
+}
