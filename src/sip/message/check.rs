@@ -42,10 +42,11 @@ pub(super) fn message(parsed: &Parsed) -> Result<(), Flaw> {
 }
 
 fn field_value(name: Name, text: &[u8], parsed: &Parsed) -> Result<(), Flaw> {
+    let is_request = matches!(parsed.start, Start::Request { .. });
     match name {
-        Name::Via => via(text, matches!(parsed.start, Start::Request { .. })),
-        Name::From => NameAddr::parse(text).map(drop).map_err(|_| bad("Bad From")),
-        Name::To => NameAddr::parse(text).map(drop).map_err(|_| bad("Bad To")),
+        Name::Via => via(text, is_request),
+        Name::From => party(text).ok_or(bad("Bad From")),
+        Name::To => party(text).ok_or(bad("Bad To")),
         Name::Contact => Elements::new(text).try_for_each(contact),
         Name::Route | Name::RecordRoute | Name::Path | Name::ServiceRoute => Elements::new(text).try_for_each(route),
         Name::CallId if text.is_empty() || text.iter().any(|&b| is_blank(b) || !b.is_ascii()) => {
@@ -65,12 +66,20 @@ fn field_value(name: Name, text: &[u8], parsed: &Parsed) -> Result<(), Flaw> {
         Name::ContentLength => content_length(text, parsed),
         Name::ContentType if !text.contains(&b'/') => Err(bad("Bad Content-Type")),
         Name::Date if !text.ends_with(b" GMT") => Err(bad("Bad Date")),
-        Name::Warning => Elements::new(text).try_for_each(|element| match element.iter().position(|&b| is_blank(b)) {
-            Some(3) if number(&element[..3], 999).is_some() => Ok(()),
-            _ => Err(bad("Bad Warning")),
-        }),
+        Name::Warning if is_request => {
+            Elements::new(text).try_for_each(|element| match element.iter().position(|&b| is_blank(b)) {
+                Some(3) if number(&element[..3], 999).is_some() => Ok(()),
+                _ => Err(bad("Bad Warning")),
+            })
+        }
         _ => Ok(()),
     }
+}
+
+/// From or To: one address, one tag at most.
+fn party(text: &[u8]) -> Option<()> {
+    let address = NameAddr::parse(text).ok()?;
+    (!address.is_star() && !address.params.is_repeated("tag")).then_some(())
 }
 
 /// Whole seconds below 2^32. RFC 3261 20.19 lets a bad Expires pass as an hour; out of range is refused (RFC 4475 3.1.2.4).
@@ -82,6 +91,9 @@ fn seconds(text: &[u8], name: Name) -> Result<(), Flaw> {
 fn via(text: &[u8], is_request: bool) -> Result<(), Flaw> {
     for element in Elements::new(text) {
         let via = Via::parse(element).ok_or(bad("Bad Via"))?;
+        if via.params.is_repeated("branch") {
+            return Err(bad("Bad Via"));
+        }
         if is_request && via.params.get("branch").is_some_and(|branch| branch.eq_ignore_ascii_case("z9hG4bK")) {
             return Err(bad("Empty Branch"));
         }

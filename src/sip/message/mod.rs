@@ -4,7 +4,7 @@
 //! with folded lines is copied, its folds blanked out. Header values may hold any bytes but CR, LF and NUL.
 //!
 //! Ambiguity is refused: a second Content-Length, From, To, Call-ID, CSeq, Max-Forwards, … in whatever spelling; bare CR
-//! or LF; a fold before the first header. Blanks before the colon are legal (HCOLON; RFC 4475 3.1.1.1) and so accepted:
+//! or LF; a fold before the first header; a tag or branch twice in one value. Blanks before the colon are legal (HCOLON; RFC 4475 3.1.1.1) and so accepted:
 //! they are stripped before the name is looked up, hence `Content-Length :` beside `l:` is a second Content-Length.
 //! We do not repair: what is refused is answered with the status in [`Malformed`], never guessed at.
 
@@ -20,7 +20,7 @@ mod parse;
 mod tests;
 mod via;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -91,9 +91,19 @@ impl Parsed {
     }
 }
 
-/// A request or response: immutable, cheap to clone.
-#[derive(Clone, Debug)]
+/// A request or response: immutable, cheap to clone. Its `Debug` shows what identifies it, and nobody's address.
+#[derive(Clone)]
 pub struct Message(Arc<Parsed>);
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CSeq { number, method } = &self.0.cseq;
+        match self.0.start {
+            Start::Request { .. } => write!(f, "Message({method} {number}, {})", self.call_id()),
+            Start::Response { status, .. } => write!(f, "Message({status} to {method} {number}, {})", self.call_id()),
+        }
+    }
+}
 
 impl Message {
     /// Reads one whole message: a datagram, a WebSocket frame, or what `framing` cut from a stream.

@@ -61,6 +61,11 @@ impl<'a> Params<'a> {
         self.raw().any(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
     }
 
+    /// Whether the parameter is there twice, which RFC 3261 7.3.1 forbids.
+    pub fn is_repeated(self, name: &str) -> bool {
+        self.raw().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).nth(1).is_some()
+    }
+
     /// The text as it stands, from the first `;`; empty when there are none.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0

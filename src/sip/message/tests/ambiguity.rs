@@ -67,6 +67,27 @@ fn bare_cr_bare_lf_and_nul_in_the_head_are_refused() {
 }
 
 #[test]
+fn a_tag_or_a_branch_twice_in_one_value_is_refused() {
+    let with = |from: &str, to: &str| refused(invite("").replacen(from, to, 1));
+    assert_eq!(with(";tag=7", ";tag=7;TAG=8"), (400, "Bad From"));
+    assert_eq!(with("To: <sip:5001@192.0.2.54>", "To: <sip:5001@192.0.2.54>;tag=1;tag=1"), (400, "Bad To"));
+    assert_eq!(with(";branch=z9hG4bK1", ";branch=z9hG4bK1;branch=z9hG4bK2"), (400, "Bad Via"));
+}
+
+#[test]
+fn a_star_is_a_contact_alone() {
+    assert!(parse(invite("Contact: *\r\n")).unwrap().contacts().all(|contact| contact.unwrap().is_star()));
+    assert_eq!(refused(invite("").replacen("To: <sip:5001@192.0.2.54>", "To: *", 1)), (400, "Bad To"));
+    assert_eq!(refused(invite("Route: <*>\r\n")), (400, "Bad Route"));
+}
+
+#[test]
+fn a_message_in_a_log_shows_no_address() {
+    let shown = format!("{:?}", parse(invite("Authorization: Digest x=y\r\n")).unwrap());
+    assert_eq!(shown, "Message(INVITE 1, GUID-1@192.0.2.81)");
+}
+
+#[test]
 fn a_fold_before_the_first_header_is_refused() {
     let text = invite("").replacen("Via:", " Via:", 1);
     assert_eq!(refused(text), (400, "Fold Before The First Header"));
