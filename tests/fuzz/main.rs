@@ -25,3 +25,10 @@ fn sip_corpora_replay() {
     replay("sip_refer", sip::sip_refer);
     replay("sip_digest", sip::sip_digest);
 }
+
+mod sdp;
+
+#[test]
+fn sdp_corpus_replays() {
+    replay("sdp", sdp::sdp);
+}

@@ -1,0 +1,71 @@
+//! Any bytes as a session description: no panic, and what we write can be read and holds its rules.
+
+use crosspoint::plan::{AudioCodec, Fingerprint, IceCredentials, OpusParams};
+use crosspoint::sdp::description::Session;
+use crosspoint::sdp::offer_answer::{
+    AudioWish, BrowserLocal, RtpLocal, accept_browser_answer, accept_rtp_answer, answer_browser, answer_rtp,
+    offer_browser, offer_rtp,
+};
+
+fn browser() -> BrowserLocal {
+    BrowserLocal {
+        candidates: vec!["203.0.113.5:10000".parse().expect("an address")],
+        ice: IceCredentials { ufrag: "gatew4y0".to_owned(), pwd: "0123456789abcdefghijklmn".to_owned() },
+        fingerprint: Fingerprint([0xAB; 32]),
+        ssrc: 77,
+        cname: "leg-1".to_owned(),
+        session_id: 4711,
+        audio: AudioWish::browser(OpusParams::default()),
+    }
+}
+
+fn trunk() -> RtpLocal {
+    let audio = AudioWish::trunk(vec![AudioCodec::Pcmu, AudioCodec::Pcma]);
+    RtpLocal { rtp: "192.0.2.54:10020".parse().expect("an address"), session_id: 99, audio }
+}
+
+/// Checks what every answer must hold: it can be read, has the m-lines of the offer, and at most one with a port.
+fn check_answer(offer: &[u8], answer: &[u8]) {
+    let offer = Session::parse(offer).expect("it was answered");
+    let answer = Session::parse(answer).expect("our answer can be read");
+    assert_eq!(offer.media().len(), answer.media().len());
+    for (theirs, ours) in offer.media().zip(answer.media()) {
+        assert_eq!((theirs.kind(), theirs.protocol()), (ours.kind(), ours.protocol()));
+        for pt in ours.payload_types().filter(|_| ours.port() != 0) {
+            assert!(theirs.payload_types().any(|p| p == pt), "only what was offered is answered");
+        }
+    }
+    assert_eq!(answer.media().filter(|m| m.port() != 0).count(), 1);
+}
+
+/// Reads any bytes as an offer and as an answer, on both kinds of legs.
+pub fn sdp(data: &[u8]) {
+    if let Ok(session) = Session::parse(data) {
+        let written = session.to_bytes();
+        let again = Session::parse(&written).expect("what was read can be written and read");
+        assert_eq!(again.to_bytes(), written);
+        for media in session.media() {
+            let _ = (media.candidates(), media.rtcp(), media.sha256_fingerprint(), media.ice(), media.direction());
+        }
+    }
+    if let Ok(first) = answer_browser(data, &browser(), None) {
+        check_answer(data, &first.sdp);
+        let again = answer_browser(data, &browser(), Some(&first.agreed)).expect("it was answered before");
+        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
+        assert!(!first.agreed.is_ice_restart(data));
+        let (offer, state) = offer_browser(&browser(), Some(&first.agreed));
+        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
+        let _ = accept_browser_answer(&state, data);
+    }
+    if let Ok(first) = answer_rtp(data, &trunk(), None) {
+        check_answer(data, &first.sdp);
+        assert!((10..=60).contains(&first.remote.audio.ptime_ms));
+        let again = answer_rtp(data, &trunk(), Some(&first.agreed)).expect("it was answered before");
+        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
+        let (offer, state) = offer_rtp(&trunk(), Some(&first.agreed));
+        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
+        let _ = accept_rtp_answer(&state, data);
+    }
+    let _ = accept_browser_answer(&offer_browser(&browser(), None).1, data);
+    let _ = accept_rtp_answer(&offer_rtp(&trunk(), None).1, data);
+}
