@@ -8,7 +8,7 @@
 
 pub mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::net::SocketAddr;
 
