@@ -55,6 +55,21 @@ pub fn starts_handshake(datagram: &[u8]) -> bool {
     matches!(datagram, [HANDSHAKE, 0xfe, _, 0, 0, _, _, _, _, _, _, _, _, CLIENT_HELLO, ..])
 }
 
+/// Tells whether a datagram holds an alert that nobody has signed. Such an alert is not believed: whoever can forge the
+/// browser's address could end a handshake with it. A peer that means it falls silent, which is noticed as well.
+pub fn has_plain_alert(mut datagram: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    while let [kind @ 20..=26, 0xfe, _, epoch @ ..] = datagram {
+        let (Some([0, 0]), Some([high, low])) = (epoch.first_chunk::<2>(), datagram.get(11..13)) else { return false };
+        if *kind == ALERT {
+            return true;
+        }
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        datagram = datagram.get(13 + len..).unwrap_or_default();
+    }
+    false
+}
+
 impl Handshake {
     /// Begins; a client's first flight is there to be sent at once.
     pub fn new(certificate: &Certificate, role: DtlsRole, now: Instant) -> Self {

@@ -12,4 +12,4 @@ mod handshake;
 pub(super) mod tests;
 
 pub use certificate::{Certificate, CertificateError, DtlsVersions};
-pub use handshake::{Handshake, Progress, starts_handshake};
+pub use handshake::{Handshake, Progress, has_plain_alert, starts_handshake};

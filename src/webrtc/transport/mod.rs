@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use crate::path::Path;
 use crate::plan::{BrowserRemote, DtlsFailure, DtlsRole, Fingerprint, IceCredentials};
 use crate::webrtc::Discard;
-use crate::webrtc::dtls::{Certificate, Handshake, Progress, starts_handshake};
+use crate::webrtc::dtls::{Certificate, Handshake, Progress, has_plain_alert, starts_handshake};
 use crate::webrtc::ice::{Agent, Check};
 use crate::webrtc::srtp::{Inbound, Outbound};
 
@@ -161,6 +161,9 @@ impl Transport {
         }
         let remote = self.remote.map(|(fingerprint, _)| fingerprint);
         let we_are_client = self.remote.is_some_and(|(_, role)| role == DtlsRole::Client);
+        if has_plain_alert(datagram) {
+            return Err(Discard::DtlsUnexpected);
+        }
         if matches!(self.association, Association::Idle) {
             if we_are_client || !starts_handshake(datagram) {
                 return Err(Discard::DtlsUnexpected);

@@ -1,1 +1,3 @@
-
+mod handshake;
+mod media;
+mod simulation;
