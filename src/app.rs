@@ -1,1 +1,349 @@
-//! Room `app`; see `lib.rs`.
+//! The composition: binds the sockets, starts the media threads, the gateway and the listeners; and ends them again.
+//!
+//! ```no_run
+//! # async fn example(config: crosspoint::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+//! let gateway = crosspoint::app::App::start(config).await?;
+//! let mut events = gateway.events();
+//! while let Some(event) = events.next().await {
+//!     println!("{:?}", event.kind);
+//! }
+//! gateway.shutdown().await;
+//! # Ok(()) }
+//! ```
+
+mod compose;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::call::{CallEvent, Command};
+use crate::config::Config;
+use crate::gateway::{Gateway, ListenerId};
+use crate::http::server::Door;
+use crate::http::{self, LabHint};
+use crate::io::accept::{self, Gate};
+use crate::io::signalling::{self, Figures, Handle};
+use crate::io::tally::Tally;
+use crate::io::tls::{CertificateSource, Certificates, TlsError};
+use crate::io::{udp, worker};
+use crate::webrtc::dtls::{Certificate, CertificateError, DtlsVersions};
+
+/// How long calls have to end after a shutdown was asked for.
+const SHUTDOWN_TIME: Duration = Duration::from_millis(2500);
+/// How often the certificate files are looked at.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be bound.
+    #[error("{what} {address}: {error}")]
+    Bind {
+        /// What it is for.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Plain HTTP beyond loopback without leave.
+    #[error("listener {0}: plain HTTP beyond loopback needs allow_plain = true")]
+    Plain(SocketAddr),
+    /// The path of a listener's WebSocket cannot be one.
+    #[error(
+        "listener {0}: path = {1}: allowed: / and letters, digits, - _ . and none of /health, /metrics, /config.json"
+    )]
+    Path(SocketAddr, String),
+    /// The certificate of a listener.
+    #[error("listener {address}: {error}")]
+    Tls {
+        /// Which listener.
+        address: SocketAddr,
+        /// Why.
+        error: TlsError,
+    },
+    /// The certificate of the browsers' media.
+    #[error(transparent)]
+    Dtls(#[from] CertificateError),
+    /// A media thread.
+    #[error("media worker: {0}")]
+    Worker(std::io::Error),
+    /// The task of signalling.
+    #[error("signalling: {0}")]
+    Signalling(std::io::Error),
+    /// Nothing to reach a trunk by.
+    #[error("trunk {0}: no [[sip]] socket of its address family")]
+    NoSocketForTrunk(String),
+}
+
+/// A gateway that is yet to start.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    state: PathBuf,
+    lab: Option<LabHint>,
+    certificate_look: Duration,
+}
+
+impl App {
+    /// Takes the configuration.
+    pub fn new(config: Config) -> App {
+        App { config, state: "var".into(), lab: None, certificate_look: CERTIFICATE_LOOK }
+    }
+
+    /// Keeps what is made at first use (self-signed certificates) in `folder`; by default `var`.
+    pub fn state_folder(self, folder: impl Into<PathBuf>) -> App {
+        App { state: folder.into(), ..self }
+    }
+
+    /// Has the phone page show how to sign in to a lab.
+    pub fn lab_hint(self, hint: LabHint) -> App {
+        App { lab: Some(hint), ..self }
+    }
+
+    /// Looks for changed certificate files so often; by default every 2 s.
+    pub fn certificate_look(self, every: Duration) -> App {
+        App { certificate_look: every, ..self }
+    }
+
+    /// Starts with the defaults of [`App::new`].
+    pub async fn start(config: Config) -> Result<RunningApp, StartError> {
+        App::new(config).run().await
+    }
+
+    /// Binds everything and starts. To be called within a tokio runtime.
+    pub async fn run(self) -> Result<RunningApp, StartError> {
+        crate::io::raise_descriptor_limit();
+        let tally = Arc::new(Tally::default());
+        let sockets = self.bind().await?;
+        let certificate = Arc::new(Certificate::generate(DtlsVersions::default())?);
+        let (addresses, settings) = {
+            let bound = sockets.addresses();
+            (bound.clone(), compose::gateway(&self.config, &bound)?)
+        };
+        let wake = Arc::new(Notify::new());
+        let mut workers = Vec::new();
+        for worker in compose::workers(&self.config) {
+            let wake = wake.clone();
+            match worker::spawn(worker, certificate.clone(), move || wake.notify_one()) {
+                Ok(handle) => workers.push(handle),
+                Err(error) => {
+                    workers.into_iter().for_each(worker::WorkerHandle::stop);
+                    return Err(StartError::Worker(error));
+                }
+            }
+        }
+        let sites = workers.iter().map(worker::WorkerHandle::site).collect();
+        let gateway = Gateway::new(settings, sites, certificate.fingerprint(), rand::make_rng(), Instant::now());
+        let Sockets { udp, tcp } = sockets;
+        let udp = udp.into_iter().enumerate().map(|(at, socket)| (ListenerId(at), socket)).collect();
+        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone() };
+        let (signalling, task) =
+            signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
+        let mut running = RunningApp {
+            events: signalling.events(),
+            signalling,
+            task,
+            stop: watch::channel(false).0,
+            listeners: JoinSet::new(),
+            addresses,
+        };
+        let gate = Gate::new(compose::limits(&self.config), tally);
+        for (at, listener) in tcp.into_iter().enumerate() {
+            self.listen(&mut running, at, listener, gate.clone());
+        }
+        Ok(running)
+    }
+
+    async fn bind(&self) -> Result<Sockets, StartError> {
+        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        for sip in &self.config.sip {
+            let failed = |error| StartError::Bind { what: "SIP UDP", address: sip.bind, error };
+            sockets.udp.push(udp::bind(sip.bind).map_err(failed)?);
+        }
+        for listener in &self.config.listeners {
+            let address = listener.bind;
+            if !listener.tls && !listener.allow_plain && !address.ip().is_loopback() {
+                return Err(StartError::Plain(address));
+            }
+            if !http::is_ws_path(&listener.path) {
+                return Err(StartError::Path(address, listener.path.clone()));
+            }
+            let tls = match listener.tls {
+                true => Some(self.certificates(listener).map_err(|error| StartError::Tls { address, error })?),
+                false => None,
+            };
+            let failed = |error| StartError::Bind { what: "listener", address, error };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            sockets.tcp.push(Bound { listener, address, tls });
+        }
+        Ok(sockets)
+    }
+
+    fn certificates(&self, listener: &crate::config::ListenerConfig) -> Result<Tls, TlsError> {
+        let source = match (&listener.certificate, &listener.key) {
+            (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
+            _ => CertificateSource::SelfSigned {
+                folder: self.state.join("tls"),
+                names: compose::certificate_names(&self.config),
+            },
+        };
+        let certificates = Certificates::load(&source)?;
+        Ok(Tls { config: certificates.server_config()?, certificates })
+    }
+
+    fn listen(&self, running: &mut RunningApp, at: usize, bound: Bound, gate: Arc<Gate>) {
+        let Bound { listener, address, tls } = bound;
+        let config = Arc::new(compose::http(&self.config, at, self.lab.clone()));
+        let router = http::router(http::Site { config: config.clone(), signalling: running.signalling.clone() });
+        let local_only = tls.is_none() && address.ip().is_loopback();
+        let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
+        let stop = running.stop.subscribe();
+        let stop_each = stop.clone();
+        let tls = tls.map(|tls| {
+            running.listeners.spawn(tls.certificates.watch(self.certificate_look));
+            tls.config
+        });
+        running.listeners.spawn(accept::run(listener, tls, gate, stop, move |connection| {
+            http::server::serve(connection, door, router.clone(), config.clone(), stop_each.clone())
+        }));
+    }
+}
+
+struct Tls {
+    config: Arc<rustls::ServerConfig>,
+    certificates: Arc<Certificates>,
+}
+
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+}
+
+struct Sockets {
+    udp: Vec<tokio::net::UdpSocket>,
+    tcp: Vec<Bound>,
+}
+
+impl Sockets {
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            sip: self.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
+            http: self.tcp.iter().map(|bound| bound.address).collect(),
+        }
+    }
+}
+
+/// The addresses in force, in the order of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// SIP over UDP.
+    pub sip: Vec<SocketAddr>,
+    /// Listeners for pages and WebSockets.
+    pub http: Vec<SocketAddr>,
+}
+
+/// A running gateway. [`RunningApp::shutdown`] ends it in good order; when dropped it stops without a word to anybody.
+pub struct RunningApp {
+    signalling: Handle,
+    events: Option<broadcast::Receiver<Arc<CallEvent>>>,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    addresses: Addresses,
+}
+
+impl RunningApp {
+    /// Returns the addresses in force: what a port 0 became.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Returns the call events from here on.
+    pub fn events(&self) -> Events {
+        Events(self.events.as_ref().map(broadcast::Receiver::resubscribe))
+    }
+
+    /// Asks something of a call; false where the gateway has ended.
+    pub async fn command(&self, command: Command) -> bool {
+        self.signalling.command(command).await.is_ok()
+    }
+
+    /// Returns the figures of this moment; `None` where the gateway has ended.
+    pub async fn figures(&self) -> Option<Figures> {
+        self.signalling.figures().await.ok()
+    }
+
+    /// Returns what the shell dropped and refused.
+    pub fn tally(&self) -> &Tally {
+        self.signalling.tally()
+    }
+
+    /// Ends every call with BYE, then closes all sockets; takes 3 s at the most.
+    pub async fn shutdown(mut self) {
+        let _ = self.signalling.shutdown(Instant::now() + SHUTDOWN_TIME).await;
+        let _ = self.stop.send(true);
+        // Signalling takes half a second beyond the deadline to close its connections.
+        if tokio::time::timeout(SHUTDOWN_TIME + Duration::from_secs(1), &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+        self.listeners.shutdown().await;
+    }
+}
+
+impl Drop for RunningApp {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.task.abort();
+    }
+}
+
+/// The log of call events, as it grows.
+#[derive(Debug)]
+pub struct Events(Option<broadcast::Receiver<Arc<CallEvent>>>);
+
+impl Events {
+    /// Returns the next event; `None` once the gateway has ended. A reader that falls thousands of events behind loses
+    /// the oldest; that is logged, and `sequence` shows the gap.
+    pub async fn next(&mut self) -> Option<Arc<CallEvent>> {
+        loop {
+            match self.0.as_mut()?.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(lost)) => {
+                    tracing::warn!(lost, "call events lost by a slow reader")
+                }
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// Returns what [`App::run`] would refuse of files that the configuration names, without binding anything.
+pub fn check_files(config: &Config) -> Result<(), StartError> {
+    for listener in config.listeners.iter().filter(|l| l.tls) {
+        if let (Some(cert), Some(key)) = (&listener.certificate, &listener.key) {
+            let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };
+            Certificates::load(&source).map_err(|error| StartError::Tls { address: listener.bind, error })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the folder for what is made at first use: `CROSSPOINT_STATE`, else `var`.
+pub fn default_state_folder() -> PathBuf {
+    std::env::var_os("CROSSPOINT_STATE").map_or_else(|| Path::new("var").into(), PathBuf::from)
+}
+
+/// Returns how the configuration wants its log.
+pub fn log(config: &Config) -> crate::telemetry::Config {
+    let json = config.log.format == crate::config::LogFormat::Json;
+    crate::telemetry::Config { filter: config.log.filter.clone(), json }
+}

@@ -1,1 +1,115 @@
-fn main() {}
+//! The command line, nothing else.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crosspoint::app::{self, App, RunningApp};
+use crosspoint::config::Config;
+use crosspoint::telemetry;
+
+/// A media gateway between browsers (WebRTC, SIP over WebSocket) and a Genesys SIP Server (SIP, RTP).
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs the gateway.
+    Serve {
+        /// The configuration; `config/gateway.toml` explains every key.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Checks a configuration and says how many calls it carries.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+}
+
+/// One line for the person at the terminal.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Serve { config } => serve(&config),
+        Task::Check { file } => check(&file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("crosspoint: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(file: &Path) -> Result<Config, Failure> {
+    Config::load(file).map_err(|error| error.to_string())
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let config = load(file)?;
+    app::check_files(&config).map_err(|error| format!("{}: {error}", file.display()))?;
+    let descriptors = crosspoint::io::raise_descriptor_limit();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let capacity = config.capacity(descriptors, cores);
+    println!("{}: good", file.display());
+    println!(
+        "carries {} calls: {} by {descriptors} file descriptors, {} by media ports{}",
+        capacity.calls(),
+        capacity.by_descriptors,
+        capacity.by_ports,
+        capacity.by_limit.map_or(String::new(), |limit| format!(", {limit} by limits.calls")),
+    );
+    Ok(())
+}
+
+fn serve(file: &Path) -> Result<(), Failure> {
+    let config = load(file)?;
+    start_log(&config)?;
+    let state = app::default_state_folder();
+    with_runtime(async move {
+        let running = App::new(config).state_folder(state).run().await.map_err(|error| error.to_string())?;
+        for address in &running.addresses().sip {
+            tracing::info!(%address, "SIP over UDP");
+        }
+        for address in &running.addresses().http {
+            tracing::info!(%address, "pages and SIP over WebSocket");
+        }
+        run_until_asked(running, async {}).await
+    })
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    telemetry::start(&app::log(config)).map_err(|error| error.to_string())
+}
+
+fn with_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let done = runtime.block_on(work);
+    // After a second Ctrl-C nothing is waited for.
+    runtime.shutdown_background();
+    done
+}
+
+/// Waits for Ctrl-C or SIGTERM, runs `before`, and ends the gateway in good order; a second signal ends it at once.
+async fn run_until_asked(running: RunningApp, before: impl Future<Output = ()>) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("ending all calls; once more to end at once");
+    tokio::select! {
+        () = async { before.await; running.shutdown().await } => Ok(()),
+        _ = interrupt.recv() => Err("ended at once, calls were not released".into()),
+        _ = terminate.recv() => Err("ended at once, calls were not released".into()),
+    }
+}

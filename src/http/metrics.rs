@@ -1,18 +1,137 @@
-//! The figures as OpenMetrics text.
-
-use std::collections::BTreeMap;
+//! The figures as OpenMetrics text: levels are gauges, counts since the start are counters.
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::gateway::{CallState, Snapshot};
+use crate::id::WorkerId;
 use crate::io::signalling::Figures;
-use crate::io::tally::Tally;
+use crate::io::tally::{Count, Tally};
+use crate::io::worker::WorkerCounters;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A registry made for one answer: the values are those of one moment.
+struct Page(Registry);
+
+impl Page {
+    fn counter(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Family::<Labels, Counter>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help, family);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Family::<Labels, Gauge>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.0.register(name, help, family);
+    }
+}
 
 /// Writes all figures.
 pub fn render(figures: &Figures, tally: &Tally) -> String {
-    let _ = (figures, tally, BTreeMap::<String, u64>::new());
+    let mut page = Page(Registry::with_prefix("crosspoint"));
+    signalling(&mut page, &figures.snapshot);
+    media(&mut page, &figures.workers);
+    let shell = Count::ALL.iter().map(|count| (vec![("what", count.name().to_owned())], tally.get(*count)));
+    page.counter("shell", "What the sockets and connections saw, dropped and refused", shell);
     let mut text = String::new();
-    let registry = Registry::default();
-    let _ = encode(&mut text, &registry);
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, &page.0);
     text
+}
+
+fn signalling(page: &mut Page, snapshot: &Snapshot) {
+    let states =
+        [("setup", CallState::Setup), ("established", CallState::Established), ("releasing", CallState::Releasing)];
+    let calls = states.map(|(name, state)| {
+        let count = snapshot.calls.iter().filter(|call| call.state == state).count();
+        (vec![("state", name.to_owned())], count as u64)
+    });
+    page.gauge("calls", "Calls at present", calls);
+    let one = |value: usize| [(Labels::new(), value as u64)];
+    page.gauge("registrations", "Bindings at present", one(snapshot.registrations.len()));
+    page.gauge("flows", "SIP connections at present", one(snapshot.flows));
+    page.gauge("transactions", "SIP transactions and sessions at present", one(snapshot.transactions));
+    let free = snapshot.free_pairs.iter().map(|(id, free)| (worker(*id), *free as u64));
+    page.gauge("free_port_pairs", "Port pairs that signalling may give out", free);
+    let c = &snapshot.counters;
+    let counts = [
+        ("calls", c.calls),
+        ("answered", c.answered),
+        ("refused", c.refused),
+        ("strangers", c.strangers),
+        ("bad_digests", c.bad_digests),
+        ("challenges", c.challenges),
+        ("no_port", c.no_port),
+        ("info_digits", c.info_digits),
+        ("notifies", c.notifies),
+        ("media_failures", c.media_failures),
+    ];
+    let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
+    page.counter("signalling", "What signalling did and refused", counts);
+}
+
+fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
+    let each = |get: fn(&WorkerCounters) -> u64| workers.iter().map(move |(id, counters)| (worker(*id), get(counters)));
+    page.gauge("media_legs", "Open legs", each(|c| c.engine.legs));
+    let pairs = workers.iter().flat_map(|(id, c)| {
+        let levels = [("ready", c.pairs_ready), ("used", c.pairs_used), ("draining", c.pairs_draining)];
+        levels.map(|(state, value)| ([worker(*id), vec![("state", state.to_owned())]].concat(), value))
+    });
+    page.gauge("port_pairs", "Bound RTP/RTCP port pairs", pairs);
+    page.counter("ports_exhausted", "Times that no free port was found", each(|c| c.ports_exhausted));
+    page.counter("media_send_errors", "Datagrams that the kernel did not take", each(|c| c.send_errors));
+    page.counter("media_oversized", "Datagrams longer than a packet may be", each(|c| c.oversized));
+    page.counter("media_turns", "Turns of the media threads' loops", each(|c| c.turns));
+}
+
+fn worker(id: WorkerId) -> Labels {
+    vec![("worker", id.0.to_string())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::Counters;
+
+    fn figures() -> Figures {
+        let counters = Counters { calls: 7, bad_digests: 3, ..Counters::default() };
+        let snapshot = Snapshot {
+            registrations: Vec::new(),
+            calls: Vec::new(),
+            flows: 2,
+            free_pairs: vec![(WorkerId(1), 30)],
+            transactions: 0,
+            counters,
+        };
+        let worker = WorkerCounters { pairs_ready: 30, send_errors: 4, ..WorkerCounters::default() };
+        Figures { snapshot, workers: vec![(WorkerId(1), worker)] }
+    }
+
+    #[test]
+    fn figures_stand_under_their_names_and_labels() {
+        let tally = Tally::default();
+        tally.add(Count::SlowReader);
+        let text = render(&figures(), &tally);
+        for line in [
+            "crosspoint_flows 2",
+            "crosspoint_free_port_pairs{worker=\"1\"} 30",
+            "crosspoint_signalling_total{what=\"bad_digests\"} 3",
+            "crosspoint_media_send_errors_total{worker=\"1\"} 4",
+            "crosspoint_port_pairs{worker=\"1\",state=\"ready\"} 30",
+            "crosspoint_shell_total{what=\"slow_reader\"} 1",
+            "crosspoint_calls{state=\"setup\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
 }

@@ -23,7 +23,7 @@ use crate::gateway::ListenerId;
 use crate::io::signalling::Handle;
 use crate::telemetry::Address;
 
-/// Rules of the HTTP side, all listeners alike.
+/// Rules of one listener.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Path of SIP over WebSocket.
@@ -37,8 +37,8 @@ pub struct Config {
     pub public_metrics: bool,
     /// Pages of these origins may show the phone in a frame, beside its own.
     pub frame_ancestors: Vec<String>,
-    /// What the phone page is told.
-    pub page: PageConfig,
+    /// What the phone page is told; `None`: no pages here.
+    pub page: Option<PageConfig>,
     /// Bounds of a WebSocket.
     pub websocket: WebSocketLimits,
     /// Longest time between the first byte of a request and the end of its header.
@@ -101,7 +101,7 @@ impl Default for Config {
             require_origin: false,
             public_metrics: false,
             frame_ancestors: Vec::new(),
-            page: PageConfig { ws_path: "/ws".into(), domain: "localhost".into(), lab: None },
+            page: None,
             websocket: WebSocketLimits::default(),
             header_timeout: Duration::from_secs(10),
             connection_time: Duration::from_secs(120),
@@ -142,7 +142,14 @@ pub struct Link {
     pub local_only: bool,
 }
 
-/// Makes the routes. Each request must carry a [`Link`] as extension.
+/// Returns true for a path that SIP over WebSocket may have: plain characters, and not a path of something else.
+pub fn is_ws_path(path: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
+    let taken = ["/health", "/metrics", "/config.json"];
+    path.starts_with('/') && path.len() > 1 && path.bytes().all(is_plain) && !taken.contains(&path)
+}
+
+/// Makes the routes; the configuration's path must satisfy [`is_ws_path`]. Each request must carry a [`Link`] as extension.
 pub fn router(site: Site) -> Router {
     let ws_path = site.config.ws_path.clone();
     Router::new()
@@ -165,7 +172,10 @@ async fn health(State(site): State<Site>) -> Response {
 }
 
 async fn page_config(State(site): State<Site>) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(&site.config.page)).into_response()
+    match &site.config.page {
+        Some(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn show_metrics(State(site): State<Site>, Extension(link): Extension<Link>) -> Response {

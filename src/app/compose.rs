@@ -1,0 +1,166 @@
+//! From the configuration file's shape to what each room asks for.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Addresses, StartError};
+use crate::config::{AuthAlgorithm, Config, DnEntry};
+use crate::gateway::{
+    CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
+};
+use crate::http::{self, LabHint, PageConfig};
+use crate::id::WorkerId;
+use crate::io::accept::Limits;
+use crate::io::worker::{MediaAddress, WorkerConfig};
+use crate::path::Transport;
+use crate::plan::AudioCodec;
+
+/// How long a closed pair of ports ignores what still arrives.
+const PORT_DRAIN: Duration = Duration::from_secs(2);
+/// Orders that may wait for a worker.
+const ORDER_QUEUE: usize = 4096;
+
+/// Makes the gateway's settings; `bound` are the addresses in force.
+pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfig, StartError> {
+    let opus = config.opus.params();
+    let seconds = |s: u32| Duration::from_secs(u64::from(s));
+    let cores = cores();
+    let capacity = config.capacity(crate::io::raise_descriptor_limit(), cores).calls();
+    Ok(GatewayConfig {
+        realm: config.server.domain.clone(),
+        user_agent: config.server.user_agent.clone(),
+        listeners: listeners(config, bound),
+        trunks: trunks(config, bound)?,
+        dns: dns(config),
+        registration: RegistrationPolicy {
+            min_expires: seconds(config.limits.min_expires_seconds),
+            max_expires: seconds(config.limits.max_expires_seconds),
+            max_bindings: config.limits.bindings,
+            ..RegistrationPolicy::default()
+        },
+        calls: CallPolicy {
+            max_calls: usize::try_from(capacity).unwrap_or(usize::MAX),
+            ring_timeout: seconds(config.limits.ring_seconds),
+            ..CallPolicy::default()
+        },
+        media: MediaPolicy { opus, browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma] },
+    })
+}
+
+fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
+    let udp = config.sip.iter().zip(&bound.sip).map(|(sip, bind)| {
+        let told = match sip.advertised() {
+            told if told.port() == 0 => SocketAddr::new(told.ip(), bind.port()),
+            told => told,
+        };
+        Listener { transport: Transport::Udp, bind: *bind, advertise: told.to_string(), sha256: false }
+    });
+    let web = config.listeners.iter().zip(&bound.http).map(|(listener, bind)| {
+        let advertise = match bind.ip().is_unspecified() {
+            true => format!("{}:{}", config.server.domain, bind.port()),
+            false => bind.to_string(),
+        };
+        let transport = if listener.tls { Transport::Wss } else { Transport::Ws };
+        Listener { transport, bind: *bind, advertise, sha256: listener.auth == AuthAlgorithm::Sha256 }
+    });
+    udp.chain(web).collect()
+}
+
+fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> {
+    let each = config.trunks.iter().map(|trunk| {
+        let is_v4 = trunk.addresses.first().is_some_and(SocketAddr::is_ipv4);
+        let listener = bound.sip.iter().position(|socket| socket.is_ipv4() == is_v4);
+        Ok(Trunk {
+            name: trunk.name.clone(),
+            targets: trunk.addresses.clone(),
+            sources: Vec::new(),
+            listener: ListenerId(listener.ok_or_else(|| StartError::NoSocketForTrunk(trunk.name.clone()))?),
+            codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
+            ptime_ms: 20,
+            latch: trunk.latch.unwrap_or(config.media.latch).into(),
+        })
+    });
+    each.collect()
+}
+
+fn dns(config: &Config) -> Vec<DnRule> {
+    config.dns.iter().filter_map(dn).collect()
+}
+
+fn dn(entry: &DnEntry) -> Option<DnRule> {
+    let sha256 = entry.auth == Some(AuthAlgorithm::Sha256);
+    let secret = match (&entry.secret, &entry.ha1) {
+        (Some(secret), _) => Secret::Plain(secret.0.clone()),
+        (None, Some(ha1)) if sha256 => Secret::Ha1 { md5: None, sha256: Some(ha1.0.to_ascii_lowercase()) },
+        (None, Some(ha1)) => Secret::Ha1 { md5: Some(ha1.0.to_ascii_lowercase()), sha256: None },
+        (None, None) => return None,
+    };
+    let (first, last) = entry.number.ends();
+    let dns = match (entry.number.is_single(), first.parse(), last.parse()) {
+        (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
+        _ => DnSet::One(first.to_owned()),
+    };
+    Some(DnRule { dns, secret, sha256, dial: Vec::new() })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Shares the ports out among the media threads, each share from an even port on.
+pub(super) fn workers(config: &Config) -> Vec<WorkerConfig> {
+    let count = if config.media.workers == 0 { cores() } else { config.media.workers };
+    let count = u16::try_from(count).unwrap_or(u16::MAX).max(1);
+    let (first, last) = (config.media.ports.first, config.media.ports.last);
+    let share = (((u32::from(last) - u32::from(first) + 1) / u32::from(count)) as u16 & !1).max(2);
+    let media: Vec<_> = config
+        .media
+        .addresses
+        .iter()
+        .map(|address| MediaAddress { bind: address.bind, advertise: address.advertised() })
+        .collect();
+    (0..count)
+        .map(|at| {
+            let from = first.saturating_add(at.saturating_mul(share));
+            let to = from.saturating_add(share - 1).min(last);
+            WorkerConfig {
+                worker: WorkerId(u64::from(at)),
+                media: media.clone(),
+                // The first port of a share is its browsers'.
+                browser_port: from,
+                rtp_ports: from.saturating_add(1)..=to,
+                reserve: config.media.reserve,
+                drain: PORT_DRAIN,
+                queue: ORDER_QUEUE,
+                seed: rand::random(),
+            }
+        })
+        .collect()
+}
+
+/// Names for a self-signed certificate: the domain, and every address that we tell or are bound to.
+pub(super) fn certificate_names(config: &Config) -> Vec<String> {
+    let told = config.media.addresses.iter().map(|address| address.advertised());
+    let bound = config.listeners.iter().map(|listener| listener.bind.ip());
+    let addresses = told.chain(bound).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    let names: BTreeSet<String> = addresses.chain([config.server.domain.clone()]).collect();
+    names.into_iter().collect()
+}
+
+/// Makes the bounds of the accept loops.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits { per_source: config.limits.connections_per_address, ..Limits::default() }
+}
+
+/// Makes the rules of the listener at this place.
+pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Config {
+    let Some(listener) = config.listeners.get(at) else { return http::Config::default() };
+    let page = PageConfig { ws_path: listener.path.clone(), domain: config.server.domain.clone(), lab };
+    http::Config {
+        ws_path: listener.path.clone(),
+        origins: listener.origins.clone(),
+        page: listener.pages.then_some(page),
+        ..http::Config::default()
+    }
+}
