@@ -59,7 +59,8 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     let one = |value: usize| [(Labels::new(), value as u64)];
     page.gauge("registrations", "Bindings at present", one(snapshot.registrations.len()));
     page.gauge("flows", "SIP connections at present", one(snapshot.flows));
-    page.gauge("transactions", "SIP transactions and sessions at present", one(snapshot.transactions));
+    page.gauge("transactions", "SIP transactions at present", one(snapshot.transactions));
+    page.gauge("sessions", "SIP sessions (INVITE dialogs) at present", one(snapshot.sessions));
     let free = snapshot.free_pairs.iter().map(|(id, free)| (worker(*id), *free as u64));
     page.gauge("free_port_pairs", "Port pairs that signalling may give out", free);
     let c = &snapshot.counters;
@@ -77,6 +78,15 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     ];
     let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("signalling", "What signalling did and refused", counts);
+    let sip = [
+        ("malformed", snapshot.sip.malformed),
+        ("stray_responses", snapshot.sip.stray_responses),
+        ("stray_acks", snapshot.sip.stray_acks),
+        ("limited", snapshot.sip.limited),
+        ("overloaded", snapshot.sip.overloaded),
+    ];
+    let sip = sip.map(|(name, value)| (vec![("what", name.to_owned())], value));
+    page.counter("sip_dropped", "SIP messages dropped or turned away", sip);
 }
 
 fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
@@ -110,7 +120,9 @@ mod tests {
             flows: 2,
             free_pairs: vec![(WorkerId(1), 30)],
             transactions: 0,
+            sessions: 0,
             counters,
+            sip: Default::default(),
         };
         let worker = WorkerCounters { pairs_ready: 30, send_errors: 4, ..WorkerCounters::default() };
         Figures { snapshot, workers: vec![(WorkerId(1), worker)] }

@@ -1,0 +1,52 @@
+# Every target does its own set-up; see scripts/setup.sh for what is installed where.
+.PHONY: lab test check fuzz bench page test-page
+
+FUZZ_SECONDS ?= 60
+# Where tests find geckodriver when it is not installed on the machine.
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+# The gateway with a stand-in Genesys behind it; Ctrl-C ends it.
+lab: page
+	cargo build --release --locked
+	./target/release/crosspoint lab
+
+# Everything that a change must pass: unit, wire, fuzz-corpus and browser tests.
+test:
+	scripts/setup.sh test
+	$(MAKE) page test-page check
+	cargo test --workspace --all-targets --locked
+	cargo test --workspace --doc --locked
+
+# Format, lints, and what the dependencies may be.
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
+
+# Every fuzz target for FUZZ_SECONDS each (needs a nightly compiler and cargo-fuzz, which are not installed from here).
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked"; exit 1; }
+	@set -e; for target in $$(cargo +nightly fuzz list); do \
+	    echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
+	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
+	done
+
+# Figures; compare them within one run.
+bench:
+	scripts/setup.sh build
+	cargo bench --locked
+
+# The phone page, which the gateway embeds.
+page: web/dist/index.html
+
+web/dist/index.html: $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
+	scripts/setup.sh lab
+	cd web && npm ci --no-fund --no-audit && npm run build
+	@touch $@
+
+# The page of the browser tests.
+test-page: tests/browser/page/dist/index.html
+
+tests/browser/page/dist/index.html: $(shell find tests/browser/page -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+	cd tests/browser/page && npm ci --no-fund --no-audit && npm run build
+	@touch $@

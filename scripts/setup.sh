@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Makes sure that what a step needs is there: installs Debian packages where it may, else says what is needed.
+# Usage: scripts/setup.sh build | lab | test       (each takes in the one before)
+# It never downloads a compiler: Rust comes from where you have it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()   # Debian packages to install
+missing=()    # what they are for, to be said where nothing can be installed
+
+# want COMMAND PACKAGE WHAT-FOR
+want() {
+    if ! command -v "$1" >/dev/null 2>&1; then
+        packages+=("$2")
+        missing+=("$1 ($3; Debian package $2)")
+    fi
+}
+
+install_packages() {
+    [ ${#packages[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "setup: installing ${packages[*]}"
+        if DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null 2>&1; then
+            return 0
+        fi
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+        return 0
+    fi
+    echo "setup: this machine lacks:" >&2
+    printf '  %s\n' "${missing[@]}" >&2
+    echo "setup: install these, or run again as root on Debian or Ubuntu" >&2
+    exit 1
+}
+
+need_rust() {
+    if ! command -v cargo >/dev/null 2>&1; then
+        echo "setup: cargo is missing; install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later" >&2
+        exit 1
+    fi
+}
+
+need_node() {
+    local have
+    have=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
+    if [ "$have" -lt 20 ]; then
+        echo "setup: Node.js $have is too old for the page's build, 20 or later is needed" >&2
+        exit 1
+    fi
+}
+
+for_build() {
+    need_rust
+    want cmake cmake "builds libopus and the crypto library"
+    want cc build-essential "C compiler and linker"
+}
+
+for_lab() {
+    for_build
+    want node nodejs "builds the phone page"
+    want npm npm "builds the phone page"
+}
+
+for_test() {
+    for_lab
+    want chromium chromium "end-to-end tests"
+    want chromedriver chromium-driver "end-to-end tests"
+    want sipp sip-tester "the SIP peer of the tests"
+    want tshark tshark "looks at what was sent"
+    want firefox-esr firefox-esr "end-to-end tests"
+}
+
+case "${1:-}" in
+    build) for_build; install_packages ;;
+    lab) for_lab; install_packages; need_node ;;
+    test)
+        for_test
+        install_packages
+        need_node
+        if ! command -v geckodriver >/dev/null 2>&1 && [ ! -x target/tools/bin/geckodriver ]; then
+            echo "setup: building geckodriver"
+            cargo install --quiet --root target/tools geckodriver --locked
+        fi
+        ;;
+    *) echo "usage: $0 build | lab | test" >&2; exit 2 ;;
+esac

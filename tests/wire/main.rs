@@ -1,0 +1,11 @@
+//! The gateway from outside: real sockets on loopback, clients that are not ours.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod embed;
+mod pages;
+mod rig;
+mod tls;
+mod udp;
+mod websocket;

@@ -1,0 +1,179 @@
+//! A gateway on ports of its own: the whole program, or the web side and signalling alone with other limits.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crosspoint::app::{App, RunningApp, StartError};
+use crosspoint::config::Config;
+use crosspoint::gateway::{
+    CallPolicy, DnRule, DnSet, Gateway, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret,
+};
+use crosspoint::http::server::Door;
+use crosspoint::http::{self, PageConfig};
+use crosspoint::io::accept::{self, Gate, Limits};
+use crosspoint::io::signalling::{self, Handle};
+use crosspoint::io::tally::{Count, Tally};
+use crosspoint::path::Transport;
+use crosspoint::plan::Fingerprint;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+pub const PASSWORD: &str = "correct horse";
+pub const DOMAIN: &str = "crosspoint.test";
+
+/// The whole program: a SIP socket, an HTTPS and an HTTP listener.
+pub struct Rig {
+    pub app: RunningApp,
+    pub folder: tempfile::TempDir,
+}
+
+/// Ports that no other rig of this process has, and hardly one of another.
+fn ports() -> (u16, u16) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let pid = u16::try_from(std::process::id() % 150).expect("small");
+    let first = 21_000 + pid * 256 + NEXT.fetch_add(1, Ordering::Relaxed) % 8 * 32;
+    (first, first + 31)
+}
+
+pub fn config(more: &str) -> Config {
+    let (first, last) = ports();
+    let text = format!(
+        r#"
+        [server]
+        domain = "{DOMAIN}"
+        [[sip]]
+        bind = "127.0.0.1:0"
+        [[listener]]
+        bind = "127.0.0.1:0"
+        [[listener]]
+        bind = "127.0.0.1:0"
+        tls = false
+        origins = ["https://desk.example"]
+        [media]
+        addresses = [{{ bind = "127.0.0.1" }}]
+        ports = "{first}-{last}"
+        workers = 1
+        reserve = 2
+        [[trunk]]
+        name = "genesys"
+        addresses = ["127.0.0.1:5999"]
+        [[dn]]
+        number = "5001-5999"
+        secret = "{PASSWORD}"
+        {more}
+        "#
+    );
+    Config::parse(&text, "test.toml", []).expect("a good configuration")
+}
+
+impl Rig {
+    pub async fn start() -> Rig {
+        Rig::with(config("")).await
+    }
+
+    pub async fn with(config: Config) -> Rig {
+        let folder = tempfile::tempdir().expect("folder");
+        let app = Rig::try_with(config, folder.path()).await.expect("started");
+        Rig { app, folder }
+    }
+
+    pub async fn try_with(config: Config, folder: &Path) -> Result<RunningApp, StartError> {
+        App::new(config).state_folder(folder).certificate_look(Duration::from_millis(20)).run().await
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.app.addresses().http[0]
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.app.addresses().http[1]
+    }
+
+    pub fn sip(&self) -> SocketAddr {
+        self.app.addresses().sip[0]
+    }
+}
+
+/// One plain listener and signalling, without media threads.
+pub struct Web {
+    pub address: SocketAddr,
+    pub signalling: Handle,
+    _stop: watch::Sender<bool>,
+}
+
+pub fn rules() -> http::Config {
+    let page = PageConfig { ws_path: "/ws".into(), domain: DOMAIN.into(), lab: None };
+    http::Config { page: Some(page), ..http::Config::default() }
+}
+
+impl Web {
+    pub async fn start(rules: http::Config, limits: Limits) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let web = Listener { transport: Transport::Ws, bind: address, advertise: address.to_string(), sha256: false };
+        let config = GatewayConfig {
+            realm: DOMAIN.into(),
+            user_agent: "crosspoint".into(),
+            listeners: vec![web],
+            trunks: Vec::new(),
+            dns: vec![DnRule {
+                dns: DnSet::One("5001".into()),
+                secret: Secret::Plain(PASSWORD.into()),
+                sha256: false,
+                dial: Vec::new(),
+            }],
+            registration: RegistrationPolicy::default(),
+            calls: CallPolicy::default(),
+            media: MediaPolicy::default(),
+        };
+        let gateway = Gateway::new(config, Vec::new(), Fingerprint([7; 32]), StdRng::seed_from_u64(1), Instant::now());
+        let tally = Arc::new(Tally::default());
+        let parts = signalling::Parts {
+            gateway,
+            workers: Vec::new(),
+            wake: Arc::new(Notify::new()),
+            udp: Vec::new(),
+            tally: tally.clone(),
+        };
+        let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
+        let rules = Arc::new(rules);
+        let router = http::router(http::Site { config: rules.clone(), signalling: signalling.clone() });
+        let stop = watch::channel(false).0;
+        let (stop_accept, stop_each) = (stop.subscribe(), stop.subscribe());
+        let door = Door { listener: ListenerId(0), local_only: true };
+        tokio::spawn(accept::run(listener, None, Gate::new(limits, tally), stop_accept, move |connection| {
+            http::server::serve(connection, door, router.clone(), rules.clone(), stop_each.clone())
+        }));
+        Web { address, signalling, _stop: stop }
+    }
+
+    /// Waits until something was counted.
+    pub async fn counted(&self, count: Count) {
+        eventually(|| self.signalling.tally().get(count) > 0).await;
+    }
+
+    /// Waits until so many flows are open.
+    pub async fn flows(&self, wanted: usize) {
+        let reached = tokio::time::timeout(Duration::from_secs(10), async {
+            while self.signalling.figures().await.expect("alive").snapshot.flows != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        reached.await.expect("the flows come and go");
+    }
+}
+
+/// Waits until `met`, at most 10 s.
+pub async fn eventually(met: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !met() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("it happens within 10 s");
+}
