@@ -1,0 +1,14 @@
+//! The pure gateway between scripted browsers and a scripted SIP Server, in simulated time.
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod answering;
+mod calling_out;
+mod in_call;
+mod model;
+mod peers;
+mod registering;
+mod requests;
+mod rig;
+mod sdp;
+mod trouble;
