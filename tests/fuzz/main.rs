@@ -32,3 +32,10 @@ mod sdp;
 fn sdp_corpus_replays() {
     replay("sdp", sdp::sdp);
 }
+
+mod endpoint;
+
+#[test]
+fn sip_endpoint_corpus_replays() {
+    replay("sip_endpoint", endpoint::sip_endpoint);
+}
