@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::id::FlowId;
 use crate::path::Path;
+use crate::sip::uri::Uri;
 
 /// Limits of the registrar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,16 +297,12 @@ fn is_same(binding: &Binding, contact: &Contact) -> bool {
     }
 }
 
-/// Compares URIs as far as a registrar needs it (RFC 3261 19.1.4): the user part with, the rest without case.
+/// Compares URIs by RFC 3261 19.1.4, and by their text where one of them cannot be read.
 fn is_same_uri(a: &str, b: &str) -> bool {
-    let split = |uri: &str| match uri.rsplit_once('@') {
-        Some((user, host)) => {
-            let (scheme, user) = user.split_once(':').unwrap_or(("", user));
-            (scheme.to_ascii_lowercase(), user.to_owned(), host.to_ascii_lowercase())
-        }
-        None => (String::new(), String::new(), uri.to_ascii_lowercase()),
-    };
-    split(a) == split(b)
+    match (Uri::parse(a), Uri::parse(b)) {
+        (Ok(a), Ok(b)) => a.equivalent(&b),
+        _ => a == b,
+    }
 }
 
 #[cfg(test)]
