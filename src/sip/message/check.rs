@@ -1,6 +1,6 @@
 //! What a message must be before anyone else sees it: complete, unambiguous, its numbers in range.
 
-use super::chars::{Elements, find_outside, is_blank, number, trim};
+use super::chars::{Elements, find_outside, is_blank, number, token, trim};
 use super::malformed::{Flaw, bad};
 use super::parse::{cseq, value};
 use super::{Method, Name, NameAddr, Parsed, Start, Via};
@@ -76,10 +76,11 @@ fn field_value(name: Name, text: &[u8], parsed: &Parsed) -> Result<(), Flaw> {
     }
 }
 
-/// From or To: one address, one tag at most.
+/// From or To: one address, one tag at most, and that a token: else a response would get a second one.
 fn party(text: &[u8]) -> Option<()> {
     let address = NameAddr::parse(text).ok()?;
-    (!address.is_star() && !address.params.is_repeated("tag")).then_some(())
+    let sound_tag = address.params.get_bytes("tag").is_none_or(|tag| token(tag).is_some());
+    (sound_tag && !address.is_star() && !address.params.is_repeated("tag")).then_some(())
 }
 
 /// Whole seconds below 2^32. RFC 3261 20.19 lets a bad Expires pass as an hour; out of range is refused (RFC 4475 3.1.2.4).

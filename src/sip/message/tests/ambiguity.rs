@@ -75,6 +75,14 @@ fn a_tag_or_a_branch_twice_in_one_value_is_refused() {
 }
 
 #[test]
+fn a_tag_that_is_no_token_is_refused() {
+    for tag in ["", "=a\u{e9}", "=a/b", "=\"\""] {
+        let text = invite("").replacen("To: <sip:5001@192.0.2.54>", &format!("To: <sip:5001@192.0.2.54>;tag{tag}"), 1);
+        assert_eq!(refused(text), (400, "Bad To"), "{tag}");
+    }
+}
+
+#[test]
 fn a_star_is_a_contact_alone() {
     assert!(parse(invite("Contact: *\r\n")).unwrap().contacts().all(|contact| contact.unwrap().is_star()));
     assert_eq!(refused(invite("").replacen("To: <sip:5001@192.0.2.54>", "To: *", 1)), (400, "Bad To"));
