@@ -39,3 +39,14 @@ mod endpoint;
 fn sip_endpoint_corpus_replays() {
     replay("sip_endpoint", endpoint::sip_endpoint);
 }
+
+mod webrtc;
+
+#[test]
+fn webrtc_corpora_replay() {
+    replay("stun", webrtc::stun);
+    replay("stun_stream", webrtc::stun_stream);
+    replay("srtp_unprotect", webrtc::srtp_unprotect);
+    replay("dtls_input", webrtc::dtls_input);
+    replay("ice", webrtc::ice);
+}

@@ -135,11 +135,11 @@ impl Handshake {
         loop {
             let room = self.scratch.len();
             match self.dtls.poll_output(&mut self.scratch) {
-                Output::Packet(packet) => {
-                    if self.waiting.len() < MAX_WAITING {
-                        self.waiting.push_back(packet.to_vec());
-                    }
+                Output::Packet(packet) if self.waiting.len() < MAX_WAITING => {
+                    self.waiting.push_back(packet.to_vec());
                 }
+                // Lost, as on the network: a retransmission makes up for it.
+                Output::Packet(_) => {}
                 Output::BufferTooSmall { needed } if needed <= MAX_OUTPUT && needed > room => {
                     self.scratch.resize(needed, 0);
                 }

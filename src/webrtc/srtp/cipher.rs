@@ -20,7 +20,14 @@ const ENCRYPTED: u32 = 1 << 31;
 /// Session keys of one direction of SRTP, or of SRTCP.
 pub(super) enum Cipher {
     Gcm { key: LessSafeKey, salt: [u8; 12] },
-    Cm { key: EncryptingKey, salt: [u8; 14], auth: hmac::Key },
+    Cm(Box<CounterKeys>),
+}
+
+/// Session keys of AES-CM with HMAC-SHA1; 1.7 KiB, most of it the HMAC's state.
+pub(super) struct CounterKeys {
+    key: EncryptingKey,
+    salt: [u8; 14],
+    auth: hmac::Key,
 }
 
 impl Cipher {
@@ -62,7 +69,7 @@ impl Cipher {
             Profile::Aes256Gcm => &AES_256_GCM,
             Profile::AesCm128HmacSha1_80 => {
                 let auth = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth);
-                return Ok(Cipher::Cm { key: counter_key(key)?, salt, auth });
+                return Ok(Cipher::Cm(Box::new(CounterKeys { key: counter_key(key)?, salt, auth })));
             }
         };
         let key = UnboundKey::new(algorithm, key).map_err(|_| KeyError::Length)?;
@@ -76,7 +83,7 @@ impl Cipher {
     pub(super) fn tag_len(&self) -> usize {
         match self {
             Cipher::Gcm { .. } => MAX_TAG,
-            Cipher::Cm { .. } => CM_TAG,
+            Cipher::Cm(_) => CM_TAG,
         }
     }
 
@@ -102,7 +109,8 @@ impl Cipher {
                 let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&*header), payload);
                 rest[..MAX_TAG].copy_from_slice(tag.map_err(|_| Discard::KeyExhausted)?.as_ref());
             }
-            Cipher::Cm { key, salt, auth } => {
+            Cipher::Cm(keys) => {
+                let CounterKeys { key, salt, auth } = &**keys;
                 if !counter_mode(key, cm_iv(salt, ssrc, index), &mut packet[header..]) {
                     return Err(Discard::KeyExhausted);
                 }
@@ -126,7 +134,8 @@ impl Cipher {
                 let nonce = gcm_nonce_rtp(salt, ssrc, index);
                 key.open_in_place(nonce, Aad::from(&*header), sealed).map_err(|_| Discard::SrtpAuth)?;
             }
-            Cipher::Cm { key, salt, auth } => {
+            Cipher::Cm(keys) => {
+                let CounterKeys { key, salt, auth } = &**keys;
                 let (packet, tag) = packet.split_at_mut(len);
                 let right = cm_tag_rtp(auth, packet, index);
                 constant_time::verify_slices_are_equal(&right.as_ref()[..CM_TAG], tag)
@@ -153,7 +162,8 @@ impl Cipher {
                 rest[..MAX_TAG].copy_from_slice(tag.map_err(|_| Discard::KeyExhausted)?.as_ref());
                 rest[MAX_TAG..MAX_TAG + INDEX].copy_from_slice(&word);
             }
-            Cipher::Cm { key, salt, auth } => {
+            Cipher::Cm(keys) => {
+                let CounterKeys { key, salt, auth } = &**keys;
                 if !counter_mode(key, cm_iv(salt, ssrc, u64::from(index)), &mut buf[RTCP_PLAIN..len]) {
                     return Err(Discard::KeyExhausted);
                 }
@@ -169,7 +179,7 @@ impl Cipher {
     pub(super) fn rtcp_index(&self, packet: &[u8]) -> Result<u32, Discard> {
         let after = match self {
             Cipher::Gcm { .. } => 0,
-            Cipher::Cm { .. } => CM_TAG,
+            Cipher::Cm(_) => CM_TAG,
         };
         let end = packet.len().checked_sub(after).ok_or(Discard::SrtpMalformed)?;
         let word = packet.get(..end).and_then(|p| p.last_chunk::<INDEX>()).ok_or(Discard::SrtpMalformed)?;
@@ -194,7 +204,8 @@ impl Cipher {
                 key.open_in_place(gcm_nonce_rtcp(salt, ssrc, index), Aad::from(rtcp_aad(header, word)), sealed)
                     .map_err(|_| Discard::SrtpAuth)?;
             }
-            Cipher::Cm { key, salt, auth } => {
+            Cipher::Cm(keys) => {
+                let CounterKeys { key, salt, auth } = &**keys;
                 let (signed, tag) = packet.split_at_mut(len + INDEX);
                 let right = hmac::sign(auth, signed);
                 constant_time::verify_slices_are_equal(&right.as_ref()[..CM_TAG], tag)
