@@ -24,7 +24,7 @@ pub mod snapshot;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -98,7 +98,7 @@ pub enum Output {
     Media(WorkerId, Order),
     /// A fact of a call.
     Event(CallEvent),
-    /// After [`Input::Shutdown`], once: every call has ended and every port is closed.
+    /// After [`Input::Shutdown`], once: every call has ended, and its last requests were answered or given 2 s.
     Drained,
 }
 
@@ -118,11 +118,15 @@ pub struct Gateway {
     closing: Closing,
 }
 
+/// How long a shutdown waits for its last BYEs and CANCELs to be answered.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// How far a shutdown is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
     No,
-    Waiting,
+    /// Until then at the longest, BYEs and CANCELs are given time to be answered.
+    Waiting(Instant),
     Drained,
 }
 
@@ -198,8 +202,12 @@ impl Gateway {
 
     /// Returns when [`Gateway::handle_timeout`] is to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let own = self.calls.poll_timeout();
-        [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), own].into_iter().flatten().min()
+        let closing = match self.closing {
+            Closing::Waiting(until) if self.calls.is_empty() => Some(until),
+            _ => None,
+        };
+        let others = [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), self.calls.poll_timeout()];
+        others.into_iter().chain([closing]).flatten().min()
     }
 
     /// Copies out what metrics and pages show.
@@ -241,7 +249,7 @@ impl Gateway {
 
     fn shut_down(&mut self, now: Instant) {
         if self.closing == Closing::No {
-            self.closing = Closing::Waiting;
+            self.closing = Closing::Waiting(now + FAREWELL);
         }
         for call in self.calls.names() {
             self.signal(call, Signal::Release(ReleaseCause::Shutdown), now);
@@ -257,7 +265,8 @@ impl Gateway {
             let Some(event) = self.endpoint.poll_event() else { break };
             self.event(event, now);
         }
-        if self.closing == Closing::Waiting && self.calls.is_empty() {
+        let Closing::Waiting(until) = self.closing else { return };
+        if self.calls.is_empty() && (now >= until || self.endpoint.load() == (0, 0)) {
             self.closing = Closing::Drained;
             self.outputs.push_back(Output::Drained);
         }

@@ -235,7 +235,7 @@ impl Ua {
         let mut builder = if response.status() < 300 {
             self.write(&Method::Ack, &dialog.target, &dialog.call_id, cseq, &dialog.local, &dialog.remote)
         } else {
-            let branch = response.via().branch().unwrap().to_owned();
+            let branch = response.via().branch().unwrap_or_default().to_owned();
             let to = String::from_utf8_lossy(response.header(Name::To).unwrap()).into_owned();
             self.write_on(&branch, &Method::Ack, dialog.invite.request_uri(), &dialog.call_id, cseq, &dialog.local, &to)
         };

@@ -240,7 +240,12 @@ impl Rig {
                     if bytes.as_ref() == b"\r\n" {
                         continue;
                     }
-                    let message = Message::parse(bytes).expect("what we send can be read");
+                    let message = match Message::parse(bytes.clone()) {
+                        Ok(message) => message,
+                        // The refusal of a malformed request repeats what was malformed in it (RFC 3261 8.2.6.2).
+                        Err(_) if bytes.starts_with(b"SIP/2.0 4") => continue,
+                        Err(error) => panic!("what we send can be read: {error:?}"),
+                    };
                     if !message.is_request() && message.status() >= 200 {
                         let end = (message.status(), message.to().tag().unwrap_or_default().to_owned());
                         let ends = self.ledger.entry(transaction(path, &message)).or_default();
@@ -314,9 +319,11 @@ impl Rig {
     }
 }
 
-fn transaction(path: Path, message: &Message) -> (Path, String) {
-    let branch = message.via().branch().unwrap_or_default().to_owned();
-    (path, format!("{branch} {}", message.cseq().method.as_str()))
+/// What makes a transaction ours to tell apart (RFC 3261 17.2.3).
+pub fn transaction(path: Path, message: &Message) -> (Path, String) {
+    let via = message.via();
+    let branch = via.branch().unwrap_or_default();
+    (path, format!("{branch} {}:{:?} {}", via.host, via.port, message.cseq().method.as_str()))
 }
 
 pub fn first_line(message: &Message) -> String {
