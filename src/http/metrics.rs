@@ -33,6 +33,12 @@ impl Page {
         }
         self.0.register(name, help, family);
     }
+
+    fn level(&mut self, name: &str, help: &str, value: usize) {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        self.0.register(name, help, gauge);
+    }
 }
 
 /// Writes all figures.
@@ -56,11 +62,10 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
         (vec![("state", name.to_owned())], count as u64)
     });
     page.gauge("calls", "Calls at present", calls);
-    let one = |value: usize| [(Labels::new(), value as u64)];
-    page.gauge("registrations", "Bindings at present", one(snapshot.registrations.len()));
-    page.gauge("flows", "SIP connections at present", one(snapshot.flows));
-    page.gauge("transactions", "SIP transactions at present", one(snapshot.transactions));
-    page.gauge("sessions", "SIP sessions (INVITE dialogs) at present", one(snapshot.sessions));
+    page.level("registrations", "Bindings at present", snapshot.registrations.len());
+    page.level("flows", "SIP connections at present", snapshot.flows);
+    page.level("transactions", "SIP transactions at present", snapshot.transactions);
+    page.level("sessions", "SIP sessions (INVITE dialogs) at present", snapshot.sessions);
     let free = snapshot.free_pairs.iter().map(|(id, free)| (worker(*id), *free as u64));
     page.gauge("free_port_pairs", "Port pairs that signalling may give out", free);
     let c = &snapshot.counters;
