@@ -23,7 +23,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::call::{CallEvent, Command};
-use crate::config::Config;
+use crate::config::{Config, ListenerConfig};
 use crate::gateway::{Gateway, ListenerId};
 use crate::http::server::Door;
 use crate::http::{self, LabHint};
@@ -172,9 +172,7 @@ impl App {
             if !listener.tls && !listener.allow_plain && !address.ip().is_loopback() {
                 return Err(StartError::Plain(address));
             }
-            if !http::is_ws_path(&listener.path) {
-                return Err(StartError::Path(address, listener.path.clone()));
-            }
+            check_path(listener)?;
             let tls = match listener.tls {
                 true => Some(self.certificates(listener).map_err(|error| StartError::Tls { address, error })?),
                 false => None,
@@ -187,7 +185,7 @@ impl App {
         Ok(sockets)
     }
 
-    fn certificates(&self, listener: &crate::config::ListenerConfig) -> Result<Tls, TlsError> {
+    fn certificates(&self, listener: &ListenerConfig) -> Result<Tls, TlsError> {
         let source = match (&listener.certificate, &listener.key) {
             (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
             _ => CertificateSource::SelfSigned {
@@ -326,8 +324,21 @@ impl Events {
     }
 }
 
-/// Returns what [`App::run`] would refuse of files that the configuration names, without binding anything.
-pub fn check_files(config: &Config) -> Result<(), StartError> {
+fn check_path(listener: &ListenerConfig) -> Result<(), StartError> {
+    match http::is_ws_path(&listener.path) {
+        true => Ok(()),
+        false => Err(StartError::Path(listener.bind, listener.path.clone())),
+    }
+}
+
+/// Returns what [`App::run`] would refuse, as far as that is known without binding or making anything.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    config.listeners.iter().try_for_each(check_path)?;
+    let wanted = Addresses {
+        sip: config.sip.iter().map(|sip| sip.bind).collect(),
+        http: config.listeners.iter().map(|listener| listener.bind).collect(),
+    };
+    compose::gateway(config, &wanted)?;
     for listener in config.listeners.iter().filter(|l| l.tls) {
         if let (Some(cert), Some(key)) = (&listener.certificate, &listener.key) {
             let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };

@@ -54,7 +54,7 @@ fn load(file: &Path) -> Result<Config, Failure> {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
-    app::check_files(&config).map_err(|error| format!("{}: {error}", file.display()))?;
+    app::check(&config).map_err(|error| format!("{}: {error}", file.display()))?;
     let descriptors = crosspoint::io::raise_descriptor_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let capacity = config.capacity(descriptors, cores);

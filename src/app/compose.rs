@@ -84,8 +84,15 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
     each.collect()
 }
 
+/// The first rule that a DN is in counts: secrets of single numbers come before their ranges.
 fn dns(config: &Config) -> Vec<DnRule> {
-    config.dns.iter().filter_map(dn).collect()
+    let single = config.single_secrets().map(|(number, secret)| DnRule {
+        dns: DnSet::One(number.to_owned()),
+        secret: Secret::Plain(secret.0.clone()),
+        sha256: config.dn(number).is_some_and(|dn| dn.auth == Some(AuthAlgorithm::Sha256)),
+        dial: Vec::new(),
+    });
+    single.chain(config.dns.iter().filter_map(dn)).collect()
 }
 
 fn dn(entry: &DnEntry) -> Option<DnRule> {
@@ -160,7 +167,12 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
     http::Config {
         ws_path: listener.path.clone(),
         origins: listener.origins.clone(),
+        require_origin: listener.require_origin,
+        public_metrics: listener.public_metrics,
         page: listener.pages.then_some(page),
         ..http::Config::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

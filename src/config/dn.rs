@@ -114,6 +114,11 @@ impl Config {
         })
     }
 
+    /// Returns the secrets that the environment gives to single numbers of a range, by number.
+    pub fn single_secrets(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.overrides.iter().map(|(number, secret)| (number.as_str(), secret))
+    }
+
     /// Takes secrets out of the environment: `CROSSPOINT_DN_<number>_SECRET`, `CROSSPOINT_DN_<first>_<last>_SECRET` for
     /// a whole entry, and `CROSSPOINT_DN_SECRET` for entries without any.
     pub(super) fn take_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {

@@ -119,6 +119,12 @@ pub struct ListenerConfig {
     /// Allows plain text beyond loopback.
     #[serde(default)]
     pub allow_plain: bool,
+    /// Refuses a WebSocket request that has no Origin, as no browser sends it.
+    #[serde(default)]
+    pub require_origin: bool,
+    /// Shows `/metrics` to every address, not to loopback alone.
+    #[serde(default)]
+    pub public_metrics: bool,
 }
 
 fn yes() -> bool {

@@ -220,10 +220,10 @@ impl Task {
                     }
                 },
                 Some(first) = inputs.flows.recv(), if open => {
-                    self.from_flow(first);
+                    self.flow_input(first);
                     for _ in 1..BATCH {
                         let Ok(next) = inputs.flows.try_recv() else { break };
-                        self.from_flow(next);
+                        self.flow_input(next);
                     }
                 }
                 Some(first) = inputs.datagrams.recv(), if open => {
@@ -270,7 +270,7 @@ impl Task {
         self.drain();
     }
 
-    fn from_flow(&mut self, from: FromFlow) {
+    fn flow_input(&mut self, from: FromFlow) {
         match from {
             FromFlow::Opened { flow, transport, listener, remote, writer } => {
                 self.writers.insert(flow, writer);

@@ -41,8 +41,12 @@ fn ports() -> (u16, u16) {
 }
 
 pub fn config(more: &str) -> Config {
+    Config::parse(&text(more), "test.toml", []).expect("a good configuration")
+}
+
+pub fn text(more: &str) -> String {
     let (first, last) = ports();
-    let text = format!(
+    format!(
         r#"
         [server]
         domain = "{DOMAIN}"
@@ -67,8 +71,7 @@ pub fn config(more: &str) -> Config {
         secret = "{PASSWORD}"
         {more}
         "#
-    );
-    Config::parse(&text, "test.toml", []).expect("a good configuration")
+    )
 }
 
 impl Rig {

@@ -1,0 +1,82 @@
+//! The command line: one line for what is wrong, and a good end on a signal.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::rig::text;
+
+fn crosspoint(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crosspoint"));
+    command.current_dir(folder).env("CROSSPOINT_STATE", folder.join("state"));
+    command
+}
+
+fn check(config: &str) -> Output {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("a.toml"), config).expect("written");
+    crosspoint(folder.path()).args(["check", "a.toml"]).output().expect("ran")
+}
+
+fn refusal(config: &str) -> String {
+    let output = check(config);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let line = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
+}
+
+#[test]
+fn a_good_configuration_is_told_how_many_calls_it_carries() {
+    let output = check(&text(""));
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("a.toml: good\ncarries 15 calls: "), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_one_line_with_file_and_key() {
+    let unknown = refusal(&text("").replace("reserve = 2", "reserv = 2"));
+    assert!(unknown.contains("a.toml") && unknown.contains("reserv"), "{unknown}");
+    let path = refusal(&text("").replace("tls = false", "tls = false\npath = \"/metrics\""));
+    assert!(path.contains("a.toml") && path.contains("path = /metrics"), "{path}");
+    let certificate = "bind = \"127.0.0.1:0\"\ncertificate = \"no.pem\"\nkey = \"no.key\"\n[[listener]]";
+    let missing = refusal(&text("").replacen("bind = \"127.0.0.1:0\"\n        [[listener]]", certificate, 1));
+    assert!(missing.contains("no.pem"), "{missing}");
+    let plain =
+        refusal(&text("").replace("tls = false", "tls = false\n[[listener]]\nbind = \"0.0.0.0:0\"\ntls = false"));
+    assert!(plain.contains("allow_plain"), "{plain}");
+}
+
+#[test]
+fn a_missing_file_is_one_line() {
+    let folder = tempfile::tempdir().expect("folder");
+    for task in [&["check", "none.toml"][..], &["serve", "--config", "none.toml"]] {
+        let output = crosspoint(folder.path()).args(task).output().expect("ran");
+        assert_eq!(output.status.code(), Some(1));
+        let line = String::from_utf8(output.stderr).expect("text");
+        assert!(line.starts_with("crosspoint: none.toml: ") && line.lines().count() == 1, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_gateway_in_good_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("a.toml"), text("")).expect("written");
+    let log = fs::File::create(folder.path().join("log")).expect("created");
+    let mut child = crosspoint(folder.path())
+        .args(["serve", "--config", "a.toml"])
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("started");
+    let said = || fs::read_to_string(folder.path().join("log")).expect("log");
+    crate::rig::eventually(|| said().matches("pages and SIP over WebSocket").count() == 2).await;
+    let begun = Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+    let ended = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
+    assert_eq!(ended.code(), Some(0), "{}", said());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
