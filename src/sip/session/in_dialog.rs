@@ -79,7 +79,12 @@ impl Endpoint {
                 return self.abandon(tx, headers, now);
             }
             Phase::Ringing { tx, dialog, .. } => (Some(*tx), dialog.local_tag.clone()),
-            Phase::Talking(talk) => (talk.theirs, talk.dialog.local_tag.clone()),
+            Phase::Talking(talk) => {
+                if let super::Ours::Open(tx) = talk.ours {
+                    self.table.cancelled(tx, now); // a peer that said 1xx may never say more
+                }
+                (talk.theirs, talk.dialog.local_tag.clone())
+            }
         };
         let Some(tx) = theirs else { return };
         if let Some(invite) = self.table.request(tx).cloned() {

@@ -60,7 +60,8 @@ impl Endpoint {
         now: Instant,
     ) {
         match response.status() {
-            100..=199 => {}
+            100..=199 if self.sessions.contains_key(&reinvite.session) => {}
+            100..=199 => self.table.cancelled(tx, now), // nobody waits for it any more
             200..=299 => self.on_reinvite_success(tx, &mut reinvite, response),
             status => return self.on_reinvite_failed(tx, &reinvite, status, now),
         }

@@ -99,7 +99,7 @@ impl InviteClient {
     /// A CANCEL is out: without a final response the transaction ends 64 × T1 later (RFC 3261 9.1).
     pub(crate) fn cancelled(&mut self, now: Instant) {
         if let State::Proceeding { give_up } = &mut self.state {
-            *give_up = Some(now + self.timers.patience());
+            give_up.get_or_insert(now + self.timers.patience());
         }
     }
 

@@ -300,3 +300,20 @@ fn prack_gets_405_and_an_unknown_method_501_in_a_dialog() {
         assert!(sent.bytes.starts_with(format!("SIP/2.0 {status} ").as_bytes()));
     }
 }
+
+#[test]
+fn a_reinvite_of_an_ended_session_does_not_wait_for_its_final_response_for_ever() {
+    for provisional_first in [true, false] {
+        let mut peer = Peer::new(trunk());
+        let (session, _) = peer.connected_call();
+        peer.endpoint.reinvite(session, Some(OFFER), &[], peer.now).expect("free");
+        let again = peer.sent().remove(0);
+        if provisional_first {
+            peer.receive(&response(&again, 100, ""));
+        }
+        peer.endpoint.hang_up(session, &[], peer.now);
+        peer.receive(&response(&again, 100, ""));
+        peer.wait(secs(70));
+        assert_eq!(peer.endpoint.load(), (0, 0));
+    }
+}
