@@ -40,7 +40,7 @@ use crate::id::{FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
 use crate::registrar::{Binding, Registrar, RegistrarConfig};
-use crate::sip::endpoint::{Endpoint, EndpointConfig};
+use crate::sip::endpoint::{Endpoint, EndpointConfig, Timers};
 
 use admission::Admission;
 use calls::CallTable;
@@ -142,6 +142,8 @@ impl Gateway {
         let endpoint = EndpointConfig {
             user_agent: config.user_agent,
             allow: requests::ALLOWED.to_vec(),
+            // At once: a browser's page shows that its call is under way.
+            timers: Timers { trying: Duration::ZERO, ..Timers::default() },
             max_sessions: config.calls.max_calls.saturating_mul(4).saturating_add(64),
             ..EndpointConfig::default()
         };
@@ -181,6 +183,10 @@ impl Gateway {
             Input::Shutdown => self.shut_down(now),
         }
         self.settle(now);
+        if self.endpoint.poll_timeout().is_some_and(|at| at <= now) {
+            self.endpoint.handle_timeout(now);
+            self.settle(now);
+        }
     }
 
     /// Does what is due at `now`.

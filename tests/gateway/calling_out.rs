@@ -55,6 +55,13 @@ fn an_identity_that_the_browser_asserts_is_not_passed_on() {
 }
 
 #[test]
+fn the_browser_hears_100_at_once() {
+    let mut rig = Rig::new();
+    let (browser, _, _) = dialling(&mut rig);
+    assert_eq!(rig.take_one(browser.path).status(), 100);
+}
+
+#[test]
 fn ringing_is_passed_on() {
     let mut rig = Rig::new();
     let (browser, _, invite) = dialling(&mut rig);

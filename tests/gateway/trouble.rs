@@ -125,6 +125,25 @@ fn a_retransmitted_invite_makes_no_second_call() {
 }
 
 #[test]
+fn the_sip_server_and_registered_browsers_are_never_taken_for_a_flood_but_strangers_are() {
+    let mut rig = Rig::new();
+    let uri = "sip:gw.test";
+    let browser = signed_in(&mut rig, "5001");
+    let stranger = Ua::server(crate::rig::udp("203.0.113.9:5060".parse().unwrap()));
+    let mut turned_away = Vec::new();
+    for mut ua in [Ua::trunk(), browser, stranger] {
+        rig.take(ua.path);
+        for _ in 0..500 {
+            let bytes = ua.request(Method::Options, uri, &[], None);
+            rig.deliver(ua.path, bytes);
+        }
+        turned_away.push(rig.take(ua.path).iter().filter(|m| !matches!(m.status(), 200 | 403)).count());
+    }
+    assert_eq!(turned_away[..2], [0, 0]);
+    assert!(rig.snapshot().sip.limited > 300, "{:?}", rig.snapshot().sip);
+}
+
+#[test]
 fn a_thousand_calls_leave_nothing_behind() {
     let mut rig = Rig::with(config(), 2, 4);
     let mut browser = signed_in(&mut rig, "5001");
