@@ -42,7 +42,7 @@ fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 fn both_files_of_the_project_are_accepted() {
     let gateway = parse(GATEWAY).unwrap();
     assert_eq!(gateway.listeners.len(), 3);
-    assert_eq!(gateway.sip[0].advertised(), "192.0.2.54:5060".parse().unwrap());
+    assert_eq!(gateway.sip[0].advertised(), "192.0.2.54:5060".parse::<std::net::SocketAddr>().unwrap());
     let lab = parse(LAB).unwrap();
     assert_eq!(lab.trunks[0].addresses[0], lab.lab.sip);
     assert_eq!(lab.dn("5001").unwrap().secret, Some("crosspoint"));

@@ -27,8 +27,8 @@ fn genesys_is_answered_with_g711_out_of_its_long_list() {
          m=audio 10020 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
          a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
     );
-    assert_eq!(done.remote.rtp, "192.0.2.90:20318".parse().unwrap());
-    assert_eq!(done.remote.rtcp, "192.0.2.90:20319".parse().unwrap());
+    assert_eq!(done.remote.rtp, "192.0.2.90:20318".parse::<std::net::SocketAddr>().unwrap());
+    assert_eq!(done.remote.rtcp, "192.0.2.90:20319".parse::<std::net::SocketAddr>().unwrap());
     let audio = done.remote.audio;
     assert_eq!((audio.codec, audio.send_pt, audio.send, audio.recv), (AudioCodec::Pcmu, Pt(0), true, true));
     assert_eq!(audio.recv_event, Some(EventFormat { pt: Pt(101), clock_hz: 8_000 }));
@@ -91,17 +91,17 @@ fn ipv6_is_spoken_with_ipv6() {
     let offer = GENESYS.replace("c=IN IP4 192.0.2.90", "c=IN IP6 2001:db8::90");
     let done = answer_rtp(offer.as_bytes(), &ours, None).unwrap();
     assert!(has(&done.sdp, "c=IN IP6 2001:db8::54") && has(&done.sdp, "o=- 99 1 IN IP6 2001:db8::54"));
-    assert_eq!(done.remote.rtcp, "[2001:db8::90]:20319".parse().unwrap());
+    assert_eq!(done.remote.rtcp, "[2001:db8::90]:20319".parse::<std::net::SocketAddr>().unwrap());
 }
 
 #[test]
 fn rtcp_follows_rfc_3605() {
     let done = answer(&format!("{GENESYS}a=rtcp:30000 IN IP4 192.0.2.91\r\n"));
-    assert_eq!(done.remote.rtcp, "192.0.2.91:30000".parse().unwrap());
+    assert_eq!(done.remote.rtcp, "192.0.2.91:30000".parse::<std::net::SocketAddr>().unwrap());
     let nowhere = answer(&format!("{GENESYS}a=rtcp:30000 IN IP4 0.0.0.0\r\n"));
-    assert_eq!(nowhere.remote.rtcp, "0.0.0.0:30000".parse().unwrap(), "nothing is sent there");
+    assert_eq!(nowhere.remote.rtcp, "0.0.0.0:30000".parse::<std::net::SocketAddr>().unwrap(), "nothing is sent there");
     let elsewhere = answer(&format!("{GENESYS}a=rtcp:30000 IN IP4 224.0.0.1\r\n"));
-    assert_eq!(elsewhere.remote.rtcp, "192.0.2.90:30000".parse().unwrap());
+    assert_eq!(elsewhere.remote.rtcp, "192.0.2.90:30000".parse::<std::net::SocketAddr>().unwrap());
 }
 
 #[test]
