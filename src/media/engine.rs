@@ -1,13 +1,39 @@
 //! The core of a worker: finds the leg of a datagram and carries it to the leg that it is joined with.
+//!
+//! ```text
+//!  browser socket ─► kind ─┬ STUN ─► leg by user fragment ─► reply, path
+//!                          ├ DTLS ─► waits for its turn
+//!                          └ SRTP ─► leg by path ─► opened in place ┐
+//!  pair ─► leg by pair ─► the rule of the plain leg ────────────────┴► judged ─► join ─► sent
+//! ```
 
+mod arrive;
+mod directory;
+mod orders;
+mod tend;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::id::PortPairId;
-use crate::packet::PacketBuf;
-use crate::plan::{Order, Report};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use self::directory::Directory;
+use super::deadline::Deadlines;
+use super::discard::{Discard, Discards};
+use super::join::Scratch;
+use super::leg::Leg;
+use super::tap::{Direction, Tap};
+use crate::id::{LegId, PortPairId};
+use crate::packet::{PacketBuf, Pool};
+use crate::path::Path;
+use crate::plan::{LegStats, Report};
 use crate::webrtc::dtls::Certificate;
+
+/// Handshake datagrams that may wait.
+const HANDSHAKES: usize = 256;
 
 /// Which socket of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,69 +63,176 @@ pub struct EngineConfig {
     pub ntp_at_start: u64,
 }
 
-/// What the engine counted.
-#[derive(Clone, Debug, Default)]
+/// What the engine counted; figures only rise, except `legs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Legs open (a level).
     pub legs: u64,
+    /// Datagrams handed in.
+    pub datagrams: u64,
+    /// RTP packets taken, of all legs.
+    pub received: u64,
+    /// RTCP packets taken.
+    pub reports_received: u64,
+    /// RTCP packets sent.
+    pub reports_sent: u64,
+    /// Figures of the legs that were closed, added up (jitter and round trip time left out).
+    pub closed: LegStats,
+    /// Datagrams dropped, by reason.
+    pub discards: Discards,
+}
+
+/// A DTLS datagram that waits.
+#[derive(Debug)]
+struct Flight {
+    slot: usize,
+    leg: LegId,
+    path: Path,
+    packet: PacketBuf,
 }
 
 /// The pure core of a media worker.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
+    started: Instant,
+    rng: StdRng,
+    legs: Vec<Option<Box<Leg>>>,
+    directory: Directory,
+    deadlines: Deadlines,
+    scratch: Scratch,
+    flights: (VecDeque<Flight>, Pool),
+    /// Slots of legs with news, and the last words of closed ones.
+    news: (VecDeque<usize>, VecDeque<Report>),
+    released: VecDeque<PortPairId>,
+    counters: Counters,
 }
 
 impl Engine {
     /// Makes an engine without legs.
     pub fn new(config: EngineConfig, seed: u64, now: Instant) -> Self {
-        let _ = (seed, now);
-        Engine { config }
+        Engine {
+            config,
+            started: now,
+            rng: StdRng::seed_from_u64(seed),
+            legs: Vec::new(),
+            directory: Directory::default(),
+            deadlines: Deadlines::with_capacity(1024),
+            scratch: Scratch::new(),
+            flights: (VecDeque::with_capacity(HANDSHAKES), Pool::new(HANDSHAKES)),
+            news: (VecDeque::new(), VecDeque::new()),
+            released: VecDeque::new(),
+            counters: Counters::default(),
+        }
     }
 
-    /// Carries out an order.
-    pub fn handle_order(&mut self, order: Order, now: Instant, out: &mut impl Sink) {
-        let _ = (order, now, out, &self.config);
-        todo!()
-    }
-
-    /// Works on a received datagram, in place.
-    pub fn handle_datagram(
-        &mut self,
-        socket: Socket,
-        from: SocketAddr,
-        packet: &mut PacketBuf,
-        now: Instant,
-        out: &mut impl Sink,
-    ) {
-        let _ = (socket, from, packet, now, out);
-        todo!()
-    }
-
-    /// Works on at most `flights` DTLS datagrams that wait; true when there are more.
-    pub fn work_handshakes(&mut self, flights: usize, now: Instant, out: &mut impl Sink) -> bool {
-        let _ = (flights, now, out);
-        todo!()
-    }
-
-    /// Runs whatever is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Sink) {
-        let _ = (now, out);
-        todo!()
-    }
-
-    /// Returns when [`Engine::handle_timeout`] is due.
-    pub fn poll_timeout(&mut self) -> Option<Instant> {
-        todo!()
+    /// Returns when [`Engine::handle_timeout`] is due; it may be early.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
     }
 
     /// Returns the next report.
     pub fn poll_report(&mut self) -> Option<Report> {
-        todo!()
+        if let Some(report) = self.news.1.pop_front() {
+            return Some(report);
+        }
+        while let Some(&slot) = self.news.0.front() {
+            if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) {
+                if let Some(report) = leg.news.take(leg.id) {
+                    return Some(report);
+                }
+                leg.news.queued = false;
+            }
+            self.news.0.pop_front();
+        }
+        None
+    }
+
+    /// Tells whether [`Engine::poll_report`] may have something.
+    pub fn has_report(&self) -> bool {
+        !self.news.0.is_empty() || !self.news.1.is_empty()
     }
 
     /// Returns a pair whose leg was closed.
     pub fn poll_released(&mut self) -> Option<PortPairId> {
-        todo!()
+        self.released.pop_front()
+    }
+
+    /// Returns what was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns the figures of an open leg.
+    pub fn stats(&self, leg: LegId) -> Option<LegStats> {
+        self.directory.leg(leg).and_then(|slot| self.legs.get(slot)?.as_ref()).map(|leg| figures(leg))
+    }
+
+    /// Returns the address that a leg's media goes to.
+    pub fn target(&self, leg: LegId) -> Option<SocketAddr> {
+        self.directory.leg(leg).and_then(|slot| self.legs.get(slot)?.as_ref())?.target()
+    }
+
+    /// Puts a tap of so many bytes on a leg; false where there is no such leg.
+    pub fn open_tap(&mut self, leg: LegId, bytes: usize) -> bool {
+        let Some(leg) = self.leg_mut(leg) else { return false };
+        leg.tap = Some(Box::new(Tap::new(bytes)));
+        true
+    }
+
+    /// Takes the oldest packet out of a leg's tap.
+    pub fn read_tap(&mut self, leg: LegId, packet: &mut [u8]) -> Option<(Direction, usize)> {
+        self.leg_mut(leg)?.tap.as_mut()?.take(packet)
+    }
+
+    fn leg_mut(&mut self, leg: LegId) -> Option<&mut Box<Leg>> {
+        let slot = self.directory.leg(leg)?;
+        self.legs.get_mut(slot)?.as_mut()
+    }
+
+    /// Returns the NTP time of an instant.
+    fn ntp(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.started);
+        let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+        self.config.ntp_at_start.wrapping_add((since.as_secs() << 32) | fraction)
+    }
+
+    /// Enters a leg into the queue of those with news.
+    fn announce(&mut self, slot: usize) {
+        if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut)
+            && !leg.news.queued
+            && !leg.news.is_empty()
+        {
+            leg.news.queued = true;
+            self.news.0.push_back(slot);
+        }
+    }
+
+    /// Enters a leg's next deadline, where it is earlier than the one that stands.
+    fn schedule(&mut self, slot: usize, now: Instant) {
+        if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut)
+            && let Some(due) = leg.next_due(now)
+            && leg.due.is_none_or(|standing| due < standing)
+        {
+            leg.due = Some(due);
+            self.deadlines.push(due, leg.id, slot);
+        }
+    }
+
+    fn discard(&mut self, slot: Option<usize>, reason: Discard) {
+        self.counters.discards.count(reason);
+        if let Some(leg) = slot.and_then(|slot| self.legs.get_mut(slot)?.as_mut()) {
+            leg.stats.discarded += 1;
+        }
+    }
+}
+
+/// Returns a leg's figures with those that its receiver keeps.
+fn figures(leg: &Leg) -> LegStats {
+    let jitter = leg.inbound.reception.stats.as_ref().map_or(0, |s| s.jitter_time().as_micros());
+    LegStats {
+        jitter_us: u32::try_from(jitter).unwrap_or(u32::MAX),
+        rtt_us: leg.inbound.reception.round_trip_us,
+        ..leg.stats
     }
 }

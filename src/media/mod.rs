@@ -3,6 +3,21 @@
 //! RTP and RTCP (RFC 3550), telephone-event (RFC 4733), Opus in RTP (RFC 7587), G.711, STUN/DTLS/SRTP by way of
 //! [`crate::webrtc`]. We do not keep a jitter buffer, because both ends have one: a packet in is a packet out.
 
+mod conceal;
+mod deadline;
+pub mod discard;
 pub mod engine;
+pub mod framer;
+pub mod gap;
+mod join;
+mod key;
+mod leg;
+mod news;
+mod port;
+mod report;
+mod stream;
+pub mod tap;
+pub mod tone;
 
+pub use discard::{Discard, Discards};
 pub use engine::{Counters, Engine, EngineConfig, Sink, Socket};

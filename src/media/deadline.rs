@@ -1,0 +1,35 @@
+//! The deadline heap of a worker: everything that is generated hangs on it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use crate::id::LegId;
+
+/// One deadline per leg; a leg that needs to be woken earlier is entered again, and the later entry goes stale.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    heap: BinaryHeap<Reverse<(Instant, LegId, usize)>>,
+}
+
+impl Deadlines {
+    pub(super) fn with_capacity(legs: usize) -> Self {
+        Deadlines { heap: BinaryHeap::with_capacity(legs) }
+    }
+
+    pub(super) fn push(&mut self, at: Instant, leg: LegId, slot: usize) {
+        self.heap.push(Reverse((at, leg, slot)));
+    }
+
+    /// Returns the next entry that is due, stale or not.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, LegId, usize)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+}

@@ -1,0 +1,327 @@
+//! From a datagram to its leg, and from there to the join.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::super::discard::Discard;
+use super::super::gap::Verdict;
+use super::super::join::{Arrival, carry};
+use super::super::key::Change;
+use super::super::leg::{Leg, Port, scale};
+use super::super::report;
+use super::super::tap::Direction;
+use super::{Engine, Flight, Sink, Socket};
+use crate::id::PortPairId;
+use crate::packet::PacketBuf;
+use crate::path::Path;
+use crate::plan::EventFormat;
+use crate::rtp::{EventPayload, Kind, ReceiverStats, RtpHeader, RtpView, classify};
+use crate::webrtc::stun;
+use crate::webrtc::transport::StunOutcome;
+
+impl Engine {
+    /// Works on a received datagram, in place.
+    #[inline]
+    pub fn handle_datagram(
+        &mut self,
+        socket: Socket,
+        from: SocketAddr,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        self.counters.datagrams += 1;
+        match socket {
+            Socket::Browser(index) => self.from_browser(index, from, packet, now, out),
+            Socket::Rtp(pair) => self.from_trunk(pair, from, packet, now, out),
+            Socket::Rtcp(pair) => self.report_from_trunk(pair, from, packet, now),
+        }
+    }
+
+    /// Works on at most `flights` DTLS datagrams that wait; true when there are more.
+    pub fn work_handshakes(&mut self, flights: usize, now: Instant, out: &mut impl Sink) -> bool {
+        for _ in 0..flights {
+            let Some(flight) = self.flights.0.pop_front() else { return false };
+            if let Some(leg) = self.legs.get_mut(flight.slot).and_then(Option::as_mut)
+                && leg.id == flight.leg
+                && let Port::Browser(port) = &mut leg.port
+            {
+                let worked = port.transport.handle_dtls(flight.path, flight.packet.bytes(), now);
+                if let Err(reason) = worked {
+                    self.discard(Some(flight.slot), reason.into());
+                }
+                self.drain_transport(flight.slot, now, out);
+            }
+            self.flights.1.put(flight.packet);
+        }
+        !self.flights.0.is_empty()
+    }
+
+    #[inline]
+    fn from_browser(
+        &mut self,
+        index: usize,
+        from: SocketAddr,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        let Some(&local) = self.config.browser.get(index) else { return };
+        let path = Path::Udp { local, remote: from };
+        let kind = classify(packet.bytes());
+        if kind == Kind::Stun {
+            return self.check(index, path, packet, now, out);
+        }
+        let Some(slot) = self.directory.path(&path) else { return self.discard(None, Discard::UnknownPath) };
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Port::Browser(port) = &mut leg.port else { return };
+        match kind {
+            Kind::Rtp => match port.transport.unprotect_rtp(path, packet.bytes_mut()) {
+                Ok(len) => {
+                    packet.set_len(len);
+                    self.rtp(slot, None, packet, now, out);
+                }
+                Err(reason) => self.discard(Some(slot), reason.into()),
+            },
+            Kind::Rtcp => match port.transport.unprotect_rtcp(path, packet.bytes_mut()) {
+                Ok(len) => {
+                    packet.set_len(len);
+                    self.rtcp(slot, packet, now);
+                }
+                Err(reason) => self.discard(Some(slot), reason.into()),
+            },
+            Kind::Dtls => self.wait_for_handshake(slot, path, packet),
+            Kind::Stun | Kind::TurnChannel | Kind::Drop => self.discard(Some(slot), Discard::Kind),
+        }
+    }
+
+    fn wait_for_handshake(&mut self, slot: usize, path: Path, packet: &PacketBuf) {
+        let Some(leg) = self.legs.get(slot).and_then(Option::as_ref).map(|leg| leg.id) else { return };
+        let Some(mut copy) = self.flights.1.take() else { return self.discard(Some(slot), Discard::HandshakeQueue) };
+        copy.copy_from(packet.bytes());
+        self.flights.0.push_back(Flight { slot, leg, path, packet: copy });
+    }
+
+    /// Works on a connectivity check: a valid one makes the path the leg's own.
+    fn check(&mut self, index: usize, path: Path, packet: &PacketBuf, now: Instant, out: &mut impl Sink) {
+        let datagram = packet.bytes();
+        let Some(slot) = stun::ufrag(datagram).and_then(|ufrag| self.directory.ufrag(ufrag)) else {
+            return self.discard(None, Discard::UnknownUser);
+        };
+        let owner = self.directory.path(&path).filter(|owner| *owner != slot);
+        if let Some(Port::Browser(port)) = owner.and_then(|o| self.legs.get(o)?.as_ref()).map(|leg| &leg.port)
+            && port.transport.holds(path, now)
+        {
+            return self.discard(Some(slot), Discard::UnknownUser);
+        }
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Port::Browser(port) = &mut leg.port else { return };
+        self.scratch.packet.received(512);
+        let reply = self.scratch.packet.bytes_mut();
+        let outcome = port.transport.handle_stun(path, datagram, now, reply);
+        let len = match outcome {
+            StunOutcome::Reply(len) | StunOutcome::Refuse(len) => len,
+            StunOutcome::Drop(reason) => return self.discard(Some(slot), reason.into()),
+        };
+        if let Some(reply) = reply.get(..len) {
+            out.send(Socket::Browser(index), path.remote(), reply);
+        }
+        if matches!(outcome, StunOutcome::Reply(_)) {
+            let dropped = port.note(path);
+            if let Some(dropped) = dropped {
+                self.directory.forget_path(&dropped, slot);
+            }
+            self.directory.enter_path(path, slot);
+            if let Some(Port::Browser(port)) = owner.and_then(|o| self.legs.get_mut(o)?.as_mut()).map(|l| &mut l.port) {
+                port.forget(path);
+            }
+        }
+        self.forget_old_ufrags(slot);
+        self.drain_transport(slot, now, out);
+    }
+
+    /// Drops user fragments that an ICE restart has left behind.
+    fn forget_old_ufrags(&mut self, slot: usize) {
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Port::Browser(port) = &mut leg.port else { return };
+        if port.ufrags.len() > 1 && port.transport.local_ufrags().count() < port.ufrags.len() {
+            let (kept, old): (Vec<String>, Vec<String>) =
+                port.ufrags.drain(..).partition(|ufrag| port.transport.local_ufrags().any(|u| u == ufrag));
+            port.ufrags = kept;
+            old.iter().for_each(|ufrag| self.directory.forget_ufrag(ufrag, slot));
+        }
+    }
+
+    #[inline]
+    fn from_trunk(
+        &mut self,
+        pair: PortPairId,
+        from: SocketAddr,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        let Some(slot) = self.directory.pair(pair) else { return self.discard(None, Discard::NoLeg) };
+        if classify(packet.bytes()) != Kind::Rtp {
+            return self.discard(Some(slot), Discard::Kind);
+        }
+        self.rtp(slot, Some(from), packet, now, out);
+    }
+
+    fn report_from_trunk(&mut self, pair: PortPairId, from: SocketAddr, packet: &PacketBuf, now: Instant) {
+        let Some(slot) = self.directory.pair(pair) else { return self.discard(None, Discard::NoLeg) };
+        let Some(leg) = self.legs.get(slot).and_then(Option::as_ref) else { return };
+        let Port::Rtp(port) = &leg.port else { return };
+        if !port.admit_rtcp(from) {
+            return self.discard(Some(slot), Discard::Source);
+        }
+        if classify(packet.bytes()) != Kind::Rtcp {
+            return self.discard(Some(slot), Discard::Kind);
+        }
+        self.rtcp(slot, packet, now);
+    }
+
+    fn rtcp(&mut self, slot: usize, packet: &PacketBuf, now: Instant) {
+        let ntp = self.ntp(now);
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        self.counters.reports_received += 1;
+        if let Err(reason) = report::take(leg, packet.bytes(), ntp, now) {
+            self.discard(Some(slot), reason.into());
+        }
+    }
+
+    /// Works on a plain RTP packet of a leg; `from` is the source where it is to be judged.
+    #[inline]
+    fn rtp(
+        &mut self,
+        slot: usize,
+        from: Option<SocketAddr>,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Judged { header, payload, verdict, event } = match judge(leg, from, packet, now) {
+            Ok(judged) => judged,
+            Err(reason) => return self.discard(Some(slot), reason),
+        };
+        self.counters.received += 1;
+        if verdict == Verdict::Restart
+            && let Some(digit) = leg.inbound.key.restart()
+        {
+            self.key_released(slot, digit, now, out);
+        }
+        if let Some(format) = event {
+            return self.event(slot, header.timestamp, payload, format, packet, now, out);
+        }
+        let Some(peer) = self.legs.get(slot).and_then(Option::as_ref).and_then(|leg| leg.peer) else { return };
+        let Ok([Some(leg), Some(to)]) = self.legs.get_disjoint_mut([slot, peer]) else { return };
+        let arrival = Arrival { timestamp: header.timestamp, payload, verdict };
+        if let Err(reason) = carry(leg, to, &arrival, packet, &mut self.scratch, now, out) {
+            self.counters.discards.count(reason);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one packet, and where it goes")]
+    fn event(
+        &mut self,
+        slot: usize,
+        timestamp: u32,
+        payload: Range<usize>,
+        format: EventFormat,
+        packet: &PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        let payload = match EventPayload::parse(packet.bytes().get(payload).unwrap_or_default()) {
+            Ok(payload) => payload,
+            Err(reason) => return self.discard(Some(slot), reason.into()),
+        };
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let peer = leg.peer;
+        let (change, lost) = leg.inbound.key.hear(payload, timestamp, format.clock_hz, now);
+        if let Some(digit) = lost {
+            self.key_released(slot, digit, now, out);
+        }
+        if let (Some(Change::Pressed { event, volume }), Some(peer)) = (change, peer) {
+            self.press(peer, event, volume, now, out);
+        }
+        if let Some(Change::Struck { volume, digit }) = change {
+            if let Some(peer) = peer {
+                self.press(peer, digit.event, volume, now, out);
+            }
+            self.key_released(slot, digit, now, out);
+        }
+        if let Some(Change::Released(digit)) = change {
+            self.key_released(slot, digit, now, out);
+        }
+        self.schedule(slot, now);
+    }
+
+    fn press(&mut self, slot: usize, event: u8, volume: u8, now: Instant, out: &mut impl Sink) {
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        if leg.audio.is_some_and(|a| a.send_event.is_some()) && leg.can_send() {
+            leg.outbound.key.press(event, volume);
+            self.send_keys(slot, now, out);
+            self.schedule(slot, now);
+        }
+    }
+}
+
+/// A packet that was judged.
+struct Judged {
+    header: RtpHeader,
+    payload: Range<usize>,
+    verdict: Verdict,
+    /// It is an event of this format, not audio.
+    event: Option<EventFormat>,
+}
+
+/// Judges a packet: header, payload type, source, order.
+#[inline]
+fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Instant) -> Result<Judged, Discard> {
+    let view = RtpView::parse(packet.bytes())?;
+    let header = view.header();
+    let Some(audio) = leg.audio else { return Err(Discard::Direction) };
+    let event = audio.recv_event.filter(|e| e.pt == header.pt);
+    let known = event.is_some() || header.pt == audio.recv_pt;
+    if let (Some(from), Port::Rtp(port)) = (from, &mut leg.port) {
+        // A packet of an unknown type is no reason to learn a source.
+        if !(known || port.target() == Some(from)) || !port.admit(from, now) {
+            return Err(Discard::Source);
+        }
+    }
+    let inbound = &mut leg.inbound;
+    let verdict = inbound.sequence.judge(header.ssrc, header.seq);
+    match verdict {
+        Verdict::Wild => return Err(Discard::Wild),
+        Verdict::Restart => {
+            inbound.timeline = None;
+            inbound.expected = None;
+            let clock_hz = scale(audio.codec) * 8000;
+            inbound.reception.stats = Some(ReceiverStats::new(header.ssrc, header.seq, clock_hz, now));
+        }
+        Verdict::Gap(lost) => leg.stats.lost += u64::from(lost),
+        Verdict::Next | Verdict::Late => {}
+    }
+    let timestamp = (known && event.is_none() && verdict != Verdict::Late).then_some(header.timestamp);
+    if let Some(stats) = &mut inbound.reception.stats {
+        stats.receive(header.seq, timestamp, now);
+    }
+    if verdict == Verdict::Late {
+        leg.stats.late += 1;
+        return Err(Discard::Late);
+    }
+    if !known {
+        return Err(Discard::PayloadType);
+    }
+    leg.stats.received += 1;
+    if let Some(tap) = &mut leg.tap {
+        tap.offer(Direction::Received, packet.bytes());
+    }
+    if !audio.recv {
+        return Err(Discard::Direction);
+    }
+    Ok(Judged { header, payload: view.payload_range(), verdict, event })
+}

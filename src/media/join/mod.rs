@@ -1,0 +1,104 @@
+//! How two legs are joined: the payload is forwarded untouched where both speak the same codec in frames of the same
+//! length, else transcoded. Judged per packet, so that a peer that changes its frame length is followed.
+
+mod forward;
+mod transcode;
+
+use std::time::Instant;
+
+use super::discard::Discard;
+use super::engine::Sink;
+use super::framer::{MAX_FRAME, MAX_PTIME};
+use super::gap::Verdict;
+use super::leg::{Leg, is_opus, scale};
+use crate::packet::PacketBuf;
+use crate::plan::{AudioCodec, AudioPlan, Pt};
+use crate::rtp::RtpHeader;
+
+pub(super) use transcode::send_frame;
+
+/// What one packet at a time is worked in.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub pcm: Box<[i16; MAX_FRAME]>,
+    pub frame: Box<[i16; MAX_PTIME]>,
+    pub packet: PacketBuf,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Scratch { pcm: Box::new([0; MAX_FRAME]), frame: Box::new([0; MAX_PTIME]), packet: PacketBuf::new() }
+    }
+}
+
+/// A received audio packet that was judged.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub timestamp: u32,
+    /// Within the packet.
+    pub payload: std::ops::Range<usize>,
+    pub verdict: Verdict,
+}
+
+/// Carries an audio packet of leg `from` to leg `to`.
+#[inline]
+pub(super) fn carry(
+    from: &mut Leg,
+    to: &mut Leg,
+    arrival: &Arrival,
+    packet: &mut PacketBuf,
+    scratch: &mut Scratch,
+    now: Instant,
+    out: &mut impl Sink,
+) -> Result<(), Discard> {
+    let (Some(source), Some(target)) = (from.audio, to.audio) else { return Err(Discard::Direction) };
+    let timeline = from.inbound.timeline.get_or_insert_with(|| super::gap::Timeline::start(arrival.timestamp));
+    let at = timeline.at(arrival.timestamp, scale(source.codec));
+    if arrival.verdict == Verdict::Restart {
+        transcode::finish(to, scratch, now, out);
+        to.outbound.stream.rebase();
+        from.inbound.expected = None;
+    }
+    if !to.can_send() || to.outbound.key.is_on() {
+        from.inbound.expected = None;
+        to.outbound.framer.clear();
+        return if to.can_send() { Ok(()) } else { Err(Discard::Direction) };
+    }
+    let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
+    let len = samples(source.codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
+    let gap = from.inbound.expected.map_or(0, |expected| at - expected);
+    let span = transcode::Span { at, len, gap, lost: matches!(arrival.verdict, Verdict::Gap(_)) };
+    let sent = if forwards(&source, &target, len, to) {
+        forward::forward(from, to, arrival, span, packet, now, out)
+    } else {
+        transcode::transcode(from, to, arrival, span, packet, scratch, now, out)
+    };
+    from.inbound.expected = Some(at + len as i64);
+    sent
+}
+
+/// Tells whether the payload can go on as it is (or by a table, between the two laws of G.711).
+#[inline]
+fn forwards(source: &AudioPlan, target: &AudioPlan, len: usize, to: &Leg) -> bool {
+    match (is_opus(source.codec), is_opus(target.codec)) {
+        (true, true) => true,
+        (false, false) => to.outbound.framer.is_empty() && to.outbound.framer.frame() == len,
+        _ => false,
+    }
+}
+
+/// Returns the length of a payload in samples at 8 kHz.
+#[inline]
+fn samples(codec: AudioCodec, payload: &[u8]) -> Option<usize> {
+    match codec {
+        AudioCodec::Opus(_) => crate::codec::opus::packet_samples(payload),
+        AudioCodec::Pcmu | AudioCodec::Pcma => Some(payload.len()),
+    }
+}
+
+/// Makes the header of the next packet of a leg.
+#[inline]
+fn header(to: &mut Leg, pt: Pt, timestamp: u32, marker: bool, payload: usize) -> RtpHeader {
+    let seq = to.outbound.stream.number(payload);
+    RtpHeader { pt, marker, seq, timestamp, ssrc: to.outbound.stream.ssrc }
+}

@@ -1,0 +1,213 @@
+//! One leg: its port, what it hears, what it is sent, and whom it is joined with.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::conceal::Conceal;
+use super::discard::Discard;
+use super::engine::{Sink, Socket};
+use super::framer::Framer;
+use super::gap::{Sequence, Timeline};
+use super::key;
+use super::news::News;
+use super::port::browser::BrowserPort;
+use super::port::rtp::RtpPort;
+use super::report::Reception;
+use super::stream::Stream;
+use super::tap::{Direction, Tap};
+use super::tone::Tone;
+use crate::codec::opus;
+use crate::id::LegId;
+use crate::packet::PacketBuf;
+use crate::plan::{AudioCodec, AudioPlan, LegStats, OpusParams};
+
+/// Samples per millisecond at 8 kHz.
+const PER_MS: usize = 8;
+
+/// How the peer is reached.
+#[derive(Debug)]
+pub(super) enum Port {
+    Browser(Box<BrowserPort>),
+    Rtp(RtpPort),
+}
+
+/// A leg.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub id: LegId,
+    pub port: Port,
+    pub audio: Option<AudioPlan>,
+    pub inbound: Inbound,
+    pub outbound: Outbound,
+    pub peer: Option<usize>,
+    pub tone: Option<Box<Tone>>,
+    pub news: News,
+    /// The deadline that is entered in the heap.
+    pub due: Option<Instant>,
+    pub tap: Option<Box<Tap>>,
+    pub stats: LegStats,
+}
+
+/// The stream that the peer sends.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    pub sequence: Sequence,
+    pub timeline: Option<Timeline>,
+    /// Source time of the frame that is expected next; `None`: nothing is missed.
+    pub expected: Option<i64>,
+    pub decoder: Option<opus::Decoder>,
+    pub conceal: Conceal,
+    pub key: key::Heard,
+    pub reception: Reception,
+}
+
+/// The stream that the peer is sent.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    pub stream: Stream,
+    pub framer: Framer,
+    pub encoder: Option<(OpusParams, opus::Encoder)>,
+    pub key: key::Sent,
+    /// Loss that the peer reports, in percent.
+    pub loss_percent: u8,
+    /// When the next RTCP report is due.
+    pub report_at: Instant,
+    /// When the last one was sent.
+    pub reported_at: Instant,
+    pub cname: [u8; 16],
+}
+
+impl Leg {
+    /// Takes what was negotiated; streams go on where they were.
+    pub(super) fn set_audio(&mut self, plan: AudioPlan) {
+        let before = self.audio.replace(plan);
+        let codec_changed = before.is_none_or(|b| b.codec != plan.codec);
+        self.outbound.framer.set_frame(frame_samples(&plan));
+        self.outbound.stream.set_scale(if is_opus(plan.codec) { 6 } else { 1 });
+        if codec_changed {
+            self.inbound.timeline = None;
+            self.forget();
+        }
+        if before.is_some_and(|b| b.send != plan.send || b.recv != plan.recv) {
+            self.forget();
+        }
+        if plan.send_event.is_none() || !plan.send {
+            self.outbound.key.clear();
+        }
+    }
+
+    /// Forgets the source: who hears whom has changed, or the direction. The next packet is a beginning.
+    pub(super) fn forget(&mut self) {
+        self.inbound.expected = None;
+        self.inbound.conceal.clear();
+        self.outbound.stream.rebase();
+        self.outbound.framer.clear();
+    }
+
+    /// Tells whether audio may be sent at all: negotiated, not on hold, and somewhere to send it.
+    #[inline]
+    pub(super) fn can_send(&self) -> bool {
+        self.audio.is_some_and(|a| a.send)
+            && match &self.port {
+                Port::Browser(port) => port.target().is_some(),
+                Port::Rtp(port) => port.target().is_some(),
+            }
+    }
+
+    /// Sends an RTP packet to the peer.
+    #[inline]
+    pub(super) fn transmit(&mut self, packet: &mut PacketBuf, out: &mut impl Sink) -> Result<(), Discard> {
+        if let Some(tap) = &mut self.tap {
+            tap.offer(Direction::Sent, packet.bytes());
+        }
+        match &mut self.port {
+            Port::Browser(port) => {
+                let (socket, to) = port.target().ok_or(Discard::Direction)?;
+                let (buffer, len) = packet.with_tail();
+                let len = port.transport.protect_rtp(buffer, len)?;
+                packet.set_len(len);
+                out.send(Socket::Browser(socket), to, packet.bytes());
+            }
+            Port::Rtp(port) => {
+                let to = port.target().ok_or(Discard::Direction)?;
+                out.send(Socket::Rtp(port.pair), to, packet.bytes());
+            }
+        }
+        self.stats.sent += 1;
+        Ok(())
+    }
+
+    /// Sends an RTCP packet to the peer; `packet` has room for the SRTCP trailer behind it.
+    pub(super) fn transmit_rtcp(&mut self, packet: &mut PacketBuf, out: &mut impl Sink) -> Result<(), Discard> {
+        match &mut self.port {
+            Port::Browser(port) => {
+                let (socket, to) = port.target().ok_or(Discard::Direction)?;
+                let (buffer, len) = packet.with_tail();
+                let len = port.transport.protect_rtcp(buffer, len)?;
+                packet.set_len(len);
+                out.send(Socket::Browser(socket), to, packet.bytes());
+            }
+            Port::Rtp(port) => {
+                let to = port.rtcp_target().ok_or(Discard::Direction)?;
+                out.send(Socket::Rtcp(port.pair), to, packet.bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the earliest thing that the leg waits for.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let transport = match &self.port {
+            Port::Browser(port) => port.transport.poll_timeout(),
+            Port::Rtp(_) => None,
+        };
+        [
+            transport,
+            Some(self.outbound.report_at),
+            self.tone.as_ref().map(|t| t.due()),
+            self.outbound.key.due(now),
+            self.inbound.key.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Returns the length of the packets that are sent.
+    pub(super) fn ptime(&self) -> Duration {
+        Duration::from_micros(self.outbound.framer.frame() as u64 * 125)
+    }
+
+    /// Returns the address that media goes to, for logs.
+    pub(super) fn target(&self) -> Option<SocketAddr> {
+        match &self.port {
+            Port::Browser(port) => port.target().map(|(_, to)| to),
+            Port::Rtp(port) => port.target(),
+        }
+    }
+}
+
+/// Tells whether the codec is Opus.
+#[inline]
+pub(super) fn is_opus(codec: AudioCodec) -> bool {
+    matches!(codec, AudioCodec::Opus(_))
+}
+
+/// Returns the clock of the codec in ticks per sample at 8 kHz (RFC 7587 4.1, RFC 3551 4.5.14).
+#[inline]
+pub(super) fn scale(codec: AudioCodec) -> u32 {
+    if is_opus(codec) { 6 } else { 1 }
+}
+
+/// Returns the samples of a frame that is sent: the negotiated length, or for Opus the next shorter one that it has.
+fn frame_samples(plan: &AudioPlan) -> usize {
+    let ms = usize::from(plan.ptime_ms.clamp(10, 60));
+    let ms = match (is_opus(plan.codec), ms) {
+        (false, ms) => ms,
+        (true, 10..20) => 10,
+        (true, 20..40) => 20,
+        (true, 40..60) => 40,
+        (true, _) => 60,
+    };
+    ms * PER_MS
+}
