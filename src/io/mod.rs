@@ -14,6 +14,7 @@
 
 pub mod accept;
 pub mod flow;
+mod ports;
 pub mod signalling;
 pub mod tally;
 pub mod tls;

@@ -5,9 +5,17 @@
 //! RTP is served before handshakes, and at most a few handshake flights are worked per turn of the loop.
 //! We do not use SO_REUSEPORT, because its hash would part a leg from its state.
 
-use std::net::IpAddr;
+mod turn;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use mio::{Poll, Waker};
 
 use crate::id::WorkerId;
 use crate::media;
@@ -44,10 +52,25 @@ pub struct WorkerConfig {
     pub seed: u64,
 }
 
-/// A running worker.
+/// A running worker; dropping it stops the thread.
 #[derive(Debug)]
 pub struct WorkerHandle {
     site: WorkerSite,
+    orders: SyncSender<Order>,
+    capacity: usize,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread and its handle have in common. The media path touches none of it.
+#[derive(Debug)]
+struct Shared {
+    waker: Waker,
+    stop: AtomicBool,
+    /// Orders that wait.
+    waiting: AtomicUsize,
+    outbox: Mutex<Vec<Report>>,
+    counters: Mutex<WorkerCounters>,
 }
 
 /// Figures of a worker for the metrics; they only rise, except `legs` and the `pairs_*` that say so.
@@ -71,14 +94,31 @@ pub struct WorkerCounters {
     pub turns: u64,
 }
 
-/// Starts a worker thread. `wake` is called from it whenever there are new reports.
+/// Starts a worker thread. `wake` is called from it whenever there are new reports. Fails where a browser socket cannot
+/// be bound; a range without free RTP ports is no error here, but counted.
 pub fn spawn(
     config: WorkerConfig,
     certificate: Arc<Certificate>,
     wake: impl Fn() + Send + 'static,
-) -> std::io::Result<WorkerHandle> {
-    let _ = (config, certificate, wake);
-    todo!()
+) -> io::Result<WorkerHandle> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), turn::WAKE)?;
+    let shared = Arc::new(Shared {
+        waker,
+        stop: AtomicBool::new(false),
+        waiting: AtomicUsize::new(0),
+        outbox: Mutex::new(Vec::new()),
+        counters: Mutex::new(WorkerCounters::default()),
+    });
+    let capacity = config.queue.max(4);
+    let (orders, inbox) = sync_channel(capacity);
+    let turning = turn::Turning::new(&config, certificate, poll, inbox, shared.clone())?;
+    let candidates = config.media.iter().zip(turning.browser_ports());
+    let candidates = candidates.map(|(media, port)| SocketAddr::new(media.advertise, port)).collect();
+    let site = WorkerSite { worker: config.worker, candidates };
+    let thread =
+        std::thread::Builder::new().name(format!("media-{}", config.worker.0)).spawn(move || turning.run(&wake))?;
+    Ok(WorkerHandle { site, orders, capacity, shared, thread: Some(thread) })
 }
 
 impl WorkerHandle {
@@ -87,21 +127,54 @@ impl WorkerHandle {
         self.site.clone()
     }
 
-    /// Hands an order over; gives it back when the queue is full (or the worker has stopped).
+    /// Hands an order over; gives it back when the queue is full (or the worker has stopped). Orders that open a leg
+    /// are refused while the last quarter of the queue is in use, so that updates and releases still have room.
     pub fn send(&self, order: Order) -> Result<(), Order> {
-        Err(order)
+        let opens = matches!(order, Order::OpenBrowser(..) | Order::OpenRtp(..));
+        if opens && self.shared.waiting.load(Ordering::Relaxed) >= self.capacity - self.capacity / 4 {
+            return Err(order);
+        }
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        match self.orders.try_send(order) {
+            Ok(()) => {
+                // An eventfd that cannot be written to is already signalled.
+                let _ = self.shared.waker.wake();
+                Ok(())
+            }
+            Err(std::sync::mpsc::TrySendError::Full(order) | std::sync::mpsc::TrySendError::Disconnected(order)) => {
+                self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                Err(order)
+            }
+        }
     }
 
     /// Moves all waiting reports to the end of `reports`.
     pub fn take_reports(&self, reports: &mut Vec<Report>) {
-        let _ = reports;
+        let mut outbox = self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_full = outbox.len() >= turn::OUTBOX;
+        reports.append(&mut outbox);
+        drop(outbox);
+        if was_full {
+            let _ = self.shared.waker.wake();
+        }
     }
 
-    /// Returns the figures as of the last turn of the loop.
+    /// Returns the figures, at most a second old.
     pub fn counters(&self) -> WorkerCounters {
-        WorkerCounters::default()
+        self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the thread and waits for it; its sockets are closed.
     pub fn stop(self) {}
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        let _ = self.shared.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported by its own hook.
+            let _ = thread.join();
+        }
+    }
 }

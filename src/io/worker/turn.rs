@@ -1,0 +1,269 @@
+//! The loop of a worker thread.
+//!
+//! ```text
+//!  epoll ─► orders ─► sockets: RTP, RTCP, STUN at once; DTLS waits in the engine
+//!        ─► a few DTLS flights ─► deadlines ─► reports, reserve of ports
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::{Shared, WorkerConfig, WorkerCounters};
+use crate::io::ports::{Half, Ports, bind_udp};
+use crate::media::{Engine, EngineConfig, Sink, Socket};
+use crate::packet::PacketBuf;
+use crate::plan::{LegStats, Order, Report};
+use crate::webrtc::dtls::Certificate;
+
+/// The token of the queue's eventfd.
+pub(super) const WAKE: Token = Token(usize::MAX);
+/// Reports in the outbox beyond which the engine keeps further ones in the slots of their legs.
+pub(super) const OUTBOX: usize = 4096;
+/// Datagrams taken from one socket before the others have their turn.
+const BUDGET: usize = 64;
+/// Orders carried out per turn.
+const ORDERS: usize = 64;
+/// DTLS flights worked per turn.
+const FLIGHTS: usize = 2;
+/// Room for a burst of all legs of the worker between two turns.
+const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
+/// How often the figures are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// Seconds from 1900 to 1970 (RFC 868).
+const NTP_UNIX: u64 = 2_208_988_800;
+
+/// A worker's state, owned by its thread.
+pub(super) struct Turning {
+    poll: Poll,
+    browser: Vec<UdpSocket>,
+    ports: Ports,
+    engine: Engine,
+    inbox: Receiver<Order>,
+    shared: Arc<Shared>,
+    packet: PacketBuf,
+    /// Sockets that were not read to their end.
+    again: Vec<Token>,
+    pending: Vec<Report>,
+    counters: WorkerCounters,
+    published: Instant,
+}
+
+/// The sockets, as the engine sees them.
+struct Wire<'a> {
+    browser: &'a [UdpSocket],
+    ports: &'a Ports,
+    errors: &'a mut u64,
+}
+
+impl Sink for Wire<'_> {
+    #[inline]
+    fn send(&mut self, socket: Socket, to: SocketAddr, datagram: &[u8]) {
+        let socket = match socket {
+            Socket::Browser(index) => self.browser.get(index),
+            Socket::Rtp(id) => self.ports.socket(id, Half::Rtp),
+            Socket::Rtcp(id) => self.ports.socket(id, Half::Rtcp),
+        };
+        if socket.is_none_or(|s| s.send_to(datagram, to).is_err()) {
+            *self.errors += 1;
+        }
+    }
+}
+
+impl Turning {
+    pub(super) fn new(
+        config: &WorkerConfig,
+        certificate: Arc<Certificate>,
+        poll: Poll,
+        inbox: Receiver<Order>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let mut browser = Vec::new();
+        let mut locals = Vec::new();
+        for (index, media) in config.media.iter().enumerate() {
+            let mut socket = bind_udp(SocketAddr::new(media.bind, config.browser_port), BROWSER_BUFFER)?;
+            poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
+            locals.push(socket.local_addr()?);
+            browser.push(socket);
+        }
+        let ports = Ports::new(
+            config.worker,
+            &config.media,
+            config.rtp_ports.clone(),
+            config.reserve,
+            config.drain,
+            browser.len(),
+        );
+        let now = Instant::now();
+        let engine = EngineConfig { certificate, browser: locals, ntp_at_start: ntp_now() };
+        Ok(Turning {
+            poll,
+            browser,
+            ports,
+            engine: Engine::new(engine, config.seed, now),
+            inbox,
+            shared,
+            packet: PacketBuf::new(),
+            again: Vec::with_capacity(256),
+            pending: Vec::new(),
+            counters: WorkerCounters::default(),
+            published: now,
+        })
+    }
+
+    /// Returns the ports of the browser sockets, in the order of the media addresses.
+    pub(super) fn browser_ports(&self) -> impl Iterator<Item = u16> {
+        self.browser.iter().filter_map(|s| s.local_addr().ok()).map(|a| a.port())
+    }
+
+    /// Turns until it is told to stop.
+    pub(super) fn run(mut self, wake: &(impl Fn() + Send)) {
+        let mut events = Events::with_capacity(1024);
+        let mut tokens = Vec::with_capacity(1024);
+        let mut busy = true;
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let timeout = if busy { Duration::ZERO } else { self.idle_time() };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                Err(error) => {
+                    tracing::error!(%error, "epoll failed, the media worker ends");
+                    return;
+                }
+            }
+            self.counters.turns += 1;
+            busy = self.carry_out_orders();
+            tokens.clear();
+            tokens.append(&mut self.again);
+            for event in &events {
+                if event.token() != WAKE && !tokens.contains(&event.token()) {
+                    tokens.push(event.token());
+                }
+            }
+            for token in &tokens {
+                self.receive(*token);
+            }
+            busy |= !self.again.is_empty();
+            let now = Instant::now();
+            let mut wire = Wire { browser: &self.browser, ports: &self.ports, errors: &mut self.counters.send_errors };
+            busy |= self.engine.work_handshakes(FLIGHTS, now, &mut wire);
+            self.engine.handle_timeout(now, &mut wire);
+            self.tend_ports(now);
+            self.report(wake);
+            if now.duration_since(self.published) >= PUBLISH {
+                self.publish(now);
+            }
+        }
+    }
+
+    fn idle_time(&mut self) -> Duration {
+        let now = Instant::now();
+        let due = [self.engine.poll_timeout(), self.ports.poll_timeout(), Some(self.published + PUBLISH)];
+        due.into_iter().flatten().min().map_or(PUBLISH, |at| at.saturating_duration_since(now))
+    }
+
+    fn carry_out_orders(&mut self) -> bool {
+        for _ in 0..ORDERS {
+            let Ok(order) = self.inbox.try_recv() else { return false };
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            let now = Instant::now();
+            match &order {
+                Order::ReleasePair(id) => self.ports.release(*id, now),
+                Order::OpenRtp(leg, plan) if !self.ports.take(plan.pair) => {
+                    tracing::error!(%leg, pair = %plan.pair, "the pair is not in the reserve");
+                    self.pending.push(Report::Closed(*leg, LegStats::default()));
+                    continue;
+                }
+                _ => {}
+            }
+            let mut wire = Wire { browser: &self.browser, ports: &self.ports, errors: &mut self.counters.send_errors };
+            self.engine.handle_order(order, now, &mut wire);
+        }
+        true
+    }
+
+    /// Reads one socket until it is empty or its budget is used up.
+    fn receive(&mut self, token: Token) {
+        for _ in 0..BUDGET {
+            let (source, socket) = if token.0 < self.browser.len() {
+                (Some(Socket::Browser(token.0)), &self.browser[token.0])
+            } else {
+                let Some((id, half, socket)) = self.ports.by_token(token) else { return };
+                let source = id.map(|id| match half {
+                    Half::Rtp => Socket::Rtp(id),
+                    Half::Rtcp => Socket::Rtcp(id),
+                });
+                (source, socket)
+            };
+            let (len, from) = match socket.recv_from(self.packet.receive_space()) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An ICMP error of something sent before; the socket goes on.
+                Err(_) => continue,
+            };
+            let Some(source) = source else { continue };
+            if !self.packet.received(len) {
+                self.counters.oversized += 1;
+                continue;
+            }
+            let mut wire = Wire { browser: &self.browser, ports: &self.ports, errors: &mut self.counters.send_errors };
+            self.engine.handle_datagram(source, from, &mut self.packet, Instant::now(), &mut wire);
+        }
+        self.again.push(token);
+    }
+
+    fn tend_ports(&mut self, now: Instant) {
+        while let Some(pair) = self.engine.poll_released() {
+            self.ports.release(pair, now);
+        }
+        if self.ports.is_short() || self.ports.poll_timeout().is_some_and(|at| at <= now) {
+            let ready = self.ports.refill(self.poll.registry(), now);
+            if !ready.is_empty() {
+                self.pending.push(Report::PairsReady(ready));
+            }
+        }
+    }
+
+    /// Moves reports to the outbox while it has room; the others stay in the slots of their legs.
+    fn report(&mut self, wake: &(impl Fn() + Send)) {
+        if self.pending.is_empty() && !self.engine.has_report() {
+            return;
+        }
+        let mut outbox = self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = outbox.len();
+        outbox.append(&mut self.pending);
+        while outbox.len() < OUTBOX {
+            let Some(report) = self.engine.poll_report() else { break };
+            outbox.push(report);
+        }
+        let grown = outbox.len() > before;
+        drop(outbox);
+        if grown {
+            wake();
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.published = now;
+        let levels = self.ports.levels();
+        self.counters.engine.clone_from(self.engine.counters());
+        self.counters.pairs_ready = levels.ready;
+        self.counters.pairs_used = levels.used;
+        self.counters.pairs_draining = levels.draining;
+        self.counters.ports_exhausted = self.ports.exhausted;
+        self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counters);
+    }
+}
+
+/// Returns the time of day as NTP has it (RFC 3550 4): seconds since 1900 in the upper 32 bits.
+fn ntp_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    ((since.as_secs() + NTP_UNIX) << 32) | fraction
+}
