@@ -1,1 +1,229 @@
-//! Room `lab`; see `lib.rs`.
+//! A stand-in Genesys SIP Server: a separate peer over real sockets (RFC 3261 over UDP, RTP/AVP with G.711 and RFC 4733).
+//!
+//! It is the other side of the gateway, so it shares none of its SIP: messages are built and read with `rsip`, their shape is
+//! that of the SIP Server (no rport, Via not first, From without `<>`, `X-Genesys-CallUUID`). Its numbers echo, play, refuse or
+//! hang up; its customers call a DN. We do not keep route sets, because no proxy stands between; the only transport is UDP.
+//!
+//! ```text
+//!  LabHandle ──command──► server task ── one UDP socket ── gateway
+//!                           │ calls by Call-ID, deadlines
+//!                           └─ Audio per call: a task and an RTP socket of its own
+//! ```
+
+mod audio;
+mod call;
+mod message;
+mod server;
+mod sound;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config;
+
+pub use audio::LabCallReport;
+pub use sound::Sound;
+
+/// What the lab does with a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Behaviour {
+    /// Rings for 200 ms, answers and plays.
+    Answer(Sound),
+    /// Answers and says the time (UTC, hours and minutes) in Morse.
+    Time,
+    /// Answers, plays 440 Hz, and hangs up after this long.
+    HangUpAfter(Duration),
+    /// Answers, and sends back every key that it hears.
+    EchoDigits,
+    /// 183 with 440 Hz, then 200 after this long.
+    EarlyMedia(Duration),
+    /// Rings until the caller gives up.
+    NoAnswer,
+    /// Refuses with this status: 486, 603, 404.
+    Refuse(u16),
+}
+
+/// Settings of the stand-in.
+#[derive(Clone, Debug)]
+pub struct LabConfig {
+    /// Where it speaks SIP; its media has the same address.
+    pub sip: SocketAddr,
+    /// Where it sends calls for DNs.
+    pub gateway: SocketAddr,
+    /// Numbers that can be dialled; others are answered 404.
+    pub numbers: Vec<(String, Behaviour)>,
+    /// A customer calls this DN so often.
+    pub schedule: Option<(String, Duration)>,
+}
+
+impl From<&config::LabConfig> for LabConfig {
+    fn from(from: &config::LabConfig) -> Self {
+        use config::LabBehaviour as Does;
+        let behaviour = |number: &config::LabNumber| match number.does {
+            Does::Echo => Behaviour::Answer(Sound::Echo),
+            Does::Tone => Behaviour::Answer(Sound::Tone { hz: 440, dbm0: -10 }),
+            Does::Time => Behaviour::Time,
+            Does::Text => Behaviour::Answer(Sound::Morse(number.text.clone().unwrap_or_else(|| "hello".into()))),
+            Does::Refuse => Behaviour::Refuse(603),
+            Does::Busy => Behaviour::Refuse(486),
+            Does::NoAnswer => Behaviour::NoAnswer,
+            Does::EarlyMedia => Behaviour::EarlyMedia(Duration::from_secs(3)),
+        };
+        let every = Duration::from_secs(u64::from(from.customer_every_seconds));
+        LabConfig {
+            sip: from.sip,
+            gateway: from.gateway,
+            numbers: from.numbers.iter().map(|n| (n.number.clone(), behaviour(n))).collect(),
+            schedule: (!every.is_zero()).then(|| (from.customer_calls.clone(), every)),
+        }
+    }
+}
+
+/// How a call of the lab stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStatus {
+    /// Nothing but a request yet.
+    Trying,
+    /// 180 or 183 was sent or came.
+    Ringing,
+    /// Both sides talk.
+    Answered,
+    /// Over, with the last status: 200 after a BYE, else what the INVITE came to (408: nothing).
+    Ended(u16),
+}
+
+enum Command {
+    Call { dn: String, from: String, sound: Sound, reply: oneshot::Sender<Option<LabCall>> },
+    HangUp(String),
+    Press(String, String),
+    Play(String, Sound),
+    Report(String, oneshot::Sender<Option<LabCallReport>>),
+    Calls(oneshot::Sender<Vec<LabCall>>),
+    Stop,
+}
+
+/// The complaints that are kept.
+const COMPLAINTS: usize = 100;
+
+type Complaints = Arc<Mutex<Vec<String>>>;
+
+/// One call of the lab, taken or made.
+#[derive(Clone, Debug)]
+pub struct LabCall {
+    call_id: String,
+    number: String,
+    status: watch::Receiver<CallStatus>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl LabCall {
+    /// Returns the Call-ID.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Returns the number that was dialled.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+
+    /// Returns how it stands.
+    pub fn status(&self) -> CallStatus {
+        *self.status.borrow()
+    }
+
+    /// Waits until it stands as asked, or is over; returns how it stands then.
+    pub async fn wait_for(&mut self, wanted: impl Fn(CallStatus) -> bool) -> CallStatus {
+        match self.status.wait_for(|s| wanted(*s) || matches!(s, CallStatus::Ended(_))).await {
+            Ok(status) => *status,
+            Err(_) => CallStatus::Ended(0),
+        }
+    }
+
+    /// Ends it: BYE, CANCEL, or 480, as it stands.
+    pub async fn hang_up(&self) {
+        let _ = self.commands.send(Command::HangUp(self.call_id.clone())).await;
+    }
+
+    /// Presses keys, 100 ms each (RFC 4733).
+    pub async fn press(&self, keys: &str) {
+        let _ = self.commands.send(Command::Press(self.call_id.clone(), keys.to_owned())).await;
+    }
+
+    /// Plays something else.
+    pub async fn play(&self, sound: Sound) {
+        let _ = self.commands.send(Command::Play(self.call_id.clone(), sound)).await;
+    }
+
+    /// Measures what it has heard; `None` where it never had media, or ended more than a minute ago.
+    pub async fn report(&self) -> Option<LabCallReport> {
+        let (reply, report) = oneshot::channel();
+        self.commands.send(Command::Report(self.call_id.clone(), reply)).await.ok()?;
+        report.await.ok().flatten()
+    }
+}
+
+/// A running lab.
+#[derive(Debug)]
+pub struct LabHandle {
+    address: SocketAddr,
+    commands: mpsc::Sender<Command>,
+    complaints: Complaints,
+    task: JoinHandle<()>,
+}
+
+/// Binds the SIP socket and starts. To be called within a tokio runtime.
+///
+/// # Errors
+/// The SIP address is taken, or not of this machine.
+pub fn start(config: LabConfig) -> std::io::Result<LabHandle> {
+    let socket = std::net::UdpSocket::bind(config.sip)?;
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::UdpSocket::from_std(socket)?;
+    let address = socket.local_addr()?;
+    let (commands, queue) = mpsc::channel(64);
+    let complaints = Complaints::default();
+    let server = server::Server::new(config, address, commands.clone(), complaints.clone());
+    let task = tokio::spawn(server.run(socket, queue));
+    Ok(LabHandle { address, commands, complaints, task })
+}
+
+impl LabHandle {
+    /// Returns where the lab speaks SIP.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has a customer call a DN; `None` where no port is free or the lab stops.
+    pub async fn call_dn(&self, dn: &str, from: &str, sound: Sound) -> Option<LabCall> {
+        let (reply, call) = oneshot::channel();
+        let command = Command::Call { dn: dn.to_owned(), from: from.to_owned(), sound, reply };
+        self.commands.send(command).await.ok()?;
+        call.await.ok().flatten()
+    }
+
+    /// Returns all calls, those included that ended in the last minute.
+    pub async fn calls(&self) -> Vec<LabCall> {
+        let (reply, calls) = oneshot::channel();
+        let _ = self.commands.send(Command::Calls(reply)).await;
+        calls.await.unwrap_or_default()
+    }
+
+    /// Returns what `rsip` could not read of the gateway's messages: the first hundred, one line each.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends all calls, waits up to two seconds for the answers, and closes the socket.
+    pub async fn stop(self) {
+        let _ = self.commands.send(Command::Stop).await;
+        let _ = self.task.await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
