@@ -36,6 +36,8 @@ use crate::webrtc::dtls::{Certificate, CertificateError, DtlsVersions};
 
 /// How long calls have to end after a shutdown was asked for.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(2500);
+/// How often a gateway that drains looks whether calls are left.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// How often the certificate files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 
@@ -153,6 +155,7 @@ impl App {
             stop: watch::channel(false).0,
             listeners: JoinSet::new(),
             addresses,
+            drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
         };
         let gate = Gate::new(compose::limits(&self.config), tally);
         for (at, listener) in tcp.into_iter().enumerate() {
@@ -257,6 +260,7 @@ pub struct RunningApp {
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     addresses: Addresses,
+    drain: Duration,
 }
 
 impl RunningApp {
@@ -285,15 +289,25 @@ impl RunningApp {
         self.signalling.tally()
     }
 
-    /// Ends every call with BYE, then closes all sockets; takes 3 s at the most.
+    /// Takes no new connections, lets calls go on for `server.drain_seconds` (0 by default), then ends every call with
+    /// BYE and closes all sockets; that takes 3 s at the most.
     pub async fn shutdown(mut self) {
-        let _ = self.signalling.shutdown(Instant::now() + SHUTDOWN_TIME).await;
         let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(self.drain, self.calls_ended()).await;
+        let _ = self.signalling.shutdown(Instant::now() + SHUTDOWN_TIME).await;
         // Signalling takes half a second beyond the deadline to close its connections.
         if tokio::time::timeout(SHUTDOWN_TIME + Duration::from_secs(1), &mut self.task).await.is_err() {
             self.task.abort();
         }
         self.listeners.shutdown().await;
+    }
+}
+
+impl RunningApp {
+    async fn calls_ended(&self) {
+        while self.figures().await.is_some_and(|figures| !figures.snapshot.calls.is_empty()) {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
     }
 }
 
