@@ -128,7 +128,8 @@ impl Gateway {
             return Err(480.into());
         }
         let offer = offer(invite)?;
-        let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
+        let own = self.peers.trunk(trunk).and_then(|trunk| self.peers.listener(trunk.listener));
+        let local = self.peers.listener_of(&path).or(own).map(|l| (l.advertise.clone(), contact(&dn, l)));
         let worker = self.ports.place(&dn).ok_or(503)?;
         let (leg, media, open) = match self.trunk_media(worker, trunk, &path, offer) {
             Ok(made) => made,

@@ -263,3 +263,23 @@ fn all_legs_of_one_agent_live_on_one_worker_and_agents_are_spread() {
     assert_eq!((on(0), on(1)), (4, 4));
     assert_eq!(trunk.path.remote(), trunk_addr());
 }
+
+#[test]
+fn an_asserted_identity_without_a_number_gives_way_to_from_and_a_display_name_forges_nothing() {
+    let mut rig = Rig::new();
+    let browser = signed_in(&mut rig, "5001");
+    for (asserted, uri, display) in [
+        ("<sip:192.0.2.81>", "sip:1003@gw.test", None),
+        (
+            "\"A \\\" <sip:boss@x>\" <sip:+4930%22123@192.0.2.81>",
+            "sip:+4930%22123@gw.test",
+            Some(&b"A  <sip:boss@x>"[..]),
+        ),
+    ] {
+        let mut trunk = Ua::trunk();
+        let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[("P-Asserted-Identity", asserted)]);
+        rig.deliver(trunk.path, call.invite.raw().clone());
+        let invite = request(&rig.take(browser.path), Method::Invite);
+        assert_eq!((invite.from().uri, invite.from().display), (uri, display));
+    }
+}

@@ -175,15 +175,16 @@ fn a_key_that_the_media_thread_heard_becomes_an_event() {
 
 #[test]
 fn lost_consent_and_a_failed_handshake_end_the_call_on_both_sides() {
-    let reports: [(fn(LegId) -> Report, ReleaseCause); 2] = [
-        (Report::ConsentLost, ReleaseCause::ConsentLost),
-        (|leg| Report::DtlsFailed(leg, DtlsFailure::Fingerprint), ReleaseCause::DtlsFailed),
+    let leg = LegId(2);
+    let reports = [
+        (Report::ConsentLost(leg), ReleaseCause::ConsentLost),
+        (Report::DtlsFailed(leg, DtlsFailure::Fingerprint), ReleaseCause::DtlsFailed),
     ];
     for (report, cause) in reports {
         let mut rig = Rig::new();
         let talk = inbound_call(&mut rig);
-        rig.input(Input::Media(WorkerId(0), Report::Connected(LegId(2))));
-        rig.input(Input::Media(WorkerId(0), report(LegId(2))));
+        rig.input(Input::Media(WorkerId(0), Report::Connected(leg)));
+        rig.input(Input::Media(WorkerId(0), report));
         for path in [talk.browser.path, talk.trunk.path] {
             let bye = request(&rig.take(path), Method::Bye);
             assert_eq!(bye.header(Name::Reason).unwrap(), cause.reason().as_bytes());

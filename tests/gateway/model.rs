@@ -434,8 +434,13 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     let seeds = only.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     let mut seen = BTreeSet::new();
     for seed in seeds {
-        let world = std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| panic!("seed {seed} panicked"));
-        check(seed, &world);
+        let script = || {
+            let world = run(seed);
+            check(seed, &world);
+            world
+        };
+        let world =
+            std::panic::catch_unwind(script).unwrap_or_else(|_| panic!("seed {seed} failed: SEED={seed} repeats it"));
         seen.extend(world.rig.events.iter().map(|event| match &event.kind {
             EventKind::Released { cause, .. } => format!("{cause:?}"),
             other => format!("{other:?}"),
