@@ -348,7 +348,7 @@ impl Writer<'_> {
 
 /// Returns the NTP time of a time since 1970 (RFC 3550 4): seconds in the upper 32 bits.
 pub fn ntp_from_unix(since_1970: Duration) -> u64 {
-    (since_1970.as_secs() + NTP_UNIX_SECS) << 32 | (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000
+    ntp_after(NTP_UNIX_SECS << 32, since_1970)
 }
 
 /// Returns the NTP time a while later.

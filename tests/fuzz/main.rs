@@ -50,3 +50,14 @@ fn webrtc_corpora_replay() {
     replay("dtls_input", webrtc::dtls_input);
     replay("ice", webrtc::ice);
 }
+
+mod rtp;
+
+#[test]
+fn rtp_corpora_replay() {
+    replay("rtp", rtp::rtp);
+    replay("rtcp", rtp::rtcp);
+    replay("dtmf", rtp::dtmf);
+    replay("demux", rtp::demux);
+    replay("opus_decode", rtp::opus_decode);
+}

@@ -1,0 +1,6 @@
+#![no_main]
+#[allow(dead_code)]
+#[path = "../../tests/fuzz/rtp.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::opus_decode(data));
