@@ -3,6 +3,7 @@
 //! Above DEBUG phone numbers and addresses are written by [`Number`] and [`Address`] only; secrets are never logged.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::net::IpAddr;
 
 use tracing_subscriber::EnvFilter;
@@ -34,7 +35,8 @@ pub struct BadFilter {
 pub fn start(config: &Config) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(&config.filter)
         .map_err(|e| BadFilter { filter: config.filter.clone(), error: e.to_string() })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // An embedding program, or a test, may have a subscriber of its own.
     let _ = if config.json { builder.json().try_init() } else { builder.try_init() };
     Ok(())
