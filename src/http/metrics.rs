@@ -97,6 +97,15 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
 fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
     let each = |get: fn(&WorkerCounters) -> u64| workers.iter().map(move |(id, counters)| (worker(*id), get(counters)));
     page.gauge("media_legs", "Open legs", each(|c| c.engine.legs));
+    page.counter("media_datagrams", "Datagrams that arrived", each(|c| c.engine.datagrams));
+    page.counter("media_received", "RTP packets taken", each(|c| c.engine.received));
+    page.counter("media_discarded", "Datagrams dropped, for all reasons", each(|c| c.engine.discards.total()));
+    page.counter("media_lost", "RTP packets that never came, of legs that are closed", each(|c| c.engine.closed.lost));
+    page.counter(
+        "media_late",
+        "RTP packets that came too late, of legs that are closed",
+        each(|c| c.engine.closed.late),
+    );
     let pairs = workers.iter().flat_map(|(id, c)| {
         let levels = [("ready", c.pairs_ready), ("used", c.pairs_used), ("draining", c.pairs_draining)];
         levels.map(|(state, value)| ([worker(*id), vec![("state", state.to_owned())]].concat(), value))

@@ -1,3 +1,5 @@
+//! Tests of the composition: addresses, secrets, ports and names come to the rooms as the file means them.
+
 use super::*;
 
 fn config(more: &str, environment: &[(&str, &str)]) -> Config {
