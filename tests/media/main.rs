@@ -1,0 +1,8 @@
+//! The media plane: the engine in simulated time, and a browser leg from its first check to audio.
+
+mod bridge;
+mod browser;
+mod digits;
+#[allow(dead_code)]
+mod peer;
+mod rig;
