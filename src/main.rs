@@ -24,6 +24,13 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Runs the gateway with a stand-in Genesys behind it, to try it on one machine.
+    #[cfg(feature = "lab")]
+    Lab {
+        /// Another configuration than the built-in `config/lab.toml`.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Checks a configuration and says how many calls it carries.
     Check {
         /// The configuration.
@@ -37,6 +44,8 @@ type Failure = String;
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Serve { config } => serve(&config),
+        #[cfg(feature = "lab")]
+        Task::Lab { config } => lab::run(config.as_deref()),
         Task::Check { file } => check(&file),
     };
     match done {
@@ -81,7 +90,7 @@ fn serve(file: &Path) -> Result<(), Failure> {
         for address in &running.addresses().http {
             tracing::info!(%address, "pages and SIP over WebSocket");
         }
-        run_until_asked(running, async {}).await
+        run_until_asked(running).await
     })
 }
 
@@ -97,8 +106,8 @@ fn with_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), F
     done
 }
 
-/// Waits for Ctrl-C or SIGTERM, runs `before`, and ends the gateway in good order; a second signal ends it at once.
-async fn run_until_asked(running: RunningApp, before: impl Future<Output = ()>) -> Result<(), Failure> {
+/// Waits for Ctrl-C or SIGTERM, and ends the gateway in good order; a second signal ends it at once.
+async fn run_until_asked(running: RunningApp) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
@@ -108,8 +117,76 @@ async fn run_until_asked(running: RunningApp, before: impl Future<Output = ()>) 
     }
     tracing::info!("ending all calls; once more to end at once");
     tokio::select! {
-        () = async { before.await; running.shutdown().await } => Ok(()),
+        () = running.shutdown() => Ok(()),
         _ = interrupt.recv() => Err("ended at once, calls were not released".into()),
         _ = terminate.recv() => Err("ended at once, calls were not released".into()),
+    }
+}
+
+#[cfg(feature = "lab")]
+mod lab {
+    use crosspoint::config::{LabBehaviour, LabNumber};
+    use crosspoint::http::{self, LabHint};
+
+    use super::*;
+
+    const BUILT_IN: &str = include_str!("../config/lab.toml");
+
+    pub(super) fn run(file: Option<&Path>) -> Result<(), Failure> {
+        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let config = match file {
+            Some(file) => load(file)?,
+            None => Config::parse(BUILT_IN, "lab.toml", environment).map_err(|error| error.to_string())?,
+        };
+        start_log(&config)?;
+        let hint = hint(&config);
+        with_runtime(async move {
+            let app = App::new(config.clone()).state_folder(app::default_state_folder()).lab_hint(hint.clone());
+            let running = app.run().await.map_err(|error| error.to_string())?;
+            let lab = crosspoint::lab::start((&config.lab).into())
+                .map_err(|error| format!("lab {}: {error}", config.lab.sip))?;
+            greet(&config, &running, &hint);
+            run_until_asked(running).await?;
+            lab.stop().await;
+            Ok(())
+        })
+    }
+
+    fn hint(config: &Config) -> LabHint {
+        let first = config.dns.first();
+        let password = first.and_then(|dn| dn.secret.as_ref()).map_or(String::new(), |secret| secret.0.clone());
+        let number = |n: &LabNumber| http::LabNumber { number: n.number.clone(), what: what(n.does).into() };
+        LabHint {
+            dns: first.map_or(String::new(), |dn| dn.number.to_string()),
+            password,
+            numbers: config.lab.numbers.iter().map(number).collect(),
+        }
+    }
+
+    fn what(does: LabBehaviour) -> &'static str {
+        match does {
+            LabBehaviour::Echo => "sends back what it hears",
+            LabBehaviour::Tone => "plays a tone",
+            LabBehaviour::Time => "tells the time, in Morse",
+            LabBehaviour::Text => "says a text, in Morse",
+            LabBehaviour::Refuse => "refuses",
+            LabBehaviour::Busy => "is busy",
+            LabBehaviour::NoAnswer => "rings and never answers",
+            LabBehaviour::EarlyMedia => "plays before it answers",
+        }
+    }
+
+    fn greet(config: &Config, running: &RunningApp, hint: &LabHint) {
+        println!("The phone:");
+        for (listener, address) in config.listeners.iter().zip(&running.addresses().http) {
+            let scheme = if listener.tls { "https" } else { "http" };
+            println!("  {scheme}://localhost:{}", address.port());
+        }
+        println!("DNs {} with password {}", hint.dns, hint.password);
+        println!("Numbers to dial:");
+        for number in &hint.numbers {
+            println!("  {}  {}", number.number, number.what);
+        }
+        println!("Ctrl-C ends it.");
     }
 }
