@@ -5,6 +5,8 @@
 mod client;
 mod command;
 mod embed;
+#[cfg(feature = "lab")]
+mod lab;
 mod pages;
 mod rig;
 mod tls;

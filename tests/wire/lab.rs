@@ -1,0 +1,131 @@
+//! The gateway between a browser's signalling and the lab: `rsip` reads every message that the trunk is sent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crosspoint::lab::{self, Behaviour, CallStatus, LabConfig, LabHandle, Sound};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::{Client, Request, open_plain};
+use crate::rig::{DOMAIN, Rig, config};
+
+const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 111 110 0 8\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\n\
+    a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\na=fingerprint:sha-256 \
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+    a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
+    a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:0 PCMU/8000\r\n\
+    a=rtpmap:8 PCMA/8000\r\na=ssrc:1 cname:x\r\n";
+
+/// A gateway whose trunk is a lab, and a browser signed in as 5001.
+async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
+    let sip: SocketAddr = {
+        let free = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
+        free.local_addr().expect("bound")
+    };
+    let mut config = config("");
+    config.trunks[0].addresses = vec![sip];
+    let rig = Rig::with(config).await;
+    // Until its worker has bound the first ports, a gateway answers 503.
+    let ready = tokio::time::timeout(Duration::from_secs(10), async {
+        while !rig.app.figures().await.is_some_and(|f| f.snapshot.free_pairs.iter().any(|(_, free)| *free > 0)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    ready.await.expect("bound ports");
+    let numbers = vec![
+        ("6001".to_owned(), Behaviour::Answer(Sound::Echo)),
+        ("6005".to_owned(), Behaviour::Refuse(603)),
+        ("6006".to_owned(), Behaviour::Refuse(486)),
+    ];
+    let lab = lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None }).expect("started");
+    let mut browser = open_plain(rig.http(), Request::default()).await.ok().expect("a WebSocket");
+    let answer = browser.sign_in("5001").await;
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+    (rig, lab, browser)
+}
+
+async fn dial(browser: &mut Client<TcpStream>, number: &str) {
+    let invite = format!(
+        "INVITE sip:{number}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WS k4tn5q.invalid;branch=z9hG4bK{number}\r\n\
+         Max-Forwards: 69\r\nTo: <sip:{number}@{DOMAIN}>\r\nFrom: <sip:5001@{DOMAIN}>;tag=t{number}\r\n\
+         Call-ID: c{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:a1b2c3@k4tn5q.invalid;transport=ws>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}",
+        OFFER.len()
+    );
+    browser.send(Message::text(invite)).await;
+}
+
+/// Returns the next message that begins so.
+async fn until(browser: &mut Client<TcpStream>, begins: &str) -> String {
+    loop {
+        let message = browser.sip().await;
+        if message.starts_with(begins) {
+            return message;
+        }
+        assert!(!message.starts_with("SIP/2.0 4") && !message.starts_with("SIP/2.0 5"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_hears_that_a_number_refuses_and_rsip_reads_our_invite() {
+    for (number, begins) in [("6005", "SIP/2.0 603 "), ("6006", "SIP/2.0 486 ")] {
+        let (_rig, lab, mut browser) = scene().await;
+        dial(&mut browser, number).await;
+        loop {
+            let message = browser.sip().await;
+            if !message.starts_with("SIP/2.0 1") {
+                assert!(message.starts_with(begins), "{message}");
+                break;
+            }
+        }
+        assert_eq!(lab.calls().await.iter().map(|c| c.number().to_owned()).collect::<Vec<_>>(), [number]);
+        assert_eq!(lab.complaints(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_answers_gives_the_browser_an_answer_to_its_offer() {
+    let (_rig, lab, mut browser) = scene().await;
+    dial(&mut browser, "6001").await;
+    let answer = until(&mut browser, "SIP/2.0 200 ").await;
+    assert!(answer.contains("a=setup:passive") && answer.contains("a=fingerprint:sha-256 "), "{answer}");
+    let mut call = lab.calls().await.remove(0);
+    assert_eq!(call.wait_for(|s| s == CallStatus::Answered).await, CallStatus::Answered);
+    call.hang_up().await;
+    until(&mut browser, "BYE ").await;
+    assert_eq!(lab.complaints(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_customer_hears_that_the_agent_is_busy() {
+    let (_rig, lab, mut browser) = scene().await;
+    let mut call = lab.call_dn("5001", "5550100", Sound::Silence).await.expect("a call");
+    let invite = until(&mut browser, "INVITE ").await;
+    assert!(invite.contains("m=audio "), "{invite}");
+    let copied = |name: &str| invite.lines().filter(|l| l.starts_with(name)).collect::<Vec<_>>().join("\r\n");
+    let busy = format!(
+        "SIP/2.0 486 Busy Here\r\n{}\r\n{}\r\n{};tag=busy\r\n{}\r\n{}\r\nContent-Length: 0\r\n\r\n",
+        copied("Via:"),
+        copied("From:"),
+        copied("To:"),
+        copied("Call-ID:"),
+        copied("CSeq:"),
+    );
+    browser.send(Message::text(busy)).await;
+    let status = tokio::time::timeout(Duration::from_secs(10), call.wait_for(|s| s == CallStatus::Answered)).await;
+    assert_eq!(status.expect("an end"), CallStatus::Ended(486));
+    assert_eq!(lab.complaints(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_customer_of_an_unknown_dn_hears_404_and_of_an_absent_one_480() {
+    let (_rig, lab, _browser) = scene().await;
+    for (dn, status) in [("7777", 404), ("5002", 480)] {
+        let mut call = lab.call_dn(dn, "5550100", Sound::Silence).await.expect("a call");
+        let end = tokio::time::timeout(Duration::from_secs(10), call.wait_for(|s| s == CallStatus::Answered)).await;
+        assert_eq!(end.expect("an end"), CallStatus::Ended(status), "{dn}");
+    }
+    assert_eq!(lab.complaints(), [""; 0]);
+}
