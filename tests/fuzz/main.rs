@@ -61,3 +61,10 @@ fn rtp_corpora_replay() {
     replay("demux", rtp::demux);
     replay("opus_decode", rtp::opus_decode);
 }
+
+mod media;
+
+#[test]
+fn media_engine_corpus_replays() {
+    replay("media_engine", media::media_engine);
+}

@@ -6,3 +6,4 @@ mod digits;
 #[allow(dead_code)]
 mod peer;
 mod rig;
+mod worker;

@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../../tests/fuzz/media.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::media_engine(data));
