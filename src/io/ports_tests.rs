@@ -1,3 +1,5 @@
+//! The life of a pair: bound, ready, used, draining.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;

@@ -285,7 +285,7 @@ impl Sent {
         let packet = if part > SEGMENT {
             let packet =
                 EventPacket { timestamp: playing.segment, marker: playing.marker, payload: payload(false, SEGMENT) };
-            playing.segment = playing.segment.wrapping_add(stream.from_ticks(SEGMENT, clock_hz));
+            playing.segment = playing.segment.wrapping_add(stream.own_ticks(SEGMENT, clock_hz));
             playing.before += SEGMENT;
             playing.told = playing.before;
             // What is left of the key belongs to the next segment, which begins at once.
@@ -297,7 +297,7 @@ impl Sent {
         };
         playing.marker = false;
         // One SSRC has one clock: timestamps are in the stream's, durations in the event's.
-        let length = stream.from_ticks(u32::from(packet.payload.duration), clock_hz);
+        let length = stream.own_ticks(u32::from(packet.payload.duration), clock_hz);
         stream.pass(packet.timestamp.wrapping_add(length), now);
         if packet.payload.end {
             playing.ends += 1;

@@ -1,3 +1,5 @@
+//! Keys heard and keys sent.
+
 use super::*;
 
 const PTIME: Duration = Duration::from_millis(20);

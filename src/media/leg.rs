@@ -16,7 +16,7 @@ use super::report::Reception;
 use super::stream::Stream;
 use super::tap::{Direction, Tap};
 use super::tone::Tone;
-use crate::codec::opus;
+use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, AudioPlan, LegStats, OpusParams};
@@ -55,7 +55,7 @@ pub(super) struct Inbound {
     pub timeline: Option<Timeline>,
     /// Source time of the frame that is expected next; `None`: nothing is missed.
     pub expected: Option<i64>,
-    pub decoder: Option<opus::Decoder>,
+    pub decoder: Option<Decoder>,
     pub conceal: Conceal,
     pub key: key::Heard,
     pub reception: Reception,
@@ -66,7 +66,7 @@ pub(super) struct Inbound {
 pub(super) struct Outbound {
     pub stream: Stream,
     pub framer: Framer,
-    pub encoder: Option<(OpusParams, opus::Encoder)>,
+    pub encoder: Option<(OpusParams, Encoder)>,
     pub key: key::Sent,
     /// Loss that the peer reports, in percent.
     pub loss_percent: u8,

@@ -90,7 +90,7 @@ impl Stream {
     }
 
     /// Converts ticks of another clock into ticks of the stream's.
-    pub(super) fn from_ticks(&self, ticks: u32, clock_hz: u32) -> u32 {
+    pub(super) fn own_ticks(&self, ticks: u32, clock_hz: u32) -> u32 {
         (u64::from(ticks) * u64::from(8000 * self.scale) / u64::from(clock_hz.max(1))) as u32
     }
 

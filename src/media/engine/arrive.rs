@@ -33,8 +33,8 @@ impl Engine {
     ) {
         self.counters.datagrams += 1;
         match socket {
-            Socket::Browser(index) => self.from_browser(index, from, packet, now, out),
-            Socket::Rtp(pair) => self.from_trunk(pair, from, packet, now, out),
+            Socket::Browser(index) => self.browser_datagram(index, from, packet, now, out),
+            Socket::Rtp(pair) => self.trunk_datagram(pair, from, packet, now, out),
             Socket::Rtcp(pair) => self.report_from_trunk(pair, from, packet, now),
         }
     }
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     #[inline]
-    fn from_browser(
+    fn browser_datagram(
         &mut self,
         index: usize,
         from: SocketAddr,
@@ -154,7 +154,7 @@ impl Engine {
     }
 
     #[inline]
-    fn from_trunk(
+    fn trunk_datagram(
         &mut self,
         pair: PortPairId,
         from: SocketAddr,

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{Arrival, Scratch, header};
-use crate::codec::{g711, opus};
+use crate::codec::g711;
+use crate::codec::opus::{Decoder, Encoder};
 use crate::media::discard::Discard;
 use crate::media::engine::Sink;
 use crate::media::gap::MAX_CONCEALED;
@@ -78,10 +79,10 @@ fn fill_gap(inbound: &mut Inbound, codec: AudioCodec, payload: &[u8], pcm: &mut 
 }
 
 #[inline]
-fn decoder(inbound: &mut Inbound) -> Result<&mut opus::Decoder, Discard> {
+fn decoder(inbound: &mut Inbound) -> Result<&mut Decoder, Discard> {
     match &mut inbound.decoder {
         Some(decoder) => Ok(decoder),
-        empty => Ok(empty.insert(opus::Decoder::new().map_err(|_| Discard::Codec)?)),
+        empty => Ok(empty.insert(Decoder::new().map_err(|_| Discard::Codec)?)),
     }
 }
 
@@ -147,10 +148,10 @@ pub(in crate::media) fn send_frame(
 }
 
 #[inline]
-fn encoder(to: &mut Leg, params: OpusParams) -> Result<&mut opus::Encoder, Discard> {
+fn encoder(to: &mut Leg, params: OpusParams) -> Result<&mut Encoder, Discard> {
     let loss = to.outbound.loss_percent;
     if to.outbound.encoder.as_ref().is_none_or(|(of, _)| *of != params) {
-        let mut encoder = opus::Encoder::new(params).map_err(|_| Discard::Codec)?;
+        let mut encoder = Encoder::new(params).map_err(|_| Discard::Codec)?;
         encoder.set_loss_percent(loss).map_err(|_| Discard::Codec)?;
         to.outbound.encoder = Some((params, encoder));
     }

@@ -1,3 +1,5 @@
+//! The rule against injection.
+
 use super::*;
 use crate::plan::{AudioCodec, AudioPlan, Pt};
 
