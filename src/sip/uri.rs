@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::message::chars::{is_uri, number};
 
+/// The parameters that a URI may have.
+pub const MAX_PARAMS: usize = 32;
+
 /// What is wrong with a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
@@ -25,7 +28,7 @@ pub enum UriError {
     /// A `user@` without a user, or two `@`.
     #[error("bad user part")]
     BadUser,
-    /// A parameter without a name.
+    /// A parameter without a name, a name twice, or more parameters than [`MAX_PARAMS`].
     #[error("bad parameter")]
     BadParameter,
 }
@@ -224,8 +227,13 @@ fn check_characters(text: &str) -> Result<(), UriError> {
     Ok(())
 }
 
+/// A name must not come twice (RFC 3261 19.1.1, RFC 3966 3): which value would hold?
 fn check_params(params: &str, present: bool) -> Result<(), UriError> {
-    if present && params.split(';').any(|param| param.is_empty() || param.starts_with('=')) {
+    let names = || params.split(';').map(|param| param.split('=').next().unwrap_or_default());
+    let sound = |(n, name): (usize, &str)| {
+        n < MAX_PARAMS && !name.is_empty() && !names().take(n).any(|earlier| earlier.eq_ignore_ascii_case(name))
+    };
+    if present && !names().enumerate().all(sound) {
         return Err(UriError::BadParameter);
     }
     Ok(())

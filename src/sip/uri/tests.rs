@@ -72,6 +72,22 @@ fn malformed_uris_are_refused_by_kind() {
 }
 
 #[test]
+fn a_parameter_twice_is_refused() {
+    for text in
+        ["sips:u;p=x:u;p=x%401:db8::8]:1;lr", "sip:b;transport=tcp;lr;Transport=udp", "sip:b;lr;lr", "tel:1;a;a=b"]
+    {
+        assert_eq!(Uri::parse(text).map(|uri| uri.to_string()), Err(UriError::BadParameter), "{text}");
+    }
+}
+
+#[test]
+fn more_parameters_than_anybody_needs_are_refused() {
+    let with = |count: usize| (0..count).fold("sip:b".to_owned(), |uri, n| format!("{uri};p{n}"));
+    assert!(Uri::parse(&with(MAX_PARAMS)).is_ok());
+    assert_eq!(Uri::parse(&with(MAX_PARAMS + 1)).map(|uri| uri.to_string()), Err(UriError::BadParameter));
+}
+
+#[test]
 fn rfc_3261_pairs_that_are_equivalent() {
     for (a, b) in [
         ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
