@@ -1,3 +1,5 @@
+//! G.711 against the tables of its text, over every sample and every octet.
+
 use super::*;
 
 /// The positive half of a companding law as G.711's tables 1 and 2 state it: for each segment, where its steps begin and how

@@ -1,3 +1,5 @@
+//! Opus at 8 kHz: tones, lengths, losses, settings, bad packets.
+
 use super::*;
 
 fn tone(hz: f64, samples: usize, from: usize) -> Vec<i16> {

@@ -1,3 +1,5 @@
+//! Two labs on loopback call each other.
+
 use super::*;
 
 const WAIT: Duration = Duration::from_secs(10);

@@ -1,3 +1,5 @@
+//! RTCP: what is written is read, and what lies is refused.
+
 use super::*;
 
 const BLOCK: ReportBlock = ReportBlock {

@@ -1,3 +1,5 @@
+//! Keys across losses, segments, clocks and stragglers.
+
 use std::time::Instant;
 
 use super::*;
