@@ -24,11 +24,14 @@ check:
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
 
 # Every fuzz target for FUZZ_SECONDS each (needs a nightly compiler and cargo-fuzz, which are not installed from here).
+# What a run finds goes to fuzz/target/corpus and is read by the next run; the committed corpus stays as it is.
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked"; exit 1; }
 	@set -e; for target in $$(cargo +nightly fuzz list); do \
 	    echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
-	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
+	    mkdir -p "fuzz/target/corpus/$$target"; \
+	    cargo +nightly fuzz run "$$target" "fuzz/target/corpus/$$target" "fuzz/corpus/$$target" -- \
+	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
 	done
 
 # Figures; compare them within one run.
