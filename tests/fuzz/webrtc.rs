@@ -57,6 +57,22 @@ fn check(ufrag: &str, theirs: &str, pwd: &str, nominate: bool) -> Vec<u8> {
     signed(&attributes, pwd)
 }
 
+/// The part of a message that may be believed: what follows MESSAGE-INTEGRITY or FINGERPRINT must be ignored
+/// (RFC 8489 14.5), however malformed it is; `rtc-stun` reads on.
+fn believed(datagram: &[u8]) -> Vec<u8> {
+    let mut end = 20;
+    while let Some(&[high, low, len_high, len_low]) = datagram.get(end..end + 4) {
+        end += 4 + usize::from(u16::from_be_bytes([len_high, len_low])).next_multiple_of(4);
+        if matches!(u16::from_be_bytes([high, low]), 0x0008 | 0x001c | 0x8028) {
+            break;
+        }
+    }
+    let mut message = datagram[..end.min(datagram.len())].to_vec();
+    let len = (message.len() - 20) as u16;
+    message[2..4].copy_from_slice(&len.to_be_bytes());
+    message
+}
+
 /// One datagram; `rtc-stun` must read the same user name out of what we take.
 pub fn stun(data: &[u8]) {
     let Some((mode, data)) = data.split_first() else { return };
@@ -67,7 +83,7 @@ pub fn stun(data: &[u8]) {
         return;
     };
     assert_eq!(found.as_deref(), Some(request.ours()));
-    let mut other = rtc_stun::message::Message { raw: datagram.clone(), ..Default::default() };
+    let mut other = rtc_stun::message::Message { raw: believed(&datagram), ..Default::default() };
     other.decode().expect("rtc-stun takes what we take");
     let name = other.get(rtc_stun::attributes::ATTR_USERNAME).expect("rtc-stun finds the user name");
     assert_eq!(name, format!("{}:{}", request.ours(), request.theirs()).into_bytes());

@@ -154,6 +154,17 @@ fn attribute_behind_message_integrity_is_not_believed() {
 }
 
 #[test]
+fn malformed_attributes_behind_message_integrity_are_ignored() {
+    let signed = Sample::new("ours", "theirs", "pwd").write();
+    let mut trailed = signed[..signed.len() - 8].to_vec();
+    trailed.extend([0, 0, 0, 0, 0, 0x7a, 0x3b, 0xcf]);
+    let request = Request::parse(&trailed).unwrap();
+    let check = request.verify(&Key::new("pwd")).unwrap();
+    assert_eq!(check.refusal(), None);
+    assert!(!check.use_candidate());
+}
+
+#[test]
 fn responses_indications_and_other_methods_are_not_requests() {
     for kind in [[0, 0x11], [1, 1], [1, 0x11], [0, 3]] {
         let mut datagram = rfc_5769_request();
