@@ -126,7 +126,7 @@ impl Gateway {
         };
         match message.method() {
             Method::Info => self.info(call, leg, tx, message, now),
-            Method::Notify => self.notify(call, tx, message, now),
+            Method::Notify => self.notify(call, leg, tx, message, now),
             Method::Update => self.update(call, leg, tx, message, now),
             Method::Options => self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now),
             _ => self.reply(tx, message, 405, &[("Allow".to_owned(), allow().into_bytes())], now),
@@ -162,14 +162,14 @@ impl Gateway {
     }
 
     /// NOTIFY talk and hold come without a subscription (genesys.md); their effect is not ours yet.
-    fn notify(&mut self, call: CallId, tx: ServerTx, message: &Message, now: Instant) {
+    fn notify(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
         let event = message.header_str(Name::Event).unwrap_or_default();
         let event = event.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if event != "talk" && event != "hold" {
             return self.reply(tx, message, 489, &answer_headers(), now);
         }
         self.counters.notifies += 1;
-        self.note_uuid(call, message);
+        self.note_uuid(call, leg, message);
         self.reply(tx, message, 200, &[], now);
     }
 

@@ -49,16 +49,17 @@ impl Gateway {
     fn terminal(&mut self, session: SessionId, message: Option<&Message>) -> Option<(CallId, LegId)> {
         let (call, leg) = self.calls.of_session(session)?;
         if let Some(message) = message {
-            self.note_uuid(call, message);
+            self.note_uuid(call, leg, message);
         }
         self.calls.end_session(call, leg);
         Some((call, leg))
     }
 
     /// Keeps the identifier that joins the call to its CTI call; only the trunk may change it.
-    pub(super) fn note_uuid(&mut self, call: CallId, message: &Message) {
+    pub(super) fn note_uuid(&mut self, call: CallId, leg: LegId, message: &Message) {
         let Some(uuid) = call_uuid(message) else { return };
-        if let Some(call) = self.calls.get_mut(call) {
+        let Some(call) = self.calls.get_mut(call) else { return };
+        if call.leg(leg).is_some_and(|leg| leg.kind == LegKind::Trunk) {
             call.parties.call_uuid = Some(uuid);
         }
     }
@@ -72,19 +73,13 @@ impl Gateway {
 
     fn provisional(&mut self, session: SessionId, message: &Message, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
-        self.note_trunk_uuid(call, leg, message);
+        self.note_uuid(call, leg, message);
         // A browser that rings has nothing to say yet; the trunk's early media is heard.
         let early = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk)
             && has_sdp(message)
             && self.take_answer(call, leg, message.body(), false);
         let status = if early { 183 } else { message.status() };
         self.signal(call, Signal::Ringing { leg, status, early_media: early }, now);
-    }
-
-    fn note_trunk_uuid(&mut self, call: CallId, leg: LegId, message: &Message) {
-        if self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk) {
-            self.note_uuid(call, message);
-        }
     }
 
     /// Applies an answer; false where it is of no use.
@@ -108,7 +103,7 @@ impl Gateway {
     fn answered(&mut self, session: SessionId, message: &Message, now: Instant) {
         self.endpoint.ack(session, None, now);
         let Some((call, leg)) = self.calls.of_session(session) else { return };
-        self.note_trunk_uuid(call, leg, message);
+        self.note_uuid(call, leg, message);
         let good = if has_sdp(message) {
             self.take_answer(call, leg, message.body(), true)
         } else {
@@ -144,7 +139,7 @@ impl Gateway {
     fn reinvited(&mut self, session: SessionId, message: &Message, now: Instant) {
         let refuse = |gateway: &mut Gateway, status| gateway.endpoint.reject_reinvite(session, status, None, &[], now);
         let Some((call, leg)) = self.calls.of_session(session) else { return refuse(self, 481) };
-        self.note_trunk_uuid(call, leg, message);
+        self.note_uuid(call, leg, message);
         let fresh = self.ports.credentials();
         let Some(found) = self.calls.get_mut(call) else { return refuse(self, 481) };
         let settled = found.is_answered();
@@ -205,7 +200,7 @@ impl Gateway {
         };
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         if let Some(message) = message {
-            self.note_trunk_uuid(call, leg, message);
+            self.note_uuid(call, leg, message);
         }
         self.calls.end_session(call, leg);
         let cause = match &why {
