@@ -150,6 +150,7 @@ impl Gateway {
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));
         let peers = Peers::new(config.listeners, config.trunks);
         endpoint.set_trusted(peers.trusted());
+        endpoint.set_known(peers.known());
         let policy = &config.registration;
         let registrar = Registrar::new(RegistrarConfig {
             default_expires: policy.default_expires,

@@ -38,15 +38,29 @@ impl Peers {
     /// Makes the judgement that spares trunks and registered browsers the limit per source.
     pub(super) fn trusted(&self) -> impl Fn(&Path) -> bool + Send + 'static {
         let trusted = Arc::clone(&self.trusted);
-        let trunks: HashSet<IpAddr> = self
-            .trunks
-            .iter()
-            .flat_map(|trunk| trunk.targets.iter().map(SocketAddr::ip).chain(trunk.sources.iter().copied()))
-            .collect();
+        let trunks = self.hosts();
         move |path| match path.flow() {
             Some(flow) => trusted.read().is_ok_and(|set| set.contains(&flow)),
             None => trunks.contains(&path.remote().ip()),
         }
+    }
+
+    /// Makes the judgement that tells connections and the hosts of trunks from the rest of the world.
+    pub(super) fn known(&self) -> impl Fn(&Path) -> bool + Send + 'static {
+        let trunks = self.hosts();
+        move |path| path.flow().is_some() || trunks.contains(&path.remote().ip())
+    }
+
+    fn hosts(&self) -> HashSet<IpAddr> {
+        let hosts = |trunk: &Trunk| {
+            trunk.targets.iter().map(SocketAddr::ip).chain(trunk.sources.iter().copied()).collect::<Vec<_>>()
+        };
+        self.trunks.iter().flat_map(hosts).collect()
+    }
+
+    /// Returns true for a connection that carries, or carried, a registration.
+    pub(super) fn is_trusted(&self, flow: FlowId) -> bool {
+        self.trusted.read().is_ok_and(|set| set.contains(&flow))
     }
 
     pub(super) fn trust(&self, flow: FlowId) {

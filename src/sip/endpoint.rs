@@ -67,6 +67,12 @@ impl Endpoint {
         self.limiter.set_trusted(Box::new(trusted));
     }
 
+    /// Says from where requests that open a dialog or stand alone are heard at all; all others get 403 without a
+    /// transaction: one answer, never repeated, for a source over UDP may be forged. Without this everybody is heard.
+    pub fn set_known(&mut self, known: impl Fn(&Path) -> bool + Send + 'static) {
+        self.limiter.set_known(Box::new(known));
+    }
+
     /// Takes one whole message.
     pub fn handle_message(&mut self, path: Path, transport: Transport, raw: Bytes, now: Instant) {
         if raw.iter().all(|b| matches!(b, b'\r' | b'\n')) {

@@ -10,12 +10,13 @@ use crate::path::Path;
 /// Most sources kept; beyond it those that have been quiet are forgotten, then all.
 const MAX_SOURCES: usize = 8192;
 
-type Trusted = Box<dyn Fn(&Path) -> bool + Send>;
+type Judgement = Box<dyn Fn(&Path) -> bool + Send>;
 
 /// Buckets of all sources.
 pub(super) struct Limiter {
     limit: SourceLimit,
-    trusted: Trusted,
+    trusted: Judgement,
+    known: Judgement,
     buckets: HashMap<IpAddr, Bucket>,
 }
 
@@ -26,11 +27,19 @@ struct Bucket {
 
 impl Limiter {
     pub(super) fn new(limit: SourceLimit) -> Limiter {
-        Limiter { limit, trusted: Box::new(|_| false), buckets: HashMap::new() }
+        Limiter { limit, trusted: Box::new(|_| false), known: Box::new(|_| true), buckets: HashMap::new() }
     }
 
-    pub(super) fn set_trusted(&mut self, trusted: Trusted) {
+    pub(super) fn set_trusted(&mut self, trusted: Judgement) {
         self.trusted = trusted;
+    }
+
+    pub(super) fn set_known(&mut self, known: Judgement) {
+        self.known = known;
+    }
+
+    pub(super) fn is_known(&self, path: &Path) -> bool {
+        (self.known)(path)
     }
 
     pub(super) fn is_trusted(&self, path: &Path) -> bool {

@@ -39,10 +39,17 @@ impl Endpoint {
 
     fn on_new_request(&mut self, path: Path, transport: Transport, method: Method, message: Message, now: Instant) {
         let in_dialog = message.to().tag().is_some();
+        let belongs = in_dialog || method == Method::Cancel;
+        if !belongs && !self.admit(&path, &message, now) {
+            return;
+        }
         let room = self.config.max_transactions + if in_dialog { self.config.max_transactions / 8 } else { 0 };
         if self.table.len() >= room {
             self.stats.overloaded += 1;
-            return self.refuse(path, &message, 503, &[retry_after(5)]);
+            if !belongs || self.admit(&path, &message, now) {
+                self.refuse(path, &message, 503, &[retry_after(5)]);
+            }
+            return;
         }
         if method == Method::Cancel {
             return self.on_cancel(path, message, now);
@@ -50,13 +57,9 @@ impl Endpoint {
         if in_dialog {
             return self.on_in_dialog(path, message, now);
         }
-        if !self.limiter.admit(&path, now) {
-            self.stats.limited += 1;
-            // Over UDP the source may be forged: no answer.
-            if path.flow().is_some() {
-                self.refuse(path, &message, 503, &[retry_after(5)]);
-            }
-            return;
+        if !self.limiter.is_known(&path) {
+            self.stats.strangers += 1;
+            return self.refuse(path, &message, 403, &[]);
         }
         if self.table.is_merged(&message) {
             return self.refuse(path, &message, 482, &[]);
@@ -81,6 +84,19 @@ impl Endpoint {
                 self.events.push_back(Event::Request { tx: ServerTx(tx), message, path, transport });
             }
         }
+    }
+
+    /// Takes the source's share of an answer; false: it has none left, and is told so where it cannot be forged.
+    pub(in crate::sip) fn admit(&mut self, path: &Path, message: &Message, now: Instant) -> bool {
+        if self.limiter.admit(path, now) {
+            return true;
+        }
+        self.stats.limited += 1;
+        // Over UDP the source may be forged: no answer.
+        if path.flow().is_some() {
+            self.refuse(*path, message, 503, &[retry_after(5)]);
+        }
+        false
     }
 
     fn on_new_invite(&mut self, path: Path, transport: Transport, message: Message, now: Instant) {

@@ -339,6 +339,8 @@ pub struct Stats {
     pub stray_acks: u64,
     /// Requests turned away by the limit per source.
     pub limited: u64,
+    /// Requests turned away because nobody knows where they come from.
+    pub strangers: u64,
     /// Requests turned away because a table was full.
     pub overloaded: u64,
 }

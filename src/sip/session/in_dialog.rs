@@ -14,7 +14,10 @@ impl Endpoint {
         let id = message.to().tag().and_then(|tag| self.by_tag.get(tag)).copied();
         let session = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
         let Some((id, dialog)) = session.and_then(|(id, session)| Some((id, session.dialog_of(&message)?))) else {
-            return self.refuse(path, &message, 481, &[]);
+            if self.admit(&path, &message, now) {
+                self.refuse(path, &message, 481, &[]);
+            }
+            return;
         };
         let in_order = dialog.accept_seq(message.cseq().number);
         let tx = self.open_server(path, &message, now);

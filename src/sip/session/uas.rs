@@ -106,7 +106,10 @@ impl Endpoint {
     /// A CANCEL: 200 to itself, 487 to an INVITE that has no final response yet (RFC 3261 9.2).
     pub(in crate::sip) fn on_cancel(&mut self, path: Path, cancel: Message, now: Instant) {
         let Some(target) = self.table.find_cancelled(&cancel) else {
-            return self.refuse(path, &cancel, 481, &[]);
+            if self.admit(&path, &cancel, now) {
+                self.refuse(path, &cancel, 481, &[]);
+            }
+            return;
         };
         let reply = self.reply_path(&cancel, path);
         let own = self.table.open_server(cancel.clone(), reply, None, now);
