@@ -21,6 +21,9 @@ use crate::sip::message::{Message, Name};
 /// Most pairs of address and DN whose failures are remembered.
 const MAX_FAILING: usize = 10_000;
 
+/// Characters of a DN by which its failures are remembered: a made-up one may be as long as a message.
+const LONGEST_DN: usize = 64;
+
 /// What a request's credentials are worth.
 pub(super) enum Verdict {
     /// It is this DN.
@@ -109,8 +112,13 @@ impl Admission {
         if self.failing.len() >= MAX_FAILING {
             self.failing.retain(|_, failures| now.saturating_duration_since(failures.since) < window);
         }
-        if self.failing.len() >= MAX_FAILING {
-            return;
+        if self.failing.len() >= MAX_FAILING
+            && !self.failing.contains_key(&key)
+            && let Some(oldest) = self.failing.iter().min_by_key(|(_, failures)| failures.since).map(|(key, _)| key)
+        {
+            // Whoever fills this table must not thereby guess uncounted.
+            let oldest = oldest.clone();
+            self.failing.remove(&oldest);
         }
         let failures = self.failing.entry(key).or_insert(Failures { since: now, count: 0 });
         if now.saturating_duration_since(failures.since) >= window {
@@ -119,13 +127,16 @@ impl Admission {
         failures.count += 1;
     }
 
-    /// Judges the digest of a request that claims to be from `dn`.
-    fn judge(&mut self, request: &Message, dn: &str, from: IpAddr, sha256: bool, now: Instant) -> Judgement {
-        let key = (from, dn.to_owned());
-        if self.is_failing(&key, now) {
+    /// Judges the digest of a request that claims to be from `dn`. `at_home`: it came by a connection that carries a
+    /// registration of this DN, which no stranger's guessing behind the same address may shut out.
+    fn judge(&mut self, request: &Message, dn: &str, at_home: bool, source: Source, now: Instant) -> Judgement {
+        let key = (source.ip, dn.chars().take(LONGEST_DN).collect());
+        if !at_home && self.is_failing(&key, now) {
             return Judgement::Blocked;
         }
-        let rule = self.rule(dn);
+        // An unknown DN is offered what the first known one is.
+        let rule = self.rule(dn).or(self.rules.first());
+        let sha256 = source.sha256;
         let sha256 = sha256 || rule.is_some_and(|rule| rule.sha256);
         let suits = |algorithm| rule.is_none_or(|rule| rule.secrets.iter().any(|secret| secret.suits(algorithm)));
         let mut offered = vec![Algorithm::Md5];
@@ -181,6 +192,13 @@ impl Admission {
     }
 }
 
+/// Where a digest came by.
+struct Source {
+    ip: IpAddr,
+    /// The listener challenges with SHA-256 too.
+    sha256: bool,
+}
+
 /// The outcome of one digest.
 enum Judgement {
     Admitted,
@@ -204,18 +222,23 @@ impl Gateway {
     /// the same DN, which was made with a digest; else it is challenged. From must be the DN (CVE-2024-35190).
     pub(super) fn authenticate(&mut self, request: &Message, path: &Path, now: Instant) -> Verdict {
         let Some(dn) = user(request.from().uri) else { return Verdict::Refused(403) };
-        let registered =
-            self.registrar.lookup(&dn, now).iter().any(|b| b.path.flow().is_some() && b.path.flow() == path.flow());
-        if registered {
+        if self.is_at_home(&dn, path, now) {
             return Verdict::Admitted(dn);
         }
         self.authenticate_always(request, path, &dn, now)
     }
 
+    /// Returns true where the connection carries a live registration of this DN.
+    fn is_at_home(&self, dn: &str, path: &Path, now: Instant) -> bool {
+        path.flow().is_some() && self.registrar.lookup(dn, now).iter().any(|b| b.path.flow() == path.flow())
+    }
+
     /// Judges a request by its digest alone.
     pub(super) fn authenticate_always(&mut self, request: &Message, path: &Path, dn: &str, now: Instant) -> Verdict {
         let sha256 = self.peers.listener_of(path).is_some_and(|listener| listener.sha256);
-        match self.admission.judge(request, dn, path.remote().ip(), sha256, now) {
+        let source = Source { ip: path.remote().ip(), sha256 };
+        let at_home = self.is_at_home(dn, path, now);
+        match self.admission.judge(request, dn, at_home, source, now) {
             Judgement::Admitted => Verdict::Admitted(dn.to_owned()),
             Judgement::Other => Verdict::Refused(403),
             Judgement::Challenge { headers, bad } => {
@@ -225,7 +248,8 @@ impl Gateway {
             }
             Judgement::Blocked => {
                 self.counters.bad_digests += 1;
-                if let Some(flow) = path.flow() {
+                // A connection that carries a registration may carry calls: those are not the guesser's to end.
+                if let Some(flow) = path.flow().filter(|flow| !self.peers.is_trusted(*flow)) {
                     self.outputs.push_back(Output::CloseFlow(flow));
                 }
                 Verdict::Refused(403)
