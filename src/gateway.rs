@@ -224,6 +224,8 @@ impl Gateway {
             let view = |b: &Binding| RegistrationView { dn: dn.to_owned(), flow: b.path.flow(), expires: b.expires_at };
             bindings.iter().map(view).collect::<Vec<_>>()
         });
+        let sip = self.endpoint.stats();
+        let strangers = self.counters.strangers + sip.strangers;
         Snapshot {
             registrations: registrations.collect(),
             calls: self.calls.iter().map(view).collect(),
@@ -231,8 +233,9 @@ impl Gateway {
             free_pairs: self.ports.free(),
             transactions,
             sessions,
-            counters: self.counters,
-            sip: self.endpoint.stats(),
+            entries: self.endpoint.entries() + self.calls.entries() + self.ports.placed(),
+            counters: Counters { strangers, ..self.counters },
+            sip,
         }
     }
 

@@ -118,6 +118,12 @@ impl CallTable {
         self.by_id.len()
     }
 
+    /// Entries of all maps.
+    pub(super) fn entries(&self) -> usize {
+        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len()];
+        maps.into_iter().sum::<usize>() + self.deadlines.len() + self.scheduled.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }

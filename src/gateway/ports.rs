@@ -89,6 +89,11 @@ impl Ports {
         self.sites.iter().map(|site| (site.worker, site.free.len())).collect()
     }
 
+    /// Returns the number of agents that have calls.
+    pub(super) fn placed(&self) -> usize {
+        self.placed.len()
+    }
+
     /// Returns fresh ICE credentials: 48 and 144 bits of randomness (RFC 8839 5.4 asks for 24 and 128).
     pub(super) fn credentials(&mut self) -> IceCredentials {
         IceCredentials { ufrag: self.text(8), pwd: self.text(24) }

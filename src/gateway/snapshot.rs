@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub transactions: usize,
     /// SIP sessions alive; those that only wait for an answer to their BYE included.
     pub sessions: usize,
+    /// Entries of all tables that calls and transactions fill; zero where none is alive. A leak shows here.
+    pub entries: usize,
     /// Counts since the start.
     pub counters: Counters,
     /// What the SIP endpoint dropped or turned away since the start.

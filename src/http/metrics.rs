@@ -66,6 +66,7 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     page.level("flows", "SIP connections at present", snapshot.flows);
     page.level("transactions", "SIP transactions at present", snapshot.transactions);
     page.level("sessions", "SIP sessions (INVITE dialogs) at present", snapshot.sessions);
+    page.level("table_entries", "Entries of all tables of calls and transactions", snapshot.entries);
     let free = snapshot.free_pairs.iter().map(|(id, free)| (worker(*id), *free as u64));
     page.gauge("free_port_pairs", "Port pairs that signalling may give out", free);
     let c = &snapshot.counters;
@@ -135,6 +136,7 @@ mod tests {
             free_pairs: vec![(WorkerId(1), 30)],
             transactions: 0,
             sessions: 0,
+            entries: 0,
             counters,
             sip: Default::default(),
         };

@@ -137,6 +137,12 @@ impl Endpoint {
         (self.table.len(), self.sessions.len())
     }
 
+    /// Returns how many entries all maps and queues have together; zero where nothing is alive. A leak shows here.
+    pub fn entries(&self) -> usize {
+        let sessions = self.sessions.len() + self.by_tag.len() + self.alarms.len();
+        self.table.entries() + self.owners.len() + sessions + self.events.len()
+    }
+
     /// Answers a request of [`Event::Request`] or [`Event::InDialog`]; the To tag is added where it is missing.
     pub fn respond(&mut self, tx: ServerTx, response: Builder, now: Instant) {
         let Some(Owner::Asked { tag }) = self.owners.get(&tx.0) else { return };

@@ -4,11 +4,14 @@
 mod admission;
 mod answering;
 mod calling_out;
+mod guessing;
 mod in_call;
+mod leaks;
 mod model;
 mod peers;
 mod registering;
 mod requests;
 mod rig;
 mod sdp;
+mod strangers;
 mod trouble;

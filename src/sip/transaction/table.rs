@@ -130,6 +130,12 @@ impl Table {
         self.entries.len()
     }
 
+    /// Entries of all maps and queues.
+    pub(crate) fn entries(&self) -> usize {
+        let maps = [self.entries.len(), self.clients.len(), self.servers.len(), self.merges.len()];
+        maps.into_iter().sum::<usize>() + self.deadlines.len() + self.gone.len() + self.out.len()
+    }
+
     /// Sends bytes outside any transaction: an ACK of a 2xx, a stateless response, a repeated 2xx.
     pub(crate) fn send(&mut self, path: Path, bytes: Bytes) {
         self.out.push_back(Transmit { path, bytes });
