@@ -34,6 +34,9 @@ use crate::webrtc::dtls::Certificate;
 
 /// Handshake datagrams that may wait.
 const HANDSHAKES: usize = 256;
+/// Those of them that may be one leg's: twice the longest flight in fragments, and no more, lest one browser's flood
+/// keep the others from their handshakes.
+const HANDSHAKES_PER_LEG: usize = 32;
 
 /// Which socket of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 mod bridge;
 mod browser;
 mod digits;
+mod hostile;
 #[allow(dead_code)]
 mod peer;
 mod rig;

@@ -11,7 +11,7 @@ use super::super::key::Change;
 use super::super::leg::{Leg, Port, scale};
 use super::super::report;
 use super::super::tap::Direction;
-use super::{Engine, Flight, Sink, Socket};
+use super::{Engine, Flight, HANDSHAKES_PER_LEG, Sink, Socket};
 use crate::id::PortPairId;
 use crate::packet::PacketBuf;
 use crate::path::Path;
@@ -98,6 +98,10 @@ impl Engine {
 
     fn wait_for_handshake(&mut self, slot: usize, path: Path, packet: &PacketBuf) {
         let Some(leg) = self.legs.get(slot).and_then(Option::as_ref).map(|leg| leg.id) else { return };
+        let waiting = self.flights.0.iter().filter(|flight| flight.slot == slot).count();
+        if waiting >= HANDSHAKES_PER_LEG {
+            return self.discard(Some(slot), Discard::HandshakeQueue);
+        }
         let Some(mut copy) = self.flights.1.take() else { return self.discard(Some(slot), Discard::HandshakeQueue) };
         copy.copy_from(packet.bytes());
         self.flights.0.push_back(Flight { slot, leg, path, packet: copy });
@@ -142,7 +146,7 @@ impl Engine {
     }
 
     /// Drops user fragments that an ICE restart has left behind.
-    fn forget_old_ufrags(&mut self, slot: usize) {
+    pub(super) fn forget_old_ufrags(&mut self, slot: usize) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         let Port::Browser(port) = &mut leg.port else { return };
         if port.ufrags.len() > 1 && port.transport.local_ufrags().count() < port.ufrags.len() {

@@ -36,6 +36,8 @@ impl Engine {
                     port.ufrags.push(ufrag.clone());
                     port.transport.restart_ice(credentials);
                     self.directory.enter_ufrag(ufrag, slot);
+                    // One that was never nominated is replaced: restarts without checks pile nothing up.
+                    self.forget_old_ufrags(slot);
                 }
             }
             Order::UpdateRtp(leg, remote) => self.update_rtp(leg, remote, now),
