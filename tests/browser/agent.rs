@@ -40,7 +40,7 @@ pub const AMPLITUDE: f64 = 0.25;
 /// A signed-in or failing agent.
 pub struct Agent {
     browser: Browser,
-    _page: PageServer,
+    _page: Option<PageServer>,
 }
 
 /// What was heard in the browser.
@@ -57,9 +57,9 @@ pub struct Heard {
 }
 
 impl Agent {
-    /// Opens a browser on the test page; the origin must be one that the gateway allows.
-    pub async fn open(kind: Kind, library: Library, page: PageServer, sign_in: &SignIn) -> Agent {
-        let browser = Browser::open(kind, &page.origin(), None).await;
+    /// Opens a browser on the test page at `origin`, which must be one that the gateway allows.
+    pub async fn open(kind: Kind, library: Library, page: Option<PageServer>, origin: &str, sign_in: &SignIn) -> Agent {
+        let browser = Browser::open(kind, origin, None).await;
         browser.until("the test page loads", "return document.documentElement.dataset.ready", STEP).await;
         let class = match library {
             Library::JsSip => "JsSIP",

@@ -1,0 +1,9 @@
+//! End to end: real browsers with JsSIP and SIP.js on one side, sipp or the lab's stand-in Genesys on the other.
+//!
+//! `make test` installs the browsers and builds the page; sound is measured by frequency and level at each end.
+
+mod agent;
+mod page_server;
+mod rig;
+mod sipp_trunk;
+mod webdriver;

@@ -1,0 +1,70 @@
+//! A browser and sipp, a SIP peer that nobody here wrote: calls both ways, with the sound echoed by the trunk.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::agent::Library;
+use crate::rig::{Rig, Sipp, free_udp_port};
+use crate::webdriver::Kind;
+
+/// RMS of a sine of [`crate::agent::AMPLITUDE`], dBFS.
+const SENT_DBFS: f64 = -15.05;
+
+async fn trunk_rig() -> (Rig, u16) {
+    let port = free_udp_port();
+    (Rig::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "").await, port)
+}
+
+async fn calls_out_and_hears_its_own_tone_from_the_trunk(library: Library) {
+    let (rig, port) = trunk_rig().await;
+    let sipp = Sipp::answers(port);
+    let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 1000)).await;
+    agent.registered().await;
+    agent.act("dial('5559876543')").await;
+    agent.wait("call", "established").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    agent.hear(Duration::from_secs(2)).await.is_tone(1000.0, SENT_DBFS);
+    let stats = agent.stats().await;
+    assert_eq!(stats["in"]["codec"], "audio/opus", "{stats}");
+    assert_eq!(stats["in"]["lost"], 0, "{stats}");
+    agent.act("hangUp()").await;
+    agent.wait("call", "ended").await;
+    sipp.succeeds().await;
+    agent.close().await;
+}
+
+async fn is_called_and_hears_its_own_tone_from_the_trunk(library: Library) {
+    let (rig, port) = trunk_rig().await;
+    let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 800)).await;
+    agent.registered().await;
+    let sipp = Sipp::calls(port, rig.sip(), "5001");
+    agent.wait("call", "incoming").await;
+    assert_eq!(agent.see().await["peer"], "5559876543");
+    agent.act("answer()").await;
+    agent.wait("call", "established").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    agent.hear(Duration::from_secs(2)).await.is_tone(800.0, SENT_DBFS);
+    agent.wait("call", "ended").await;
+    sipp.succeeds().await;
+    agent.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jssip_calls_out_and_hears_its_own_tone_from_the_trunk() {
+    calls_out_and_hears_its_own_tone_from_the_trunk(Library::JsSip).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipjs_calls_out_and_hears_its_own_tone_from_the_trunk() {
+    calls_out_and_hears_its_own_tone_from_the_trunk(Library::SipJs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jssip_is_called_by_the_trunk_and_hears_its_own_tone() {
+    is_called_and_hears_its_own_tone_from_the_trunk(Library::JsSip).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipjs_is_called_by_the_trunk_and_hears_its_own_tone() {
+    is_called_and_hears_its_own_tone_from_the_trunk(Library::SipJs).await;
+}
