@@ -3,7 +3,9 @@
 //! `make test` installs the browsers and builds the page; sound is measured by frequency and level at each end.
 
 mod agent;
+mod calls;
 mod page_server;
+mod phone;
 mod rig;
 mod sipp_trunk;
 mod webdriver;

@@ -1,0 +1,198 @@
+//! The phone page as a person uses it, in front of `crosspoint lab` as `make lab` starts it: signs in, dials a number of
+//! the lab and hears it, takes a customer's call, and Ctrl-C ends the call.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::Locator;
+use fantoccini::elements::Element;
+use fantoccini::key::Key;
+
+use crate::agent::STEP;
+use crate::rig::free_udp_port;
+use crate::webdriver::{Browser, Kind, free_port};
+
+/// A `crosspoint lab` of its own, on ports of its own.
+struct Lab {
+    child: Child,
+    page: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Lab {
+    /// Starts the program; a customer calls DN 5001 every four seconds where `customers` is set.
+    async fn start(customers: bool) -> Lab {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (http, sip, trunk) = (free_port(), free_udp_port(), free_udp_port());
+        let every = if customers { 4 } else { 0 };
+        let media = 34_000 + (http % 100) * 16;
+        let text = format!(
+            r#"
+            [server]
+            domain = "lab.crosspoint.invalid"
+            [[listener]]
+            bind = "127.0.0.1:{http}"
+            tls = false
+            [[sip]]
+            bind = "127.0.0.1:{sip}"
+            [media]
+            addresses = [{{ bind = "127.0.0.1" }}]
+            ports = "{media}-{}"
+            workers = 1
+            reserve = 2
+            [[trunk]]
+            name = "lab"
+            addresses = ["127.0.0.3:{trunk}"]
+            [[dn]]
+            number = "5001-5999"
+            secret = "crosspoint"
+            [lab]
+            sip = "127.0.0.3:{trunk}"
+            gateway = "127.0.0.1:{sip}"
+            customer_every_seconds = {every}
+            [[lab.number]]
+            number = "6002"
+            does = "tone"
+            "#,
+            media + 15
+        );
+        let file = folder.path().join("lab.toml");
+        std::fs::write(&file, text).expect("a written file");
+        let child = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
+            .args(["lab", "--config", &file.to_string_lossy()])
+            .env("CROSSPOINT_STATE", folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let lab = Lab { child, page: format!("http://localhost:{http}/"), _folder: folder };
+        for _ in 0..200 {
+            if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, http)).await.is_ok() {
+                return lab;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the lab does not listen");
+    }
+
+    /// Ctrl-C.
+    fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a child of ours");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn element(browser: &Browser, id: &str) -> Element {
+    browser.client().find(Locator::Id(id)).await.unwrap_or_else(|e| panic!("#{id}: {e}"))
+}
+
+async fn click(browser: &Browser, id: &str) {
+    element(browser, id).await.click().await.unwrap_or_else(|e| panic!("#{id}: {e}"));
+}
+
+async fn text_becomes(browser: &Browser, id: &str, text: &str) {
+    let body = format!("return document.getElementById('{id}').textContent.includes('{text}')");
+    browser.until(&format!("#{id} shows {text:?}"), &body, STEP).await;
+}
+
+/// Opens the page with a microphone, and signs in with what the page proposes.
+async fn signed_in(lab: &Lab) -> Browser {
+    let browser = Browser::open(Kind::Chromium, &lab.page, None).await;
+    let violations = "window.violations = []; document.addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective));";
+    browser.run(violations, &[]).await.expect("a page");
+    browser.until("the lab's password is proposed", "return document.getElementById('password').value", STEP).await;
+    click(&browser, "sign-in-button").await;
+    text_becomes(&browser, "registration", "Registered").await;
+    text_becomes(&browser, "own-number", "5001").await;
+    browser
+}
+
+/// Strongest frequency of what the page plays, Hz; resolution 12 Hz.
+const HEARD_HZ: &str = "
+    const context = new AudioContext({ sampleRate: 48000 });
+    await context.resume();
+    const analyser = new AnalyserNode(context, { fftSize: 4096 });
+    context.createMediaStreamSource(document.getElementById('remote').srcObject).connect(analyser);
+    await new Promise((done) => setTimeout(done, 1500));
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    const peak = bins.indexOf(Math.max(...bins));
+    return bins[peak] > -60 ? peak * 48000 / 4096 : -1;";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_in_dials_by_keyboard_hears_the_number_and_hangs_up() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    let number = element(&browser, "number").await;
+    number.send_keys("6002").await.expect("typed");
+    number.send_keys(&char::from(Key::Enter).to_string()).await.expect("typed");
+    text_becomes(&browser, "call-state", "Connected").await;
+    let heard = browser.run(HEARD_HZ, &[]).await.expect("measured").as_f64().expect("a number");
+    assert!((heard - 440.0).abs() <= 15.0, "heard {heard} Hz, not 440");
+    browser.until("the microphone's level moves", "return document.getElementById('level').value > 0", STEP).await;
+    click(&browser, "mute").await;
+    text_becomes(&browser, "mute", "Unmute").await;
+    browser.until("the duration counts", "return document.getElementById('duration').textContent > '00:00'", STEP).await;
+    click(&browser, "hang-up").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    let violations = browser.run("return violations", &[]).await.expect("a list");
+    assert_eq!(violations, serde_json::json!([]), "the page breaks its own Content-Security-Policy");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_calls_the_phone_rings_the_agent_answers_and_ctrl_c_ends_the_call() {
+    let mut lab = Lab::start(true).await;
+    let browser = signed_in(&lab).await;
+    text_becomes(&browser, "call-state", "Incoming call").await;
+    click(&browser, "answer").await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    lab.interrupt();
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    text_becomes(&browser, "notice", "Call ended").await;
+    for _ in 0..100 {
+        if let Some(status) = lab.child.try_wait().expect("a child of ours") {
+            assert!(status.success(), "crosspoint lab ended with {status}");
+            browser.close().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("crosspoint lab does not end after Ctrl-C");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_in_plain_words() {
+    let lab = Lab::start(false).await;
+    let browser = Browser::open(Kind::Chromium, &lab.page, None).await;
+    browser.until("the lab's password is proposed", "return document.getElementById('password').value", STEP).await;
+    element(&browser, "password").await.send_keys("wrong").await.expect("typed");
+    click(&browser, "sign-in-button").await;
+    text_becomes(&browser, "sign-in-error", "DN or password is wrong").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_fits_a_widget_of_300_by_500() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    browser.client().set_window_size(300, 500).await.expect("resized");
+    let wide = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+    browser.until("nothing sticks out at the side", wide, STEP).await;
+    if let Some(folder) = std::env::var_os("CROSSPOINT_SCREENSHOTS") {
+        browser.screenshot(&Path::new(&folder).join("widget.png")).await.expect("a picture");
+        browser.client().set_window_size(1000, 700).await.expect("resized");
+        browser.screenshot(&Path::new(&folder).join("full.png")).await.expect("a picture");
+    }
+    browser.close().await;
+}
