@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Serve { config } => serve(&config),
         #[cfg(feature = "lab")]
-        Task::Lab { config } => lab::run(config.as_deref()),
+        Task::Lab { config } => lab(config.as_deref()),
         Task::Check { file } => check(&file),
     };
     match done {
@@ -124,69 +124,36 @@ async fn run_until_asked(running: RunningApp) -> Result<(), Failure> {
 }
 
 #[cfg(feature = "lab")]
-mod lab {
-    use crosspoint::config::{LabBehaviour, LabNumber};
-    use crosspoint::http::{self, LabHint};
-
-    use super::*;
+fn lab(file: Option<&Path>) -> Result<(), Failure> {
+    use crosspoint::lab;
 
     const BUILT_IN: &str = include_str!("../config/lab.toml");
-
-    pub(super) fn run(file: Option<&Path>) -> Result<(), Failure> {
-        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        let config = match file {
-            Some(file) => load(file)?,
-            None => Config::parse(BUILT_IN, "lab.toml", environment).map_err(|error| error.to_string())?,
+    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let config = match file {
+        Some(file) => load(file)?,
+        None => Config::parse(BUILT_IN, "lab.toml", environment).map_err(|error| error.to_string())?,
+    };
+    start_log(&config)?;
+    with_runtime(async move {
+        let hint = lab::hint(&config);
+        let settings = lab::LabConfig::from(&config.lab);
+        let is_tls: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
+        let app = App::new(config).state_folder(app::default_state_folder()).lab_hint(hint.clone());
+        let running = app.run().await.map_err(|error| error.to_string())?;
+        let address = settings.sip;
+        let peer = lab::start(settings).map_err(|error| format!("lab {address}: {error}"))?;
+        let of_kind = |tls: bool| -> Vec<_> {
+            let addresses = running.addresses().http.iter().zip(&is_tls);
+            addresses.filter(|(_, is_tls)| **is_tls == tls).map(|(address, _)| *address).collect()
         };
-        start_log(&config)?;
-        let hint = hint(&config);
-        with_runtime(async move {
-            let app = App::new(config.clone()).state_folder(app::default_state_folder()).lab_hint(hint.clone());
-            let running = app.run().await.map_err(|error| error.to_string())?;
-            let lab = crosspoint::lab::start((&config.lab).into())
-                .map_err(|error| format!("lab {}: {error}", config.lab.sip))?;
-            greet(&config, &running, &hint);
-            run_until_asked(running).await?;
-            lab.stop().await;
-            Ok(())
-        })
-    }
-
-    fn hint(config: &Config) -> LabHint {
-        let first = config.dns.first();
-        let password = first.and_then(|dn| dn.secret.as_ref()).map_or(String::new(), |secret| secret.0.clone());
-        let number = |n: &LabNumber| http::LabNumber { number: n.number.clone(), what: what(n.does).into() };
-        LabHint {
-            dns: first.map_or(String::new(), |dn| dn.number.to_string()),
-            password,
-            numbers: config.lab.numbers.iter().map(number).collect(),
-        }
-    }
-
-    fn what(does: LabBehaviour) -> &'static str {
-        match does {
-            LabBehaviour::Echo => "sends back what it hears",
-            LabBehaviour::Tone => "plays a tone",
-            LabBehaviour::Time => "tells the time, in Morse",
-            LabBehaviour::Text => "says a text, in Morse",
-            LabBehaviour::Refuse => "refuses",
-            LabBehaviour::Busy => "is busy",
-            LabBehaviour::NoAnswer => "rings and never answers",
-            LabBehaviour::EarlyMedia => "plays before it answers",
-        }
-    }
-
-    fn greet(config: &Config, running: &RunningApp, hint: &LabHint) {
-        println!("The phone:");
-        for (listener, address) in config.listeners.iter().zip(&running.addresses().http) {
-            let scheme = if listener.tls { "https" } else { "http" };
-            println!("  {scheme}://localhost:{}", address.port());
-        }
-        println!("DNs {} with password {}", hint.dns, hint.password);
-        println!("Numbers to dial:");
-        for number in &hint.numbers {
-            println!("  {}  {}", number.number, number.what);
-        }
-        println!("Ctrl-C ends it.");
-    }
+        println!("{}", lab::welcome(&hint, &of_kind(false), &of_kind(true)));
+        let done = tokio::select! {
+            done = run_until_asked(running) => done,
+            // The input may end (no terminal); the lab goes on.
+            never = async { lab::console(&peer).await; std::future::pending().await } => never,
+        };
+        // The gateway's BYEs came first; the stand-in has answered them.
+        peer.stop().await;
+        done
+    })
 }

@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
         &["sip", "sdp", "webrtc", "registrar", "call", "media", "gateway", "io", "http", "config", "telemetry"],
         false,
     ),
-    ("lab", &["app", "config", "codec", "rtp"], false),
+    ("lab", &["app", "config", "http", "codec", "rtp"], false),
 ];
 
 /// What no pure room may say, and why.

@@ -15,6 +15,7 @@ mod call;
 mod message;
 mod server;
 mod sound;
+mod terminal;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ use crate::config;
 
 pub use audio::LabCallReport;
 pub use sound::Sound;
+pub use terminal::{console, hint, welcome};
 
 /// What the lab does with a call.
 #[derive(Clone, Debug, PartialEq)]
