@@ -48,7 +48,8 @@ pub fn welcome(hint: &LabHint, plain: &[SocketAddr], tls: &[SocketAddr]) -> Stri
     }
     let _ = writeln!(text, "  DNs       {}, password {}", hint.dns, hint.password);
     for (at, number) in hint.numbers.iter().enumerate() {
-        let _ = writeln!(text, "  {}  {}  {}", if at == 0 { "dial    " } else { "        " }, number.number, number.what);
+        let _ =
+            writeln!(text, "  {}  {}  {}", if at == 0 { "dial    " } else { "        " }, number.number, number.what);
     }
     text.push_str("\nEnter: a customer calls 5001; a DN and Enter: calls that DN; Ctrl-C ends all calls.\n");
     text

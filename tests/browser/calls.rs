@@ -257,7 +257,8 @@ async fn sends_digits_by_info(library: Library) {
 }
 
 async fn is_refused_with_a_wrong_password(library: Library) {
-    let desk = open(Kind::Chromium, library, |rig| SignIn { password: "guess".into(), ..rig.account("5001", 440) }).await;
+    let desk =
+        open(Kind::Chromium, library, |rig| SignIn { password: "guess".into(), ..rig.account("5001", 440) }).await;
     desk.agent.wait("registration", "failed").await;
     desk.ends().await;
 }

@@ -142,7 +142,9 @@ async fn a_person_signs_in_dials_by_keyboard_hears_the_number_and_hangs_up() {
     browser.until("the microphone's level moves", "return document.getElementById('level').value > 0", STEP).await;
     click(&browser, "mute").await;
     text_becomes(&browser, "mute", "Unmute").await;
-    browser.until("the duration counts", "return document.getElementById('duration').textContent > '00:00'", STEP).await;
+    browser
+        .until("the duration counts", "return document.getElementById('duration').textContent > '00:00'", STEP)
+        .await;
     click(&browser, "hang-up").await;
     browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
     let violations = browser.run("return violations", &[]).await.expect("a list");

@@ -51,7 +51,8 @@ impl Browser {
             // Firefox wants a home that it may write to.
             command.env("HOME", profile.path()).arg("--log=fatal").arg(format!("--websocket-port={}", free_port()));
         }
-        let driver = Driver(command.spawn().unwrap_or_else(|e| panic!("{}: {e}; `make test` installs it", program.display())));
+        let driver =
+            Driver(command.spawn().unwrap_or_else(|e| panic!("{}: {e}; `make test` installs it", program.display())));
         let client = connect(port, capabilities).await;
         client.goto(url).await.expect("the page opens");
         Browser { client, _driver: driver, _profile: profile }
