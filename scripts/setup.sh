@@ -68,6 +68,9 @@ for_test() {
     want sipp sip-tester "the SIP peer of the tests"
     want tshark tshark "looks at what was sent"
     want firefox-esr firefox-esr "end-to-end tests"
+    want pulseaudio pulseaudio "Firefox's sound card"
+    want ip iproute2 "a network of its own for Firefox"
+    want unshare util-linux "a network of its own for Firefox"
 }
 
 case "${1:-}" in

@@ -107,13 +107,17 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// Lines of code with their numbers: no comments, and nothing of a test module.
-fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    let is_test_file = source.file.iter().any(|p| {
+/// Tells whether the file holds only tests.
+fn is_test_file(source: &Source) -> bool {
+    source.file.iter().any(|p| {
         let p = p.to_string_lossy();
         p == "tests" || p == "tests.rs" || p.ends_with("_tests.rs")
-    });
-    let mut in_test_module = is_test_file;
+    })
+}
+
+/// Lines of code with their numbers: no comments, and nothing of a test module.
+fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_test_module = is_test_file(source);
     source.text.lines().enumerate().filter_map(move |(number, line)| {
         if line.starts_with("mod tests {") {
             in_test_module = true;
@@ -193,6 +197,11 @@ fn outside_types_stay_in_the_room_that_wraps_them() {
     for source in sources().iter().filter(|s| !is_root(&s.room)) {
         for (number, line) in code(source) {
             for (name, homes) in WRAPPED {
+                // A room of ours may share the crate's name: `codec::opus` wraps `opus`.
+                let ours = format!("crate::{}::", homes[0]);
+                if source.text.lines().any(|l| l.contains(&ours) && l.contains(name.trim_end_matches(':'))) {
+                    continue;
+                }
                 let named = line
                     .match_indices(name)
                     .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
@@ -217,8 +226,11 @@ fn no_file_grows_past_its_size() {
 
 #[test]
 fn every_room_opens_by_saying_what_it_is() {
-    let silent: Vec<_> =
-        sources().iter().filter(|s| !s.text.starts_with("//!")).map(|s| s.file.display().to_string()).collect();
+    let silent: Vec<_> = sources()
+        .iter()
+        .filter(|s| !is_test_file(s) && !s.text.starts_with("//!"))
+        .map(|s| s.file.display().to_string())
+        .collect();
     assert!(silent.is_empty(), "files without a //! header: {silent:?}");
 }
 

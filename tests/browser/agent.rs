@@ -118,11 +118,6 @@ impl Agent {
         self.act("stats()").await
     }
 
-    /// The browser.
-    pub fn browser(&self) -> &Browser {
-        &self.browser
-    }
-
     /// Ends the browser.
     pub async fn close(self) {
         self.browser.close().await;

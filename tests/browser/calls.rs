@@ -7,6 +7,7 @@ use std::time::Duration;
 use crosspoint::lab::{self, Behaviour, CallStatus, LabCall, LabConfig, LabHandle, Sound};
 
 use crate::agent::{Agent, Library, STEP, SignIn};
+use crate::network;
 use crate::rig::{Rig, free_udp_port};
 use crate::webdriver::Kind;
 
@@ -41,16 +42,17 @@ fn numbers() -> Vec<(String, Behaviour)> {
 }
 
 /// A gateway with the lab behind it.
-async fn rig() -> (Rig, LabHandle) {
+async fn rig(kind: Kind) -> (Rig, LabHandle) {
     let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
-    let rig = Rig::start(trunk, "").await;
+    let media = if kind == Kind::Firefox { network::ADDRESS } else { Ipv4Addr::LOCALHOST };
+    let rig = Rig::with_media(media, trunk, "").await;
     let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: numbers(), schedule: None };
     let lab = lab::start(config).expect("the lab starts");
     (rig, lab)
 }
 
 async fn open(kind: Kind, library: Library, account: impl FnOnce(&Rig) -> SignIn) -> Desk {
-    let (rig, lab) = rig().await;
+    let (rig, lab) = rig(kind).await;
     let account = account(&rig);
     let agent = rig.agent(kind, library, &account).await;
     Desk { rig, lab, agent }
@@ -328,15 +330,20 @@ with_both_libraries! {
 
 mod firefox {
     use crate::agent::Library;
+    use crate::network;
     use crate::webdriver::Kind;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn jssip_calls_out_and_both_hear_the_tone_of_the_other() {
-        super::calls_out(Kind::Firefox, Library::JsSip).await;
+    #[test]
+    fn jssip_calls_out_and_both_hear_the_tone_of_the_other() {
+        network::of_its_own("calls::firefox::jssip_calls_out_and_both_hear_the_tone_of_the_other", || {
+            super::calls_out(Kind::Firefox, Library::JsSip)
+        });
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn sipjs_is_called_and_both_hear_the_tone_of_the_other() {
-        super::is_called(Kind::Firefox, Library::SipJs).await;
+    #[test]
+    fn sipjs_is_called_and_both_hear_the_tone_of_the_other() {
+        network::of_its_own("calls::firefox::sipjs_is_called_and_both_hear_the_tone_of_the_other", || {
+            super::is_called(Kind::Firefox, Library::SipJs)
+        });
     }
 }

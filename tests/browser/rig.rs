@@ -18,10 +18,9 @@ pub const DOMAIN: &str = "crosspoint.test";
 /// Password of every DN.
 pub const PASSWORD: &str = "correct horse";
 
-/// A running gateway, the page of its agents, and the address of its trunk.
+/// A running gateway, and the page of its agents.
 pub struct Rig {
     pub app: RunningApp,
-    pub trunk: SocketAddr,
     page_origin: String,
     page: std::sync::Mutex<Option<PageServer>>,
     _state: tempfile::TempDir,
@@ -43,6 +42,11 @@ pub fn free_udp_port() -> u16 {
 impl Rig {
     /// Starts a gateway whose trunk is at `trunk`; `more` is added to its configuration.
     pub async fn start(trunk: SocketAddr, more: &str) -> Rig {
+        Rig::with_media(Ipv4Addr::LOCALHOST, trunk, more).await
+    }
+
+    /// As [`Rig::start`], with media at another address of this machine.
+    pub async fn with_media(media: Ipv4Addr, trunk: SocketAddr, more: &str) -> Rig {
         let page = PageServer::start().await;
         let (first, last) = media_ports();
         let origin = page.origin();
@@ -60,7 +64,7 @@ impl Rig {
             tls = false
             origins = ["{origin}"]
             [media]
-            addresses = [{{ bind = "127.0.0.1" }}]
+            addresses = [{{ bind = "{media}" }}]
             ports = "{first}-{last}"
             workers = 1
             reserve = 4
@@ -76,7 +80,7 @@ impl Rig {
         let config = Config::parse(&text, "test.toml", []).expect("a good configuration");
         let state = tempfile::tempdir().expect("a folder");
         let app = App::new(config).state_folder(state.path()).run().await.expect("the gateway starts");
-        Rig { app, trunk, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
+        Rig { app, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
     }
 
     /// Address of the gateway's SIP socket.
@@ -106,8 +110,6 @@ impl Rig {
 pub struct Sipp {
     child: Child,
     folder: tempfile::TempDir,
-    /// Where it listens.
-    pub address: SocketAddr,
 }
 
 impl Sipp {
@@ -135,7 +137,7 @@ impl Sipp {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|e| panic!("sipp: {e}; `make test` installs it"));
-        Sipp { child, folder, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        Sipp { child, folder }
     }
 
     /// Waits for the end of the scenario; anything but success fails with what sipp has to say.

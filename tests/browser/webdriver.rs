@@ -22,14 +22,22 @@ pub enum Kind {
 /// A running browser with one page.
 pub struct Browser {
     client: Client,
-    _driver: Driver,
+    _driver: Process,
+    _sound: Option<Process>,
     _profile: tempfile::TempDir,
 }
 
-/// A driver process, killed when dropped.
-struct Driver(Child);
+/// A process of ours, killed by its pid when dropped.
+struct Process(Child);
 
-impl Drop for Driver {
+impl Process {
+    fn spawn(command: &mut Command) -> Process {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Process(quiet.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}; `make test` installs it")))
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -46,16 +54,19 @@ impl Browser {
             Kind::Firefox => (geckodriver(), firefox()),
         };
         let mut command = Command::new(&program);
-        command.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg(format!("--port={port}"));
+        let mut sound = None;
         if kind == Kind::Firefox {
+            let socket = profile.path().join("sound.socket");
+            sound = Some(null_sound_card(profile.path(), &socket).await);
             // Firefox wants a home that it may write to.
-            command.env("HOME", profile.path()).arg("--log=fatal").arg(format!("--websocket-port={}", free_port()));
+            command.env("HOME", profile.path()).env("PULSE_SERVER", format!("unix:{}", socket.display()));
+            command.arg("--log=fatal").arg(format!("--websocket-port={}", free_port()));
         }
-        let driver =
-            Driver(command.spawn().unwrap_or_else(|e| panic!("{}: {e}; `make test` installs it", program.display())));
+        let driver = Process::spawn(&mut command);
         let client = connect(port, capabilities).await;
         client.goto(url).await.expect("the page opens");
-        Browser { client, _driver: driver, _profile: profile }
+        Browser { client, _driver: driver, _sound: sound, _profile: profile }
     }
 
     /// Runs `body`, the body of an async function, in the page, and returns what it returns.
@@ -100,6 +111,22 @@ impl Browser {
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
     }
+}
+
+/// A sound card that plays to nobody: Firefox's audio clock stands still without one.
+async fn null_sound_card(home: &Path, socket: &Path) -> Process {
+    let mut command = Command::new("pulseaudio");
+    command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+    command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-L", "module-null-sink"]);
+    command.args(["-L", &format!("module-native-protocol-unix socket={} auth-anonymous=1", socket.display())]);
+    let process = Process::spawn(&mut command);
+    for _ in 0..100 {
+        if socket.exists() {
+            return process;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("pulseaudio does not start");
 }
 
 async fn connect(port: u16, capabilities: serde_json::Map<String, Value>) -> Client {

@@ -3,6 +3,8 @@ export class Audio {
   /** @param {number} hz frequency sent; @param {number} amplitude 0..1 */
   static async open(hz, amplitude) {
     const audio = new Audio();
+    // Firefox gathers all addresses, loopback included, only for a page that was given the microphone.
+    audio.microphone = await navigator.mediaDevices.getUserMedia({ audio: true });
     audio.context = new AudioContext({ sampleRate: 48000 });
     await audio.context.resume();
     await audio.context.audioWorklet.addModule(new URL("recorder.js", document.baseURI).href);

@@ -86,23 +86,25 @@ export class SipjsAgent {
       },
     });
   }
-  answer() {
-    return this.session.accept();
+  // What SIP.js returns cannot be handed over WebDriver: nothing is returned.
+  async answer() {
+    await this.session.accept();
   }
-  reject(status) {
-    return this.session.reject({ statusCode: status });
+  async reject(status) {
+    await this.session.reject({ statusCode: status });
   }
-  hangUp() {
+  async hangUp() {
     switch (this.session.state) {
       case SessionState.Initial:
       case SessionState.Establishing:
-        return this.session instanceof Inviter ? this.session.cancel() : this.session.reject();
+        await (this.session instanceof Inviter ? this.session.cancel() : this.session.reject());
+        break;
       default:
-        return this.session.bye();
+        await this.session.bye();
     }
   }
-  digitByInfo(digit) {
-    return this.session.info({
+  async digitByInfo(digit) {
+    await this.session.info({
       requestOptions: {
         body: { contentDisposition: "render", contentType: "application/dtmf-relay", content: `Signal=${digit}\r\nDuration=160` },
       },
@@ -111,11 +113,11 @@ export class SipjsAgent {
   digitByRtp(digits, ms = 160) {
     this.session.sessionDescriptionHandler.peerConnection.getSenders()[0].dtmf.insertDTMF(digits, ms, 70);
   }
-  hold() {
-    return this.session.invite({ sessionDescriptionHandlerModifiers: [Web.holdModifier] });
+  async hold() {
+    await this.session.invite({ sessionDescriptionHandlerModifiers: [Web.holdModifier] });
   }
-  unhold() {
-    return this.session.invite({ sessionDescriptionHandlerModifiers: [] });
+  async unhold() {
+    await this.session.invite({ sessionDescriptionHandlerModifiers: [] });
   }
   measure(ms) {
     return this.audio.measure(ms);
