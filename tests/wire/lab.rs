@@ -40,7 +40,7 @@ async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
         ("6006".to_owned(), Behaviour::Refuse(486)),
     ];
     let lab = lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None }).expect("started");
-    let mut browser = open_plain(rig.http(), Request::default()).await.ok().expect("a WebSocket");
+    let mut browser = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
     let answer = browser.sign_in("5001").await;
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     (rig, lab, browser)

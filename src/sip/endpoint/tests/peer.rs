@@ -30,7 +30,6 @@ pub(super) fn browser(flow: u64) -> Path {
 pub(super) struct Peer {
     pub(super) endpoint: Endpoint,
     pub(super) now: Instant,
-    pub(super) start: Instant,
     pub(super) path: Path,
     branch: u32,
 }
@@ -42,7 +41,7 @@ impl Peer {
 
     pub(super) fn with(path: Path, config: EndpointConfig) -> Peer {
         let now = Instant::now();
-        Peer { endpoint: Endpoint::new(config, StdRng::seed_from_u64(7)), now, start: now, path, branch: 0 }
+        Peer { endpoint: Endpoint::new(config, StdRng::seed_from_u64(7)), now, path, branch: 0 }
     }
 
     pub(super) fn transport(&self) -> Transport {
@@ -160,7 +159,7 @@ impl Peer {
     }
 
     /// A request of the callee in the dialog that `invite` and the tag `p1` make.
-    pub(super) fn from_callee(&mut self, invite: &Message, method: &str, cseq: u32, more: &str) -> String {
+    pub(super) fn callee_says(&mut self, invite: &Message, method: &str, cseq: u32, more: &str) -> String {
         let branch = self.next_branch();
         format!(
             "{method} sip:5001@192.0.2.54:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.81:5060;branch={branch}\r\n\

@@ -166,7 +166,7 @@ fn a_reinvite_that_meets_ours_gets_491() {
     let (session, invite) = peer.connected_call();
     peer.endpoint.reinvite(session, Some(OFFER), &[], peer.now).expect("free");
     peer.sent();
-    let theirs = peer.from_callee(&invite, "INVITE", 1, "");
+    let theirs = peer.callee_says(&invite, "INVITE", 1, "");
     peer.receive(&theirs);
     assert_eq!(peer.said(), ["491 INVITE"]);
     assert!(peer.events().is_empty());
@@ -212,7 +212,7 @@ fn the_peers_reinvite_during_the_back_off_ends_ours() {
     peer.endpoint.reinvite(session, Some(OFFER), &[], peer.now).expect("free");
     let again = peer.sent().remove(0);
     peer.receive(&response(&again, 491, ""));
-    let theirs = peer.from_callee(&invite, "INVITE", 1, "");
+    let theirs = peer.callee_says(&invite, "INVITE", 1, "");
     peer.receive(&theirs);
     let events = peer.events();
     assert!(matches!(events[0], Event::ReinviteRefused { status: 491, .. }));
