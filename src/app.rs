@@ -32,7 +32,7 @@ use crate::io::signalling::{self, Figures, Handle};
 use crate::io::tally::Tally;
 use crate::io::tls::{CertificateSource, Certificates, TlsError};
 use crate::io::{udp, worker};
-use crate::webrtc::dtls::{Certificate, CertificateError, DtlsVersions};
+use crate::webrtc::dtls::{Certificate, CertificateError};
 
 /// How long calls have to end after a shutdown was asked for.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(2500);
@@ -124,7 +124,7 @@ impl App {
         crate::io::raise_descriptor_limit();
         let tally = Arc::new(Tally::default());
         let sockets = self.bind().await?;
-        let certificate = Arc::new(Certificate::generate(DtlsVersions::default())?);
+        let certificate = Arc::new(Certificate::generate(self.config.media.dtls.into())?);
         let (addresses, settings) = {
             let bound = sockets.addresses();
             (bound.clone(), compose::gateway(&self.config, &bound)?)

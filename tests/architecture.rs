@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("gateway", &["sip", "sdp", "registrar", "call"], true),
     ("io", &["gateway", "call", "sip", "media", "webrtc", "rtp", "telemetry"], false),
     ("http", &["io", "gateway", "call", "telemetry"], false),
-    ("config", &["sip", "sdp", "registrar", "call", "gateway", "media", "io", "http", "telemetry"], false),
+    ("config", &["sip", "sdp", "webrtc", "registrar", "call", "gateway", "media", "io", "http", "telemetry"], false),
     ("telemetry", &["rtp"], false),
     (
         "app",

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::webrtc::dtls::DtlsVersions;
+
 mod check;
 mod dn;
 mod lab;
@@ -206,6 +208,29 @@ pub struct MediaConfig {
     pub reserve: usize,
     /// For trunks that do not say.
     pub latch: LatchConfig,
+    /// Versions of DTLS towards browsers.
+    pub dtls: DtlsConfig,
+}
+
+/// Versions of DTLS towards browsers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum DtlsConfig {
+    /// 1.2 alone: the choice of the SRTP profile is ours, so AES-GCM.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// 1.3 where the browser has it; it is given the SRTP profile that it names first.
+    #[serde(rename = "auto")]
+    Auto,
+}
+
+impl From<DtlsConfig> for DtlsVersions {
+    fn from(versions: DtlsConfig) -> Self {
+        match versions {
+            DtlsConfig::V12 => DtlsVersions::V12,
+            DtlsConfig::Auto => DtlsVersions::Auto,
+        }
+    }
 }
 
 impl Default for MediaConfig {
@@ -216,6 +241,7 @@ impl Default for MediaConfig {
             workers: 0,
             reserve: 32,
             latch: LatchConfig::Port,
+            dtls: DtlsConfig::V12,
         }
     }
 }

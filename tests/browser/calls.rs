@@ -42,17 +42,21 @@ fn numbers() -> Vec<(String, Behaviour)> {
 }
 
 /// A gateway with the lab behind it.
-async fn rig(kind: Kind) -> (Rig, LabHandle) {
+async fn rig(kind: Kind, dtls: &str) -> (Rig, LabHandle) {
     let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
     let media = if kind == Kind::Firefox { network::ADDRESS } else { Ipv4Addr::LOCALHOST };
-    let rig = Rig::with_media(media, trunk, "").await;
+    let rig = Rig::with_media(media, dtls, trunk, "").await;
     let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: numbers(), schedule: None };
     let lab = lab::start(config).expect("the lab starts");
     (rig, lab)
 }
 
 async fn open(kind: Kind, library: Library, account: impl FnOnce(&Rig) -> SignIn) -> Desk {
-    let (rig, lab) = rig(kind).await;
+    open_with("1.2", kind, library, account).await
+}
+
+async fn open_with(dtls: &str, kind: Kind, library: Library, account: impl FnOnce(&Rig) -> SignIn) -> Desk {
+    let (rig, lab) = rig(kind, dtls).await;
     let account = account(&rig);
     let agent = rig.agent(kind, library, &account).await;
     Desk { rig, lab, agent }
@@ -85,7 +89,7 @@ impl Desk {
     /// Each side hears the tone of the other, and nothing is lost.
     async fn both_hear_the_other(&self, call: &LabCall) {
         tokio::time::sleep(Duration::from_millis(1200)).await;
-        self.agent.hear(Duration::from_secs(2)).await.is_tone(f64::from(LAB_HZ), LAB_DBFS);
+        self.agent.hears_tone(f64::from(LAB_HZ), LAB_DBFS).await;
         let report = call.report().await.expect("the lab has heard something");
         assert!((i32::from(report.dominant_hz) - AGENT_HZ as i32).abs() <= 10, "{report:?}");
         assert!((report.level_dbm0 - AGENT_DBM0).abs() <= 3.0, "{report:?}");
@@ -125,19 +129,39 @@ async fn answered(call: &mut LabCall) {
 }
 
 /// Calls out, talks, and hangs up.
-pub async fn calls_out(kind: Kind, library: Library) {
-    let desk = registered(kind, library).await;
+async fn calls_out(kind: Kind, library: Library) {
+    hangs_up(talks(registered(kind, library).await).await).await;
+}
+
+/// `tlsVersion` of getStats for DTLS 1.3 (RFC 9147 5.3).
+const DTLS_1_3: &str = "FEFC";
+
+/// Calls out over DTLS 1.3.
+async fn calls_out_over_dtls_1_3(kind: Kind) {
+    let desk = open_with("auto", kind, Library::JsSip, |rig| rig.account("5001", AGENT_HZ)).await;
+    desk.agent.registered().await;
+    let desk = talks(desk).await;
+    let stats = desk.agent.stats().await;
+    assert_eq!(stats["transport"]["tls"], DTLS_1_3, "{stats}");
+    hangs_up(desk).await;
+}
+
+async fn talks(desk: Desk) -> Desk {
     desk.agent.act("dial('6001')").await;
     desk.agent.wait("call", "established").await;
+    desk.both_hear_the_other(&desk.lab_call().await).await;
+    desk
+}
+
+async fn hangs_up(desk: Desk) {
     let mut call = desk.lab_call().await;
-    desk.both_hear_the_other(&call).await;
     desk.agent.act("hangUp()").await;
     assert_eq!(over(&mut call).await, CallStatus::Ended(200));
     desk.ends().await;
 }
 
 /// Is called, answers, talks; the customer hangs up.
-pub async fn is_called(kind: Kind, library: Library) {
+async fn is_called(kind: Kind, library: Library) {
     let desk = registered(kind, library).await;
     let mut call = desk.customer_calls().await;
     desk.agent.wait("call", "incoming").await;
@@ -329,6 +353,11 @@ with_both_libraries! {
     vanishes_and_the_customer_is_released,
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_talks_over_dtls_1_3_where_both_sides_have_it() {
+    calls_out_over_dtls_1_3(Kind::Chromium).await;
+}
+
 mod firefox {
     use crate::agent::Library;
     use crate::network;
@@ -338,6 +367,13 @@ mod firefox {
     fn jssip_calls_out_and_both_hear_the_tone_of_the_other() {
         network::of_its_own("calls::firefox::jssip_calls_out_and_both_hear_the_tone_of_the_other", || {
             super::calls_out(Kind::Firefox, Library::JsSip)
+        });
+    }
+
+    #[test]
+    fn talks_over_dtls_1_3_where_both_sides_have_it() {
+        network::of_its_own("calls::firefox::talks_over_dtls_1_3_where_both_sides_have_it", || {
+            super::calls_out_over_dtls_1_3(Kind::Firefox)
         });
     }
 

@@ -42,11 +42,11 @@ pub fn free_udp_port() -> u16 {
 impl Rig {
     /// Starts a gateway whose trunk is at `trunk`; `more` is added to its configuration.
     pub async fn start(trunk: SocketAddr, more: &str) -> Rig {
-        Rig::with_media(Ipv4Addr::LOCALHOST, trunk, more).await
+        Rig::with_media(Ipv4Addr::LOCALHOST, "1.2", trunk, more).await
     }
 
-    /// As [`Rig::start`], with media at another address of this machine.
-    pub async fn with_media(media: Ipv4Addr, trunk: SocketAddr, more: &str) -> Rig {
+    /// As [`Rig::start`], with media at another address of this machine, and other versions of DTLS.
+    pub async fn with_media(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str) -> Rig {
         let page = PageServer::start().await;
         let (first, last) = media_ports();
         let origin = page.origin();
@@ -68,6 +68,7 @@ impl Rig {
             ports = "{first}-{last}"
             workers = 1
             reserve = 4
+            dtls = "{dtls}"
             [[trunk]]
             name = "genesys"
             addresses = ["{trunk}"]

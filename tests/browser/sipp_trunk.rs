@@ -23,7 +23,7 @@ async fn calls_out_and_hears_its_own_tone_from_the_trunk(library: Library) {
     agent.act("dial('5559876543')").await;
     agent.wait("call", "established").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    agent.hear(Duration::from_secs(2)).await.is_tone(1000.0, SENT_DBFS);
+    agent.hears_tone(1000.0, SENT_DBFS).await;
     let stats = agent.stats().await;
     assert_eq!(stats["in"]["codec"], "audio/opus", "{stats}");
     assert_eq!(stats["in"]["lost"], 0, "{stats}");
@@ -43,7 +43,7 @@ async fn is_called_and_hears_its_own_tone_from_the_trunk(library: Library) {
     agent.act("answer()").await;
     agent.wait("call", "established").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    agent.hear(Duration::from_secs(2)).await.is_tone(800.0, SENT_DBFS);
+    agent.hears_tone(800.0, SENT_DBFS).await;
     agent.wait("call", "ended").await;
     sipp.succeeds().await;
     agent.close().await;
