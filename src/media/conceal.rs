@@ -1,6 +1,7 @@
 //! Conceals lost frames of a codec that cannot do it itself (G.711): the last 20 ms again, fading out within 60 ms.
 
-use super::gap::MAX_CONCEALED;
+/// Longest gap that is concealed, in samples at 8 kHz: 60 ms.
+pub const MAX_CONCEALED: i64 = 480;
 
 const KEPT: usize = 160;
 

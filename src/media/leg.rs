@@ -7,19 +7,20 @@ use super::conceal::Conceal;
 use super::discard::Discard;
 use super::engine::{Sink, Socket};
 use super::framer::Framer;
-use super::gap::{Sequence, Timeline};
-use super::key;
+use super::key::Keys;
 use super::news::News;
 use super::port::browser::BrowserPort;
 use super::port::rtp::RtpPort;
 use super::report::Reception;
 use super::stream::Stream;
 use super::tap::{Direction, Tap};
+use super::timeline::Timeline;
 use super::tone::Tone;
 use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, AudioPlan, LegStats, OpusParams};
+use crate::rtp::DtmfReceiver;
 
 /// Samples per millisecond at 8 kHz.
 const PER_MS: usize = 8;
@@ -49,16 +50,28 @@ pub(super) struct Leg {
 }
 
 /// The stream that the peer sends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbound {
-    pub sequence: Sequence,
     pub timeline: Option<Timeline>,
     /// Source time of the frame that is expected next; `None`: nothing is missed.
     pub expected: Option<i64>,
     pub decoder: Option<Decoder>,
     pub conceal: Conceal,
-    pub key: key::Heard,
+    pub key: DtmfReceiver,
     pub reception: Reception,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Inbound {
+            timeline: None,
+            expected: None,
+            decoder: None,
+            conceal: Conceal::default(),
+            key: DtmfReceiver::new(8000),
+            reception: Reception::default(),
+        }
+    }
 }
 
 /// The stream that the peer is sent.
@@ -67,7 +80,7 @@ pub(super) struct Outbound {
     pub stream: Stream,
     pub framer: Framer,
     pub encoder: Option<(OpusParams, Encoder)>,
-    pub key: key::Sent,
+    pub key: Keys,
     /// Loss that the peer reports, in percent.
     pub loss_percent: u8,
     /// When the next RTCP report is due.
@@ -92,7 +105,7 @@ impl Leg {
             self.forget();
         }
         if plan.send_event.is_none() || !plan.send {
-            self.outbound.key.clear();
+            self.outbound.key.sender.clear();
         }
     }
 
@@ -166,7 +179,7 @@ impl Leg {
             Some(self.outbound.report_at),
             self.tone.as_ref().map(|t| t.due()),
             self.outbound.key.due(now),
-            self.inbound.key.due(),
+            self.inbound.key.poll_timeout(),
         ]
         .into_iter()
         .flatten()

@@ -8,7 +8,6 @@ mod deadline;
 pub mod discard;
 pub mod engine;
 pub mod framer;
-pub mod gap;
 mod join;
 mod key;
 mod leg;
@@ -17,6 +16,7 @@ mod port;
 mod report;
 mod stream;
 pub mod tap;
+pub mod timeline;
 pub mod tone;
 
 pub use discard::{Discard, Discards};

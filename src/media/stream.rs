@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::gap::MAX_CONCEALED;
+use super::conceal::MAX_CONCEALED;
 
 /// Length of one sample at 8 kHz.
 const SAMPLE: Duration = Duration::from_micros(125);
@@ -81,12 +81,18 @@ impl Stream {
         self.last.is_some_and(|(sent, _)| sent >= then)
     }
 
-    /// Moves the time of the stream to behind an event, so that audio after it never lies before it.
-    pub(super) fn pass(&mut self, timestamp: u32, now: Instant) {
+    /// Moves the time of the stream to behind an event whose last slot of `len` samples is sent at `now`, so that audio after
+    /// it never lies before it.
+    pub(super) fn pass(&mut self, timestamp: u32, len: u32, now: Instant) {
         if (timestamp.wrapping_sub(self.next) as i32) > 0 {
             self.next = timestamp;
+            self.last = Some((now, len));
         }
-        self.last = Some((now, 0));
+    }
+
+    /// Returns the clock of the timestamps, Hz.
+    pub(super) fn clock_hz(&self) -> u32 {
+        8000 * self.scale
     }
 
     /// Converts ticks of another clock into ticks of the stream's.

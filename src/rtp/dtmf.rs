@@ -76,6 +76,32 @@ impl EventPayload {
     }
 }
 
+/// The two clocks of events: durations count in the event's, timestamps in that of the stream they share with audio.
+///
+/// They differ where `telephone-event/8000` is negotiated beside Opus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Clocks {
+    event_hz: u32,
+    stream_hz: u32,
+}
+
+impl Clocks {
+    /// Clocks of 1 kHz to 192 kHz; whatever lies beyond is taken for the nearest of them.
+    fn new(event_hz: u32, stream_hz: u32) -> Self {
+        Clocks { event_hz: event_hz.clamp(1000, 192_000), stream_hz: stream_hz.clamp(1000, 192_000) }
+    }
+
+    /// Converts ticks of the stream into ticks of the event clock.
+    fn event_ticks(self, ticks: u32) -> u64 {
+        u64::from(ticks) * u64::from(self.event_hz) / u64::from(self.stream_hz)
+    }
+
+    /// Converts ticks of the event clock into ticks of the stream.
+    fn stream_ticks(self, ticks: u32) -> u32 {
+        (u64::from(ticks) * u64::from(self.stream_hz) / u64::from(self.event_hz)) as u32
+    }
+}
+
 /// Returns the character of a key: `0`-`9`, `*`, `#`, `A`-`D`.
 pub fn key_char(event: u8) -> Option<char> {
     b"0123456789*#ABCD".get(usize::from(event)).map(|c| char::from(*c))
@@ -88,12 +114,12 @@ pub fn key_event(key: char) -> Option<u8> {
 }
 
 /// Returns a time in ticks of a clock, as far as 32 bits go.
-pub(crate) fn ticks(time: Duration, clock_hz: u32) -> u32 {
+fn ticks(time: Duration, clock_hz: u32) -> u32 {
     u32::try_from(time.as_micros() * u128::from(clock_hz) / 1_000_000).unwrap_or(u32::MAX)
 }
 
 /// Returns the time of that many ticks of a clock.
-pub(crate) fn time(ticks: u64, clock_hz: u32) -> Duration {
+fn time(ticks: u64, clock_hz: u32) -> Duration {
     Duration::from_micros(ticks.saturating_mul(1_000_000) / u64::from(clock_hz.max(1)))
 }
 

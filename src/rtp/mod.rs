@@ -17,7 +17,7 @@ pub use demux::{Kind, classify};
 pub use dtmf::{DtmfReceiver, DtmfSender, EventPacket, EventPayload, KeyChange};
 pub use header::{HEADER_LEN, RtpHeader, RtpView, write_header};
 pub use rtcp::{Compound, ReportBlock, RtcpPacket, SenderInfo};
-pub use stats::{Arrival, ReceiverStats};
+pub use stats::{ReceiverStats, Verdict};
 
 /// Why a media packet is dropped: counted, never an error of the leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,7 @@
-//! What a receiver counts of one source (RFC 3550 appendix A.1, A.3, A.8), for its report blocks.
+//! What a receiver makes of one source: the order of its packets, and the figures of its report blocks (RFC 3550 appendix
+//! A.1, A.3, A.8).
+//!
+//! Nothing is held back: the packet that shows a gap is used at once, and what it overtook comes too late.
 //!
 //! We do not put a source on probation (A.1, MIN_SEQUENTIAL), because a packet counted here is authenticated by SRTP or comes
 //! from the signalled address.
@@ -14,19 +17,22 @@ const MAX_MISORDER: u16 = 100;
 /// Size of the sequence number space.
 const SEQ_MOD: u32 = 1 << 16;
 
-/// Where a packet stands in its sequence.
+/// Late packets in a row, each following the other, that show that the source began anew.
+const RESTART_RUN: u8 = 8;
+
+/// What a packet is to its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// The next one.
+pub enum Verdict {
+    /// The first of a source or of a new sequence of it: nothing before it counts.
+    Restart,
+    /// The one that was expected.
     Next,
-    /// Ahead: this many before it are missing.
-    Ahead(u16),
-    /// Behind the highest one, or a duplicate of it.
-    Behind,
-    /// Far from everything: not counted, until the one after it comes (A.1 `bad_seq`).
+    /// So many before it did not come.
+    Gap(u16),
+    /// Older than one already used, or a duplicate.
+    Late,
+    /// Far from everything (A.1 `bad_seq`): not counted; believed when the one after it comes.
     Wild,
-    /// The second of a new sequence: counting begins anew.
-    Restarted,
 }
 
 /// Counts one source; made at its first packet.
@@ -47,7 +53,8 @@ struct Sequence {
     base: u32,
     max: u16,
     cycles: u32,
-    bad: Option<u16>,
+    /// What would follow a packet that was out of order, and how many followed so.
+    suspect: Option<(u16, u8)>,
     received: u32,
     expected_prior: u32,
     received_prior: u32,
@@ -61,7 +68,7 @@ impl Sequence {
             base: u32::from(seq),
             max: seq,
             cycles: 0,
-            bad: None,
+            suspect: None,
             received: 0,
             expected_prior: 0,
             received_prior: 0,
@@ -83,13 +90,13 @@ impl Sequence {
 }
 
 impl ReceiverStats {
-    /// Begins with the first packet of `ssrc`, which is yet to be counted; `clock_hz` is the clock of its timestamps.
-    pub fn new(ssrc: u32, first_seq: u16, clock_hz: u32, now: Instant) -> Self {
+    /// Makes a receiver of `ssrc`, the first packet of which is yet to be counted; `clock_hz` is the clock of its timestamps.
+    pub fn new(ssrc: u32, clock_hz: u32, now: Instant) -> Self {
         ReceiverStats {
             ssrc,
             clock_hz,
             epoch: now,
-            sequence: Sequence::begin(first_seq, 0),
+            sequence: Sequence::begin(0, 0),
             transit: None,
             jitter16: 0,
             last_sr: None,
@@ -101,55 +108,66 @@ impl ReceiverStats {
         self.ssrc
     }
 
-    /// Counts a packet (A.1) and, where it has a timestamp that moves with time, its jitter (A.8).
+    /// Tells whether it is this source, on this clock, that is counted.
+    #[inline]
+    pub fn is_of(&self, ssrc: u32, clock_hz: u32) -> bool {
+        self.ssrc == ssrc && self.clock_hz == clock_hz
+    }
+
+    /// Judges and counts a packet (A.1) and, where it has a timestamp that moves with time, its jitter (A.8).
     ///
     /// `timestamp` is `None` for telephone events, all packets of which bear the time of the key's beginning.
     #[inline]
-    pub fn receive(&mut self, seq: u16, timestamp: Option<u32>, now: Instant) -> Arrival {
-        let arrival = self.place(seq);
-        if arrival == Arrival::Restarted {
+    pub fn receive(&mut self, seq: u16, timestamp: Option<u32>, now: Instant) -> Verdict {
+        let verdict = self.judge(seq);
+        if verdict == Verdict::Restart {
             self.transit = None;
         }
         if let Some(timestamp) = timestamp
-            && arrival != Arrival::Wild
+            && !matches!(verdict, Verdict::Wild | Verdict::Late)
         {
             self.jitter(timestamp, now);
         }
-        arrival
+        verdict
     }
 
     #[inline]
-    fn place(&mut self, seq: u16) -> Arrival {
+    fn judge(&mut self, seq: u16) -> Verdict {
         let s = &mut self.sequence;
         if s.received == 0 {
-            *s = Sequence { received: 1, ..Sequence::begin(seq, s.lost_before) };
-            return Arrival::Next;
+            return self.restart(seq);
         }
-        let delta = seq.wrapping_sub(s.max);
-        if delta == 0 {
-            s.received = s.received.wrapping_add(1);
-            return Arrival::Behind;
-        }
-        if delta < MAX_DROPOUT {
+        let ahead = seq.wrapping_sub(s.max).wrapping_sub(1);
+        if ahead < MAX_DROPOUT - 1 {
             if seq < s.max {
                 s.cycles = s.cycles.wrapping_add(SEQ_MOD);
             }
             s.max = seq;
-            s.bad = None;
+            s.suspect = None;
             s.received = s.received.wrapping_add(1);
-            return if delta == 1 { Arrival::Next } else { Arrival::Ahead(delta - 1) };
+            return if ahead == 0 { Verdict::Next } else { Verdict::Gap(ahead) };
         }
-        if delta > 0u16.wrapping_sub(MAX_MISORDER) {
-            s.received = s.received.wrapping_add(1);
-            return Arrival::Behind;
+        let late = ahead > u16::MAX - MAX_MISORDER;
+        let run = match s.suspect {
+            Some((next, run)) if next == seq => run + 1,
+            _ => 1,
+        };
+        if run >= if late { RESTART_RUN } else { 2 } {
+            return self.restart(seq);
         }
-        if s.bad == Some(seq) {
-            let lost_before = s.lost_before.saturating_add(s.lost());
-            *s = Sequence { received: 1, ..Sequence::begin(seq, lost_before) };
-            return Arrival::Restarted;
+        s.suspect = Some((seq.wrapping_add(1), run));
+        if !late {
+            return Verdict::Wild;
         }
-        s.bad = Some(seq.wrapping_add(1));
-        Arrival::Wild
+        s.received = s.received.wrapping_add(1);
+        Verdict::Late
+    }
+
+    fn restart(&mut self, seq: u16) -> Verdict {
+        let lost = if self.sequence.received == 0 { 0 } else { self.sequence.lost() };
+        let lost_before = self.sequence.lost_before.saturating_add(lost);
+        self.sequence = Sequence { received: 1, ..Sequence::begin(seq, lost_before) };
+        Verdict::Restart
     }
 
     #[inline]
@@ -232,16 +250,24 @@ impl ReceiverStats {
 mod tests {
     use super::*;
 
-    fn stats(first: u16) -> (ReceiverStats, Instant) {
+    use super::Verdict::{Gap, Late, Next, Restart, Wild};
+
+    fn stats() -> (ReceiverStats, Instant) {
         let now = Instant::now();
-        (ReceiverStats::new(9, first, 8000, now), now)
+        (ReceiverStats::new(9, 8000, now), now)
+    }
+
+    fn judged(numbers: impl IntoIterator<Item = u16>) -> Vec<Verdict> {
+        let (mut stats, now) = stats();
+        numbers.into_iter().map(|seq| stats.receive(seq, None, now)).collect()
     }
 
     #[test]
     fn a_gapless_sequence_across_the_wrap_loses_nothing() {
-        let (mut stats, now) = stats(65_530);
+        let (mut stats, now) = stats();
         for n in 0..20u16 {
-            assert_eq!(stats.receive(65_530u16.wrapping_add(n), None, now), Arrival::Next);
+            let verdict = stats.receive(65_530u16.wrapping_add(n), None, now);
+            assert_eq!(verdict, if n == 0 { Restart } else { Next });
         }
         let block = stats.report(now);
         assert_eq!((block.lost, block.fraction_lost), (0, 0));
@@ -249,8 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn the_overtaken_packet_is_late_and_so_is_a_duplicate() {
+        assert_eq!(judged([10, 12, 11, 13, 13]), [Restart, Gap(1), Late, Next, Late]);
+    }
+
+    #[test]
+    fn a_stray_packet_does_not_move_the_stream() {
+        assert_eq!(judged([10, 11, 30_000, 12, 13]), [Restart, Next, Wild, Next, Next]);
+    }
+
+    #[test]
+    fn a_source_that_steps_back_is_heard_again_soon() {
+        let verdicts = judged((0..60).chain(10..60));
+        assert_eq!(verdicts[60 + 7], Restart);
+        assert!(verdicts[60 + 8..].iter().all(|v| *v == Next));
+    }
+
+    #[test]
+    fn a_source_is_known_by_its_ssrc_and_its_clock() {
+        let (stats, _) = stats();
+        assert_eq!((stats.is_of(9, 8000), stats.is_of(8, 8000), stats.is_of(9, 48_000)), (true, false, false));
+    }
+
+    #[test]
     fn the_share_lost_counts_from_the_report_before() {
-        let (mut stats, now) = stats(0);
+        let (mut stats, now) = stats();
         for seq in (0..100u16).filter(|n| n % 4 != 1) {
             stats.receive(seq, None, now);
         }
@@ -265,11 +314,11 @@ mod tests {
 
     #[test]
     fn late_packets_and_duplicates_are_told_from_loss() {
-        let (mut stats, now) = stats(10);
+        let (mut stats, now) = stats();
         stats.receive(10, None, now);
-        assert_eq!(stats.receive(13, None, now), Arrival::Ahead(2));
-        assert_eq!(stats.receive(11, None, now), Arrival::Behind);
-        assert_eq!(stats.receive(13, None, now), Arrival::Behind);
+        assert_eq!(stats.receive(13, None, now), Gap(2));
+        assert_eq!(stats.receive(11, None, now), Late);
+        assert_eq!(stats.receive(13, None, now), Late);
         assert_eq!(stats.lost(), 0, "two missing, one late, one twice");
         stats.receive(13, None, now);
         assert_eq!(stats.report(now).lost, -1);
@@ -278,20 +327,20 @@ mod tests {
 
     #[test]
     fn one_stray_sequence_number_is_not_believed_but_two_in_a_row_are() {
-        let (mut stats, now) = stats(10);
+        let (mut stats, now) = stats();
         stats.receive(10, None, now);
-        assert_eq!(stats.receive(30_000, None, now), Arrival::Wild);
-        assert_eq!(stats.receive(11, None, now), Arrival::Next);
-        assert_eq!(stats.receive(40_000, None, now), Arrival::Wild);
-        assert_eq!(stats.receive(40_001, None, now), Arrival::Restarted);
-        assert_eq!(stats.receive(40_002, None, now), Arrival::Next);
+        assert_eq!(stats.receive(30_000, None, now), Wild);
+        assert_eq!(stats.receive(11, None, now), Next);
+        assert_eq!(stats.receive(40_000, None, now), Wild);
+        assert_eq!(stats.receive(40_001, None, now), Restart);
+        assert_eq!(stats.receive(40_002, None, now), Next);
         assert_eq!(stats.lost(), 0);
     }
 
     #[test]
     fn an_even_stream_has_no_jitter_and_an_uneven_one_approaches_its_deviation() {
-        let (mut even, start) = stats(0);
-        let (mut uneven, _) = stats(0);
+        let (mut even, start) = stats();
+        let (mut uneven, _) = stats();
         for n in 0..2000u16 {
             let sent = start + Duration::from_millis(20 * u64::from(n));
             let late = Duration::from_millis(if n % 2 == 0 { 0 } else { 10 });
@@ -306,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_last_sender_report_and_its_age_stand_in_the_block() {
-        let (mut stats, now) = stats(0);
+        let (mut stats, now) = stats();
         stats.receive(0, None, now);
         assert_eq!(stats.report(now).last_sr, 0);
         stats.receive_sender_report(0x1122_3344_5566_7788, now);

@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::discard::Discard;
-use super::super::gap::Verdict;
 use super::super::join::{Arrival, carry};
-use super::super::key::Change;
 use super::super::leg::{Leg, Port, scale};
 use super::super::report;
 use super::super::tap::Direction;
@@ -16,7 +14,7 @@ use crate::id::PortPairId;
 use crate::packet::PacketBuf;
 use crate::path::Path;
 use crate::plan::EventFormat;
-use crate::rtp::{EventPayload, Kind, ReceiverStats, RtpHeader, RtpView, classify};
+use crate::rtp::{EventPayload, Kind, ReceiverStats, RtpHeader, RtpView, Verdict, classify};
 use crate::webrtc::stun;
 use crate::webrtc::transport::StunOutcome;
 
@@ -212,7 +210,7 @@ impl Engine {
         };
         self.counters.received += 1;
         if verdict == Verdict::Restart
-            && let Some(digit) = leg.inbound.key.restart()
+            && let Some(digit) = leg.inbound.key.reset()
         {
             self.key_released(slot, digit, now, out);
         }
@@ -244,29 +242,37 @@ impl Engine {
         };
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         let peer = leg.peer;
-        let (change, lost) = leg.inbound.key.hear(payload, timestamp, format.clock_hz, now);
-        if let Some(digit) = lost {
+        let stream_hz = leg.audio.map_or(format.clock_hz, |audio| scale(audio.codec) * 8000);
+        let key = &mut leg.inbound.key;
+        let cut_short = key.set_clocks(format.clock_hz, stream_hz);
+        let change = key.receive(timestamp, payload, now);
+        let held = key.held().or(change.down_and_up).map(|digit| digit.duration);
+        // The key before this one went up first.
+        for digit in cut_short.into_iter().chain(change.up) {
             self.key_released(slot, digit, now, out);
         }
-        if let (Some(Change::Pressed { event, volume }), Some(peer)) = (change, peer) {
-            self.press(peer, event, volume, now, out);
+        if let (Some(held), Some(peer)) = (held, peer) {
+            let pressed = change.down.map(|event| (event, payload.volume));
+            self.key_held(peer, pressed, held, now, out);
         }
-        if let Some(Change::Struck { volume, digit }) = change {
-            if let Some(peer) = peer {
-                self.press(peer, digit.event, volume, now, out);
-            }
-            self.key_released(slot, digit, now, out);
-        }
-        if let Some(Change::Released(digit)) = change {
+        if let Some(digit) = change.down_and_up {
             self.key_released(slot, digit, now, out);
         }
         self.schedule(slot, now);
     }
 
-    fn press(&mut self, slot: usize, event: u8, volume: u8, now: Instant, out: &mut impl Sink) {
+    /// Carries a key to the leg that hears it: `pressed` (event, volume) where it begins, and how long it is held by now.
+    fn key_held(&mut self, slot: usize, pressed: Option<(u8, u8)>, held: Duration, now: Instant, out: &mut impl Sink) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        if leg.audio.is_some_and(|a| a.send_event.is_some()) && leg.can_send() {
-            leg.outbound.key.press(event, volume);
+        if leg.audio.is_none_or(|a| a.send_event.is_none()) || !leg.can_send() {
+            return;
+        }
+        let sender = &mut leg.outbound.key.sender;
+        if let Some((event, volume)) = pressed {
+            sender.press(event, volume);
+        }
+        sender.hold(held);
+        if pressed.is_some() {
             self.send_keys(slot, now, out);
             self.schedule(slot, now);
         }
@@ -297,25 +303,25 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
         }
     }
     let inbound = &mut leg.inbound;
-    let verdict = inbound.sequence.judge(header.ssrc, header.seq);
+    let clock_hz = scale(audio.codec) * 8000;
+    let timestamp = (known && event.is_none()).then_some(header.timestamp);
+    let stats = &mut inbound.reception.stats;
+    let verdict = match stats.as_mut().filter(|stats| stats.is_of(header.ssrc, clock_hz)) {
+        Some(stats) => stats.receive(header.seq, timestamp, now),
+        None => stats.insert(ReceiverStats::new(header.ssrc, clock_hz, now)).receive(header.seq, timestamp, now),
+    };
     match verdict {
         Verdict::Wild => return Err(Discard::Wild),
         Verdict::Restart => {
             inbound.timeline = None;
             inbound.expected = None;
-            let clock_hz = scale(audio.codec) * 8000;
-            inbound.reception.stats = Some(ReceiverStats::new(header.ssrc, header.seq, clock_hz, now));
         }
         Verdict::Gap(lost) => leg.stats.lost += u64::from(lost),
-        Verdict::Next | Verdict::Late => {}
-    }
-    let timestamp = (known && event.is_none() && verdict != Verdict::Late).then_some(header.timestamp);
-    if let Some(stats) = &mut inbound.reception.stats {
-        stats.receive(header.seq, timestamp, now);
-    }
-    if verdict == Verdict::Late {
-        leg.stats.late += 1;
-        return Err(Discard::Late);
+        Verdict::Late => {
+            leg.stats.late += 1;
+            return Err(Discard::Late);
+        }
+        Verdict::Next => {}
     }
     if !known {
         return Err(Discard::PayloadType);

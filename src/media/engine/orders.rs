@@ -10,7 +10,7 @@ use super::super::port::browser::BrowserPort;
 use super::super::port::rtp::RtpPort;
 use super::super::stream::Stream;
 use super::super::tone::Tone;
-use super::super::{key, news::News, report};
+use super::super::{key::Keys, news::News, report};
 use super::{Engine, Sink, figures};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
@@ -48,7 +48,7 @@ impl Engine {
                     if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut)
                         && leg.audio.is_some_and(|a| a.send_event.is_some() && a.send)
                     {
-                        leg.outbound.key.enter_digit(digit);
+                        leg.outbound.key.enter(digit);
                     }
                     self.send_keys(slot, now, out);
                     self.schedule(slot, now);
@@ -70,7 +70,7 @@ impl Engine {
             stream: Stream::new(ssrc, self.rng.random(), self.rng.random()),
             framer: Framer::new(FRAME),
             encoder: None,
-            key: key::Sent::new(),
+            key: Keys::new(),
             loss_percent: 0,
             report_at: now + self.report_interval() / 2,
             reported_at: now,
@@ -152,22 +152,22 @@ impl Engine {
     }
 
     /// Takes a leg out of whatever it is in.
-    fn part(&mut self, slot: usize, now: Instant) {
+    fn part(&mut self, slot: usize) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         leg.tone = None;
         leg.forget();
-        leg.outbound.key.release_all(now);
+        leg.outbound.key.sender.release(Duration::ZERO);
         let peer = leg.peer.take();
         if let Some(peer) = peer.and_then(|peer| self.legs.get_mut(peer)?.as_mut()) {
             peer.peer = None;
             peer.forget();
-            peer.outbound.key.release_all(now);
+            peer.outbound.key.sender.release(Duration::ZERO);
         }
     }
 
     fn park(&mut self, id: LegId, source: Source, now: Instant) {
         let Some(slot) = self.directory.leg(id) else { return };
-        self.part(slot, now);
+        self.part(slot);
         if let (Some(leg), Source::Tone(cadence)) = (self.legs[slot].as_mut(), source) {
             leg.tone = Some(Box::new(Tone::new(cadence, now)));
         }
@@ -181,7 +181,7 @@ impl Engine {
             return;
         }
         for (slot, peer) in [(a, b), (b, a)] {
-            self.part(slot, now);
+            self.part(slot);
             if let Some(leg) = self.legs[slot].as_mut()
                 && let Port::Rtp(port) = &mut leg.port
             {
@@ -202,7 +202,7 @@ impl Engine {
             self.news.1.push_back(Report::Closed(id, LegStats::default()));
             return;
         };
-        self.part(slot, now);
+        self.part(slot);
         let ntp = self.ntp(now);
         let Some(mut leg) = self.legs[slot].take() else { return };
         if leg.can_send() {

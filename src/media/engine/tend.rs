@@ -72,7 +72,7 @@ impl Engine {
             let Some(tone) = leg.tone.as_mut().filter(|t| t.due() <= now) else { break };
             let size = leg.outbound.framer.frame();
             let at = tone.play(&mut frame[..size], now);
-            if leg.can_send() && !leg.outbound.key.is_on() {
+            if leg.can_send() && !leg.outbound.key.sender.is_down() {
                 // A tone that cannot be sent plays on unheard.
                 let _ = send_frame(leg, at, &frame[..size], packet, now, out);
             }
@@ -81,7 +81,7 @@ impl Engine {
 
     fn expire_key(&mut self, slot: usize, now: Instant, out: &mut impl Sink) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        if let Some(digit) = leg.inbound.key.expire(now) {
+        if let Some(digit) = leg.inbound.key.handle_timeout(now) {
             self.key_released(slot, digit, now, out);
         }
     }
@@ -94,44 +94,41 @@ impl Engine {
         self.announce(slot);
         if let Some(peer) = peer {
             if let Some(leg) = self.legs.get_mut(peer).and_then(Option::as_mut) {
-                leg.outbound.key.release(digit.duration, now);
+                leg.outbound.key.sender.release(digit.duration);
             }
             self.send_keys(peer, now, out);
             self.schedule(peer, now);
         }
     }
 
-    /// Sends the event packets of a leg that are due.
+    /// Sends the event packet of a leg that is due.
     pub(super) fn send_keys(&mut self, slot: usize, now: Instant, out: &mut impl Sink) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         if leg.outbound.key.due(now).is_none_or(|due| due > now) {
             return;
         }
         let Some(format) = leg.audio.and_then(|a| a.send_event).filter(|_| leg.can_send()) else {
-            leg.outbound.key.clear();
+            leg.outbound.key.sender.clear();
             return;
         };
         let interval = leg.ptime();
-        while let Some(event) = {
-            let outbound = &mut leg.outbound;
-            outbound.key.poll(&mut outbound.stream, format.clock_hz, interval, now)
-        } {
-            let packet: &mut PacketBuf = &mut self.scratch.packet;
-            packet.received(HEADER_LEN + EventPayload::LEN);
-            let header = RtpHeader {
-                pt: format.pt,
-                marker: event.marker,
-                seq: leg.outbound.stream.number(EventPayload::LEN),
-                timestamp: event.timestamp,
-                ssrc: leg.outbound.stream.ssrc,
-            };
-            write_header(packet.bytes_mut(), &header);
-            if let Some(payload) = packet.bytes_mut().get_mut(HEADER_LEN..) {
-                event.payload.write(payload);
-            }
-            if let Err(reason) = leg.transmit(packet, out) {
-                self.counters.discards.count(reason);
-            }
+        let outbound = &mut leg.outbound;
+        let Some(event) = outbound.key.poll(&mut outbound.stream, format.clock_hz, interval, now) else { return };
+        let packet: &mut PacketBuf = &mut self.scratch.packet;
+        packet.received(HEADER_LEN + EventPayload::LEN);
+        let header = RtpHeader {
+            pt: format.pt,
+            marker: event.marker,
+            seq: outbound.stream.number(EventPayload::LEN),
+            timestamp: event.timestamp,
+            ssrc: outbound.stream.ssrc,
+        };
+        write_header(packet.bytes_mut(), &header);
+        if let Some(payload) = packet.bytes_mut().get_mut(HEADER_LEN..) {
+            event.payload.write(payload);
+        }
+        if let Err(reason) = leg.transmit(packet, out) {
+            self.counters.discards.count(reason);
         }
     }
 

@@ -7,11 +7,10 @@ use super::{Arrival, header};
 use crate::codec::g711;
 use crate::media::discard::Discard;
 use crate::media::engine::Sink;
-use crate::media::gap::Verdict;
 use crate::media::leg::{Leg, Port};
 use crate::packet::PacketBuf;
 use crate::plan::AudioCodec;
-use crate::rtp::{HEADER_LEN, write_header};
+use crate::rtp::{HEADER_LEN, Verdict, write_header};
 
 #[inline]
 pub(super) fn forward(

@@ -9,11 +9,11 @@ use std::time::Instant;
 use super::discard::Discard;
 use super::engine::Sink;
 use super::framer::{MAX_FRAME, MAX_PTIME};
-use super::gap::Verdict;
 use super::leg::{Leg, is_opus, scale};
+use super::timeline::Timeline;
 use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, AudioPlan, Pt};
-use crate::rtp::RtpHeader;
+use crate::rtp::{RtpHeader, Verdict};
 
 pub(super) use transcode::send_frame;
 
@@ -52,14 +52,14 @@ pub(super) fn carry(
     out: &mut impl Sink,
 ) -> Result<(), Discard> {
     let (Some(source), Some(target)) = (from.audio, to.audio) else { return Err(Discard::Direction) };
-    let timeline = from.inbound.timeline.get_or_insert_with(|| super::gap::Timeline::start(arrival.timestamp));
+    let timeline = from.inbound.timeline.get_or_insert_with(|| Timeline::start(arrival.timestamp));
     let at = timeline.at(arrival.timestamp, scale(source.codec));
     if arrival.verdict == Verdict::Restart {
         transcode::finish(to, scratch, now, out);
         to.outbound.stream.rebase();
         from.inbound.expected = None;
     }
-    if !to.can_send() || to.outbound.key.is_on() {
+    if !to.can_send() || to.outbound.key.sender.is_down() {
         from.inbound.expected = None;
         to.outbound.framer.clear();
         return if to.can_send() { Ok(()) } else { Err(Discard::Direction) };

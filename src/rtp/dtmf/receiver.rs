@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{EventPayload, time};
+use super::{Clocks, EventPayload, time};
 use crate::plan::Digit;
 
 /// A key whose packets cease is up: at the least three updates of 50 ms are missing (RFC 4733 2.5.2.1).
@@ -45,16 +45,28 @@ impl Held {
 /// Receives the events of one source.
 #[derive(Clone, Debug)]
 pub struct DtmfReceiver {
-    clock_hz: u32,
+    clocks: Clocks,
     held: Option<Held>,
     /// Timestamp of the last segment of the key before: whatever comes with it, or from before it, is a repetition.
     done: Option<u32>,
 }
 
 impl DtmfReceiver {
-    /// Makes a receiver for an event clock, 8000 or 48000 Hz.
+    /// Makes a receiver for an event clock, 8000 or 48000 Hz, which is that of the timestamps too.
     pub fn new(clock_hz: u32) -> Self {
-        DtmfReceiver { clock_hz: clock_hz.max(1), held: None, done: None }
+        DtmfReceiver { clocks: Clocks::new(clock_hz, clock_hz), held: None, done: None }
+    }
+
+    /// Sets the clock of the durations and that of the stream's timestamps, Hz. Where one changes, everything is forgotten;
+    /// returns the key that goes up.
+    pub fn set_clocks(&mut self, event_hz: u32, stream_hz: u32) -> Option<Digit> {
+        let clocks = Clocks::new(event_hz, stream_hz);
+        if clocks == self.clocks {
+            return None;
+        }
+        let up = self.reset();
+        self.clocks = clocks;
+        up
     }
 
     /// Takes a packet with its RTP timestamp.
@@ -67,7 +79,7 @@ impl DtmfReceiver {
                 held.last = now;
             } else if old {
                 return change;
-            } else if let Some(before) = next_segment(held, timestamp, payload.event, self.clock_hz) {
+            } else if let Some(before) = next_segment(held, timestamp, payload.event, self.clocks) {
                 *held = Held { timestamp, before, duration: payload.duration, last: now, ..*held };
             } else {
                 change.up = self.finish();
@@ -104,13 +116,12 @@ impl DtmfReceiver {
 
     /// Returns the key that is held, and for how long.
     pub fn held(&self) -> Option<Digit> {
-        self.held.map(|held| held.digit(self.clock_hz))
+        self.held.map(|held| held.digit(self.clocks.event_hz))
     }
 
-    /// Forgets everything, for another source (SSRC) or another clock; returns the key that goes up.
-    pub fn reset(&mut self, clock_hz: u32) -> Option<Digit> {
+    /// Forgets everything, for another source (SSRC); returns the key that goes up.
+    pub fn reset(&mut self) -> Option<Digit> {
         let up = self.finish();
-        self.clock_hz = clock_hz.max(1);
         self.done = None;
         up
     }
@@ -118,13 +129,13 @@ impl DtmfReceiver {
     fn finish(&mut self) -> Option<Digit> {
         let held = self.held.take()?;
         self.done = Some(held.timestamp);
-        Some(held.digit(self.clock_hz))
+        Some(held.digit(self.clocks.event_hz))
     }
 
     /// A repetition or a straggler: not after the last key (or the held one), yet within ten seconds of it.
     fn is_old(&self, timestamp: u32) -> bool {
         let last = self.held.map(|h| h.timestamp).or(self.done);
-        last.is_some_and(|last| last.wrapping_sub(timestamp) < self.clock_hz.saturating_mul(10))
+        last.is_some_and(|last| last.wrapping_sub(timestamp) < self.clocks.stream_hz.saturating_mul(10))
     }
 }
 
@@ -132,9 +143,9 @@ impl DtmfReceiver {
 ///
 /// The sender goes on 0xFFFF ticks later; browsers do at the packet in which that shows. A second press of the same key would
 /// have to follow in that very moment, with all the ends of the first one lost.
-fn next_segment(held: &Held, timestamp: u32, event: u8, clock_hz: u32) -> Option<u64> {
-    let step = timestamp.wrapping_sub(held.timestamp);
-    let full = u32::from(u16::MAX);
-    let near = full - clock_hz / 25..=full + clock_hz / 10;
-    (event == held.event && near.contains(&step)).then(|| held.before + u64::from(step))
+fn next_segment(held: &Held, timestamp: u32, event: u8, clocks: Clocks) -> Option<u64> {
+    let step = clocks.event_ticks(timestamp.wrapping_sub(held.timestamp));
+    let full = u64::from(u16::MAX);
+    let near = full - u64::from(clocks.event_hz) / 25..=full + u64::from(clocks.event_hz) / 10;
+    (event == held.event && near.contains(&step)).then(|| held.before + step)
 }

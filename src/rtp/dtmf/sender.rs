@@ -1,9 +1,12 @@
 //! Sends keys as event packets, one per packet slot of the stream (RFC 4733 2.5.1).
+//!
+//! A key of known length is played slot by slot. A key that a peer holds is *carried*: its packets show the length that the
+//! peer has shown so far, so that it is as long behind us as before us, whatever was lost or late on its way.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{EventPayload, ticks};
+use super::{Clocks, EventPayload, ticks};
 use crate::plan::Digit;
 
 /// Packets that end a key (RFC 4733 2.5.1.4).
@@ -12,8 +15,12 @@ const ENDS: u8 = 3;
 const QUEUE: usize = 32;
 /// Shortest key that every detector takes (ITU-T Q.24: 40 ms).
 const SHORTEST: Duration = Duration::from_millis(40);
+/// Longest key of known length: audio is silent beside it.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Shortest pause between two keys (ITU-T Q.24: 40 ms).
 const PAUSE: Duration = Duration::from_millis(40);
+/// How far a carried key may be ahead of its time, for what was lost of its beginning.
+const AHEAD: Duration = Duration::from_secs(5);
 
 /// What goes out in a packet slot in the place of audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +33,23 @@ pub struct EventPacket {
     pub payload: EventPayload,
 }
 
+/// Who measures the length of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Measure {
+    /// We do, slot by slot.
+    Ours,
+    /// The peer that holds it: the length grows.
+    Held,
+    /// The peer that held it: the length is final.
+    Released,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Key {
     event: u8,
-    /// Length in ticks; `None` while the key is held.
-    total: Option<u32>,
+    volume: u8,
+    measure: Measure,
+    length: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +58,17 @@ struct Playing {
     timestamp: u32,
     /// Ticks of the segments before this one.
     before: u32,
-    elapsed: u32,
+    /// Ticks shown so far.
+    shown: u32,
+    /// Ticks of the slots so far.
+    passed: u32,
     ends_left: u8,
 }
 
 /// Sends the keys of one leg.
 #[derive(Clone, Debug)]
 pub struct DtmfSender {
-    clock_hz: u32,
+    clocks: Clocks,
     volume: u8,
     queue: VecDeque<Key>,
     playing: Option<Playing>,
@@ -54,37 +76,77 @@ pub struct DtmfSender {
 }
 
 impl DtmfSender {
-    /// Makes a sender for an event clock, 8000 or 48000 Hz, with a level of −`volume` dBm0. It allocates nothing later.
+    /// Makes a sender for an event clock, 8000 or 48000 Hz, which is that of the timestamps too, with a level of −`volume`
+    /// dBm0. It allocates nothing later.
     pub fn new(clock_hz: u32, volume: u8) -> Self {
-        DtmfSender { clock_hz, volume, queue: VecDeque::with_capacity(QUEUE), playing: None, pause_left: 0 }
-    }
-
-    /// Queues a key of known length, at least 40 ms; false where it is no key or too many wait.
-    pub fn send(&mut self, digit: Digit) -> bool {
-        let total = ticks(digit.duration.max(SHORTEST), self.clock_hz);
-        self.push(Key { event: digit.event, total: Some(total) })
-    }
-
-    /// Presses a key that is held until [`DtmfSender::release`]; one that is held goes up. False where it is no key or too
-    /// many wait.
-    pub fn press(&mut self, event: u8) -> bool {
-        self.release(Duration::ZERO);
-        self.push(Key { event, total: None })
-    }
-
-    /// Releases the held key after `duration` in all, or what has been sent of it if that is more.
-    pub fn release(&mut self, duration: Duration) {
-        let total = Some(ticks(duration.max(SHORTEST), self.clock_hz));
-        if let Some(key) = self.queue.iter_mut().rfind(|k| k.total.is_none()) {
-            key.total = total;
-        } else if let Some(playing) = self.playing.as_mut().filter(|p| p.key.total.is_none()) {
-            playing.key.total = total;
+        DtmfSender {
+            clocks: Clocks::new(clock_hz, clock_hz),
+            volume,
+            queue: VecDeque::with_capacity(QUEUE),
+            playing: None,
+            pause_left: 0,
         }
+    }
+
+    /// Sets the clock of the durations and that of the stream's timestamps, Hz; where one changes, the key that is being
+    /// played is dropped, since its packets could not be told to be of one key.
+    pub fn set_clocks(&mut self, event_hz: u32, stream_hz: u32) {
+        let clocks = Clocks::new(event_hz, stream_hz);
+        if clocks != self.clocks {
+            self.clocks = clocks;
+            self.playing = None;
+            self.pause_left = 0;
+        }
+    }
+
+    /// Queues a key of known length, 40 ms to 10 s; false where it is no key or too many wait.
+    pub fn send(&mut self, digit: Digit) -> bool {
+        let length = digit.duration.clamp(SHORTEST, LONGEST);
+        self.push(Key { event: digit.event, volume: self.volume, measure: Measure::Ours, length })
+    }
+
+    /// Presses a key that a peer holds until [`DtmfSender::release`]; one that is held goes up. False where it is no key or
+    /// too many wait.
+    pub fn press(&mut self, event: u8, volume: u8) -> bool {
+        self.release(Duration::ZERO);
+        self.push(Key { event, volume, measure: Measure::Held, length: Duration::ZERO })
+    }
+
+    /// The key is held, and has been for `duration` in all.
+    pub fn hold(&mut self, duration: Duration) {
+        if let Some(key) = self.held() {
+            key.length = key.length.max(duration);
+        }
+    }
+
+    /// Releases the held key after `duration` in all, or what has been told of it if that is more; at least 40 ms.
+    pub fn release(&mut self, duration: Duration) {
+        if let Some(key) = self.held() {
+            key.length = key.length.max(duration).max(SHORTEST);
+            key.measure = Measure::Released;
+        }
+    }
+
+    fn held(&mut self) -> Option<&mut Key> {
+        let playing = self.playing.as_mut().map(|playing| &mut playing.key);
+        self.queue.iter_mut().rev().chain(playing).find(|key| key.measure == Measure::Held)
     }
 
     /// Tells whether the next slots belong to a key, or to the pause after one while others wait: no audio then.
     pub fn is_active(&self) -> bool {
         self.playing.is_some() || !self.queue.is_empty()
+    }
+
+    /// Tells whether a key is down or waits: audio is silent then, lest the key be heard twice. The repeated ends do not
+    /// count: they may go out beside audio.
+    #[inline]
+    pub fn is_down(&self) -> bool {
+        !self.queue.is_empty() || self.playing.as_ref().is_some_and(|playing| playing.ends_left == 0)
+    }
+
+    /// Tells whether [`DtmfSender::next`] is to be called for the next slot; the pause after a key counts.
+    pub fn needs_slot(&self) -> bool {
+        self.is_active() || self.pause_left > 0
     }
 
     /// Drops everything, for a leg whose stream begins anew.
@@ -94,8 +156,8 @@ impl DtmfSender {
         self.pause_left = 0;
     }
 
-    /// Returns what goes out in this slot, `timestamp` being that of the audio that it replaces and `slot` its length, both in
-    /// ticks of the event clock.
+    /// Returns what goes out in this slot: `timestamp` is that of the audio that it replaces, in ticks of the stream, and
+    /// `slot` its length, in ticks of the event clock.
     ///
     /// `None` while [`DtmfSender::is_active`] is the pause between two keys: nothing, or silence, is to be sent.
     #[inline]
@@ -108,14 +170,14 @@ impl DtmfSender {
             }
             let key = self.queue.pop_front()?;
             marker = true;
-            self.playing = Some(Playing { key, timestamp, before: 0, elapsed: 0, ends_left: 0 });
+            self.playing = Some(Playing { key, timestamp, before: 0, shown: 0, passed: 0, ends_left: 0 });
         }
-        let volume = self.volume;
+        let clocks = self.clocks;
         let playing = self.playing.as_mut()?;
-        let packet = playing.step(slot, volume, marker);
+        let packet = playing.step(slot, clocks, marker);
         if packet.payload.end && playing.ends_left == 0 {
             self.playing = None;
-            self.pause_left = ticks(PAUSE, self.clock_hz);
+            self.pause_left = ticks(PAUSE, self.clocks.event_hz);
         }
         Some(packet)
     }
@@ -130,33 +192,46 @@ impl DtmfSender {
 }
 
 impl Playing {
-    fn step(&mut self, slot: u32, volume: u8, marker: bool) -> EventPacket {
+    fn step(&mut self, slot: u32, clocks: Clocks, marker: bool) -> EventPacket {
         let full = u32::from(u16::MAX);
         let Playing { key, timestamp, .. } = *self;
         let packet = |duration: u32, end: bool| EventPacket {
             timestamp,
             marker,
-            payload: EventPayload { event: key.event, end, volume, duration: duration.min(full) as u16 },
+            payload: EventPayload {
+                event: key.event,
+                end,
+                volume: key.volume & 63,
+                duration: duration.min(full) as u16,
+            },
         };
         if self.ends_left > 0 {
             self.ends_left -= 1;
-            return packet(self.elapsed - self.before, true);
+            return packet(self.shown - self.before, true);
         }
-        let sent = self.elapsed;
-        self.elapsed = sent.saturating_add(slot);
-        let total = key.total.map(|total| total.max(sent));
-        let shown = self.elapsed.min(total.unwrap_or(u32::MAX));
-        if shown - self.before > full {
+        self.passed = self.passed.saturating_add(slot);
+        let length = ticks(key.length, clocks.event_hz);
+        let over = match key.measure {
+            Measure::Ours => {
+                self.shown = self.shown.max(self.passed.min(length));
+                self.passed >= length
+            }
+            carried => {
+                // What a peer claims far beyond the time that has passed is believed only as time passes.
+                let limit = self.passed.saturating_add(ticks(AHEAD, clocks.event_hz));
+                self.shown = self.shown.max(slot).max(length.min(limit));
+                carried == Measure::Released
+            }
+        };
+        if self.shown - self.before > full {
             // The segment is full: it ends without E, the next begins where it ended (RFC 4733 2.5.1.3).
             self.before += full;
-            self.timestamp = timestamp.wrapping_add(full);
+            self.timestamp = timestamp.wrapping_add(clocks.stream_ticks(full));
             return packet(full, false);
         }
-        if total == Some(shown) {
-            self.elapsed = shown;
+        if over {
             self.ends_left = ENDS - 1;
-            return packet(shown - self.before, true);
         }
-        packet(shown - self.before, false)
+        packet(self.shown - self.before, over)
     }
 }

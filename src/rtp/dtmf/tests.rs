@@ -157,7 +157,7 @@ fn a_source_that_begins_anew_with_an_older_clock_is_heard() {
     let now = Instant::now();
     assert!(receiver.receive(4_000_000, end, now).down_and_up.is_some());
     assert!(receiver.receive(1000, end, now).down_and_up.is_some(), "500 s back is no straggler");
-    assert_eq!(receiver.reset(48_000), None);
+    assert_eq!(receiver.set_clocks(48_000, 48_000), None);
     assert!(receiver.receive(1000, end, now).down_and_up.is_some());
 }
 
@@ -175,29 +175,117 @@ fn the_same_key_has_the_same_length_on_both_clocks() {
 }
 
 #[test]
-fn a_held_key_lasts_until_it_is_released() {
+fn a_held_key_lasts_until_it_is_released_and_is_as_long_as_the_peer_says() {
     let mut sender = DtmfSender::new(8000, 10);
-    assert!(sender.press(5));
+    assert!(sender.press(5, 12));
     let mut slots = 0..;
     let mut slot = || slots.next().unwrap() * 160;
-    let held: Vec<_> = (0..10).filter_map(|_| sender.next(slot(), 160)).collect();
-    assert!(held.iter().all(|p| !p.payload.end));
-    assert_eq!(held[9].payload.duration, 1600);
+    let mut held = Vec::new();
+    for n in 0..10 {
+        // The third and fourth update do not come.
+        if n != 2 && n != 3 {
+            sender.hold((n + 1) * 20 * MS);
+        }
+        held.extend(sender.next(slot(), 160));
+    }
+    assert!(held.iter().all(|p| !p.payload.end && p.payload.volume == 12));
+    let durations: Vec<_> = held.iter().map(|p| p.payload.duration).collect();
+    assert_eq!(durations, [160, 320, 320, 320, 800, 960, 1120, 1280, 1440, 1600]);
     sender.release(230 * MS);
     let rest: Vec<_> = (0..10).filter_map(|_| sender.next(slot(), 160)).map(|p| p.payload).collect();
-    assert_eq!(rest.iter().map(|p| p.duration).collect::<Vec<_>>(), [1760, 1840, 1840, 1840]);
-    assert_eq!(rest.iter().filter(|p| p.end).count(), 3);
+    assert_eq!(rest.iter().map(|p| (p.duration, p.end)).collect::<Vec<_>>(), [(1840, true); 3]);
 }
 
 #[test]
 fn a_release_shorter_than_what_was_sent_never_turns_the_duration_back() {
     let mut sender = DtmfSender::new(8000, 10);
-    sender.press(5);
-    for n in 0..5 {
-        sender.next(n * 160, 160);
-    }
+    sender.press(5, 10);
+    sender.hold(100 * MS);
+    sender.next(0, 160);
     sender.release(20 * MS);
-    assert_eq!(sender.next(800, 160).map(|p| (p.payload.duration, p.payload.end)), Some((800, true)));
+    assert_eq!(sender.next(160, 160).map(|p| (p.payload.duration, p.payload.end)), Some((800, true)));
+}
+
+#[test]
+fn a_key_of_which_nothing_but_the_end_came_is_sent_with_its_whole_length() {
+    let mut sender = DtmfSender::new(48_000, 10);
+    assert!(sender.press(5, 10));
+    sender.release(100 * MS);
+    let packets = play(&mut sender, 48_000);
+    let shown: Vec<_> = packets.iter().map(|p| (p.payload.duration, p.payload.end, p.marker)).collect();
+    assert_eq!(shown, [(4800, true, true), (4800, true, false), (4800, true, false)]);
+}
+
+#[test]
+fn an_absurd_length_is_neither_a_burst_nor_endless() {
+    let mut sender = DtmfSender::new(48_000, 10);
+    assert!(sender.press(1, 10));
+    sender.release(Duration::from_secs(500_000));
+    assert!(play(&mut sender, 48_000).len() < 10);
+    assert!(sender.send(Digit { event: 1, duration: Duration::MAX }));
+    let slots = (0..).take_while(|n| {
+        sender.next(n * 960, 960);
+        sender.is_active()
+    });
+    assert!((490..520).contains(&slots.count()), "10 s");
+}
+
+#[test]
+fn a_key_carried_for_3_s_has_the_segments_of_either_clock() {
+    for (from, to, segments) in [(48_000u32, 8000u32, 1), (8000, 48_000, 3), (48_000, 48_000, 3), (8000, 8000, 1)] {
+        let (mut receiver, mut sender) = (DtmfReceiver::new(from), DtmfSender::new(to, 10));
+        let (mut sent, mut now) = (Vec::new(), Instant::now());
+        for (packet, n) in key(1, 3000, from).iter().zip(0..) {
+            now += 20 * MS;
+            let change = receiver.receive(packet.timestamp, packet.payload, now);
+            if let Some(event) = change.down {
+                assert!(sender.press(event, 10));
+            }
+            receiver.held().into_iter().for_each(|held| sender.hold(held.duration));
+            change.up.into_iter().for_each(|up| sender.release(up.duration));
+            sent.extend(sender.next(n * (to / 50), to / 50));
+        }
+        sent.extend((0..2).filter_map(|_| sender.next(0, to / 50)));
+        let begun: std::collections::BTreeSet<_> = sent.iter().map(|p| p.timestamp).collect();
+        assert_eq!(begun.len(), segments, "{from} to {to}");
+        assert_eq!(sent.iter().filter(|p| p.payload.end).count(), 3);
+        assert_eq!(hear(&sent, to), (vec![1], vec![Digit { event: 1, duration: 3000 * MS }]), "{from} to {to}");
+    }
+}
+
+#[test]
+fn durations_at_8_khz_on_a_stream_of_48_khz_are_one_key_across_segments() {
+    let (mut receiver, mut sender) = (DtmfReceiver::new(8000), DtmfSender::new(8000, 10));
+    assert_eq!(receiver.set_clocks(8000, 48_000), None);
+    sender.set_clocks(8000, 48_000);
+    assert!(sender.send(Digit { event: 1, duration: 9000 * MS }));
+    let mut ups = Vec::new();
+    let mut now = Instant::now();
+    for n in 0..460 {
+        now += 20 * MS;
+        if let Some(packet) = sender.next(n * 960, 160) {
+            assert!(packet.timestamp == 0 || packet.timestamp == 0xffff * 6, "{packet:?}");
+            ups.extend(receiver.receive(packet.timestamp, packet.payload, now).up);
+        }
+    }
+    assert_eq!(ups, [Digit { event: 1, duration: 9000 * MS }]);
+}
+
+#[test]
+fn audio_is_silent_from_the_press_to_the_first_end() {
+    let mut sender = DtmfSender::new(8000, 10);
+    assert!(!sender.is_down() && sender.send(Digit { event: 1, duration: 60 * MS }));
+    let down: Vec<_> = (0..6)
+        .map(|n| {
+            let before = sender.is_down();
+            sender.next(n * 160, 160);
+            before
+        })
+        .collect();
+    assert_eq!(down, [true, true, true, false, false, false]);
+    assert!(!sender.is_active() && sender.needs_slot(), "the pause");
+    sender.next(0, 160);
+    assert!(!sender.needs_slot());
 }
 
 #[test]
