@@ -6,7 +6,9 @@ FUZZ_SECONDS ?= 60
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # The gateway with a stand-in Genesys behind it; Ctrl-C ends it.
-lab: page
+lab:
+	scripts/setup.sh lab
+	$(MAKE) page
 	cargo build --release --locked
 	./target/release/crosspoint lab
 
@@ -21,7 +23,7 @@ test:
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo "cargo-deny is not installed: skipped"; fi
 
 # Every fuzz target for FUZZ_SECONDS each (needs a nightly compiler and cargo-fuzz, which are not installed from here).
 # What a run finds goes to fuzz/target/corpus and is read by the next run; the committed corpus stays as it is.
