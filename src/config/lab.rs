@@ -38,6 +38,8 @@ impl Default for LabConfig {
                 number("6006", LabBehaviour::Busy),
                 number("6007", LabBehaviour::NoAnswer),
                 number("6008", LabBehaviour::EarlyMedia),
+                number("6009", LabBehaviour::HangUp),
+                number("6010", LabBehaviour::Digits),
             ],
         }
     }
@@ -51,7 +53,7 @@ pub struct LabNumber {
     pub number: String,
     /// What happens then.
     pub does: LabBehaviour,
-    /// What `text` says.
+    /// What `text` says: the first 200 characters, up to 20 s.
     pub text: Option<String>,
 }
 
@@ -75,4 +77,8 @@ pub enum LabBehaviour {
     NoAnswer,
     /// 183 with sound, then 200.
     EarlyMedia,
+    /// Answers with a tone, hangs up after 5 s.
+    HangUp,
+    /// Sends back the keys that it hears.
+    Digits,
 }

@@ -46,6 +46,8 @@ fn both_files_of_the_project_are_accepted() {
     let lab = parse(LAB).unwrap();
     assert_eq!(lab.trunks[0].addresses[0], lab.lab.sip);
     assert_eq!(lab.dn("5001").unwrap().secret, Some("crosspoint"));
+    let numbers = |config: &Config| config.lab.numbers.iter().map(|n| (n.number.clone(), n.does)).collect::<Vec<_>>();
+    assert_eq!(numbers(&lab), numbers(&parse(GATEWAY).unwrap()), "the file lists what the defaults are");
 }
 
 #[test]

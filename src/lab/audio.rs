@@ -112,8 +112,9 @@ impl Audio {
 
     /// Plays something else from the next packet on.
     pub fn play(&self, sound: Sound) {
+        let generator = Generator::new(&sound);
         let mut state = self.lock();
-        state.generator = Generator::new(&sound);
+        state.generator = generator;
         state.sound = sound;
     }
 

@@ -15,6 +15,7 @@ mod call;
 mod message;
 mod server;
 mod sound;
+mod speech;
 mod terminal;
 
 use std::net::SocketAddr;
@@ -35,7 +36,7 @@ pub use terminal::{console, hint, welcome};
 pub enum Behaviour {
     /// Rings for 200 ms, answers and plays.
     Answer(Sound),
-    /// Answers and says the time (UTC, hours and minutes) in Morse.
+    /// Answers and speaks the time (UTC, hours and minutes), over and over.
     Time,
     /// Answers, plays 440 Hz, and hangs up after this long.
     HangUpAfter(Duration),
@@ -69,11 +70,13 @@ impl From<&config::LabConfig> for LabConfig {
             Does::Echo => Behaviour::Answer(Sound::Echo),
             Does::Tone => Behaviour::Answer(Sound::Tone { hz: 440, dbm0: -10 }),
             Does::Time => Behaviour::Time,
-            Does::Text => Behaviour::Answer(Sound::Morse(number.text.clone().unwrap_or_else(|| "hello".into()))),
+            Does::Text => Behaviour::Answer(Sound::Speech(number.text.clone().unwrap_or_else(|| "hello".into()))),
             Does::Refuse => Behaviour::Refuse(603),
             Does::Busy => Behaviour::Refuse(486),
             Does::NoAnswer => Behaviour::NoAnswer,
             Does::EarlyMedia => Behaviour::EarlyMedia(Duration::from_secs(3)),
+            Does::HangUp => Behaviour::HangUpAfter(Duration::from_secs(5)),
+            Does::Digits => Behaviour::EchoDigits,
         };
         let every = Duration::from_secs(u64::from(from.customer_every_seconds));
         LabConfig {

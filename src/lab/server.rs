@@ -12,7 +12,7 @@ use tokio::time::sleep_until;
 use super::audio::Audio;
 use super::call::{Call, Pending, Resend, Sequence, Side, Step};
 use super::message::{self, Received, read_sdp, tag_of, uri_of, write_sdp};
-use super::{Behaviour, COMPLAINTS, CallStatus, Command, Complaints, LabCall, LabConfig, Sound};
+use super::{Behaviour, COMPLAINTS, CallStatus, Command, Complaints, LabCall, LabConfig, Sound, speech};
 
 /// How long a number rings.
 const RING: Duration = Duration::from_millis(200);
@@ -192,7 +192,7 @@ impl Server {
             Behaviour::Refuse(status) => return self.finish(&call_id, status, now),
             Behaviour::NoAnswer => return self.provisional(&call_id, 180, "Ringing"),
             Behaviour::Answer(sound) => (sound, RING),
-            Behaviour::Time => (Sound::Morse(utc()), RING),
+            Behaviour::Time => (Sound::Speech(spoken_utc()), RING),
             Behaviour::EchoDigits => (Sound::Silence, RING),
             Behaviour::HangUpAfter(_) => (TONE, RING),
             Behaviour::EarlyMedia(wait) => (TONE, wait),
@@ -574,8 +574,8 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Hours and minutes, UTC: the machine's zone is not ours to read.
-fn utc() -> String {
+/// Returns what is said of the time, UTC: the machine's zone is not ours to read.
+fn spoken_utc() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    format!("{:02}{:02}", seconds / 3600 % 24, seconds / 60 % 60)
+    speech::time(seconds % 86_400)
 }

@@ -1,54 +1,14 @@
-//! Sounds that are made, not recorded: tones and Morse.
-//!
-//! We do not synthesise a voice: what the lab "says" it says in Morse, at 12 words a minute, which a person can tell apart and a
-//! test can measure.
+//! Sounds that are made, not recorded: tones and speech.
 
 use std::f64::consts::TAU;
 
+use super::speech;
+
 const RATE: f64 = 8000.0;
-/// One Morse unit of 100 ms, samples.
-const UNIT: usize = 800;
-const MORSE_HZ: f64 = 600.0;
 /// Peak of a sine of 0 dBm0 in 16-bit samples: full scale of µ-law is +3.17 dBm0.
 const PEAK_0_DBM0: f64 = 22_300.0;
-const MORSE: &[(char, &str)] = &[
-    ('A', ".-"),
-    ('B', "-..."),
-    ('C', "-.-."),
-    ('D', "-.."),
-    ('E', "."),
-    ('F', "..-."),
-    ('G', "--."),
-    ('H', "...."),
-    ('I', ".."),
-    ('J', ".---"),
-    ('K', "-.-"),
-    ('L', ".-.."),
-    ('M', "--"),
-    ('N', "-."),
-    ('O', "---"),
-    ('P', ".--."),
-    ('Q', "--.-"),
-    ('R', ".-."),
-    ('S', "..."),
-    ('T', "-"),
-    ('U', "..-"),
-    ('V', "...-"),
-    ('W', ".--"),
-    ('X', "-..-"),
-    ('Y', "-.--"),
-    ('Z', "--.."),
-    ('0', "-----"),
-    ('1', ".----"),
-    ('2', "..---"),
-    ('3', "...--"),
-    ('4', "....-"),
-    ('5', "....."),
-    ('6', "-...."),
-    ('7', "--..."),
-    ('8', "---.."),
-    ('9', "----."),
-];
+/// Pause before a text is said again, samples.
+const PAUSE: usize = 8000;
 
 /// What a call hears of the lab.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,18 +24,17 @@ pub enum Sound {
         /// Level, dBm0.
         dbm0: i8,
     },
-    /// A text in Morse, over and over.
-    Morse(String),
+    /// An English text, spoken over and over with a second of pause: the first 200 characters, up to 20 s.
+    Speech(String),
 }
 
 /// Makes the samples of a [`Sound`].
 #[derive(Clone, Debug)]
-pub(super) struct Generator {
-    hz: f64,
-    peak: f64,
-    /// On and off by Morse unit; empty: always on.
-    units: Vec<bool>,
-    at: usize,
+pub(super) enum Generator {
+    /// A sine wave: frequency, peak, place.
+    Sine { hz: f64, peak: f64, at: usize },
+    /// Samples, over and over.
+    Loop { pcm: Vec<i16>, at: usize },
 }
 
 impl Generator {
@@ -83,41 +42,34 @@ impl Generator {
     pub fn new(sound: &Sound) -> Option<Self> {
         match sound {
             Sound::Silence | Sound::Echo => None,
-            Sound::Tone { hz, dbm0 } => Some(Generator {
-                hz: f64::from(*hz),
-                peak: PEAK_0_DBM0 * 10f64.powf(f64::from(*dbm0) / 20.0),
-                units: Vec::new(),
-                at: 0,
-            }),
-            Sound::Morse(text) => {
-                let peak = PEAK_0_DBM0 * 10f64.powf(-0.5);
-                Some(Generator { hz: MORSE_HZ, peak, units: units(text), at: 0 })
+            Sound::Tone { hz, dbm0 } => {
+                let peak = PEAK_0_DBM0 * 10f64.powf(f64::from(*dbm0) / 20.0);
+                Some(Generator::Sine { hz: f64::from(*hz), peak, at: 0 })
+            }
+            Sound::Speech(text) => {
+                let mut pcm = speech::say(text);
+                pcm.resize(pcm.len() + PAUSE, 0);
+                Some(Generator::Loop { pcm, at: 0 })
             }
         }
     }
 
-    pub fn fill(&mut self, pcm: &mut [i16]) {
-        for sample in pcm {
-            let on = self.units.is_empty() || self.units[self.at / UNIT % self.units.len()];
-            let value = if on { self.peak * (TAU * self.hz * self.at as f64 / RATE).sin() } else { 0.0 };
-            *sample = value as i16;
-            self.at += 1;
+    pub fn fill(&mut self, out: &mut [i16]) {
+        match self {
+            Generator::Sine { hz, peak, at } => {
+                for sample in out {
+                    *sample = (*peak * (TAU * *hz * *at as f64 / RATE).sin()) as i16;
+                    *at += 1;
+                }
+            }
+            Generator::Loop { pcm, at } => {
+                for (sample, said) in out.iter_mut().zip(pcm.iter().cycle().skip(*at)) {
+                    *sample = *said;
+                }
+                *at = (*at + out.len()) % pcm.len().max(1);
+            }
         }
     }
-}
-
-/// Returns on and off, unit by unit: dot 1, dash 3, between letters 3, at the end 7 of pause.
-fn units(text: &str) -> Vec<bool> {
-    let mut units = Vec::new();
-    for letter in text.to_uppercase().chars() {
-        for sign in MORSE.iter().find(|(l, _)| *l == letter).map_or("", |(_, signs)| signs).chars() {
-            units.extend(std::iter::repeat_n(true, if sign == '-' { 3 } else { 1 }));
-            units.push(false);
-        }
-        units.extend([false; 2]);
-    }
-    units.extend([false; 5]);
-    units
 }
 
 /// Returns the strongest frequency (in steps of 10 Hz, by Goertzel) and the level in dBm0 of what was heard; silence is
@@ -152,8 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn morse_has_its_dots_dashes_and_pauses() {
-        let on: String = units("EA").iter().map(|on| if *on { '=' } else { '.' }).collect();
-        assert_eq!(on, "=...=.===........");
+    fn a_text_is_said_again_after_a_second() {
+        let said = speech::say("echo");
+        let mut pcm = vec![1; 2 * said.len() + PAUSE];
+        let mut generator = Generator::new(&Sound::Speech("echo".into())).unwrap();
+        pcm.chunks_mut(160).for_each(|frame| generator.fill(frame));
+        assert_eq!(pcm[..said.len()], said);
+        assert!(pcm[said.len()..said.len() + PAUSE].iter().all(|x| *x == 0));
+        assert_eq!(pcm[said.len() + PAUSE..], said);
     }
 }

@@ -18,12 +18,14 @@ pub fn hint(config: &Config) -> LabHint {
     let what = |does: LabBehaviour| match does {
         LabBehaviour::Echo => "sends back what it hears",
         LabBehaviour::Tone => "plays a tone of 440 Hz",
-        LabBehaviour::Time => "says the time (UTC) in Morse",
-        LabBehaviour::Text => "says a text in Morse",
+        LabBehaviour::Time => "speaks the time (UTC)",
+        LabBehaviour::Text => "speaks a text",
         LabBehaviour::Refuse => "declines (603)",
         LabBehaviour::Busy => "is busy (486)",
         LabBehaviour::NoAnswer => "rings and never answers",
         LabBehaviour::EarlyMedia => "is heard before it answers (183)",
+        LabBehaviour::HangUp => "hangs up after 5 s",
+        LabBehaviour::Digits => "sends back the keys that it hears",
     };
     LabHint {
         dns: entry.map(|entry| entry.number.to_string()).unwrap_or_default(),
