@@ -121,6 +121,8 @@ pub struct BrowserPlan {
     pub ice: IceCredentials,
     /// SSRC that we send with.
     pub ssrc: u32,
+    /// CNAME of that source, as it stands in the SDP (RFC 3550 6.5.1, RFC 7022): at most 255 bytes go out.
+    pub cname: String,
     /// Known from the offer, or filled in by [`Order::UpdateBrowser`] when the answer is there.
     pub remote: Option<BrowserRemote>,
 }

@@ -56,7 +56,12 @@ impl LegMedia {
                 (sdp, None, None, Some(state))
             }
         };
-        let plan = BrowserPlan { ice: local.ice.clone(), ssrc: local.ssrc, remote: remote.as_deref().cloned() };
+        let plan = BrowserPlan {
+            ice: local.ice.clone(),
+            ssrc: local.ssrc,
+            cname: local.cname.clone(),
+            remote: remote.as_deref().cloned(),
+        };
         let side = Side::Browser { local: Box::new(local), remote };
         Ok((LegMedia { worker, sdp, side, agreed, pending }, Order::OpenBrowser(leg, Box::new(plan))))
     }

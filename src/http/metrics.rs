@@ -100,7 +100,11 @@ fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
     page.gauge("media_legs", "Open legs", each(|c| c.engine.legs));
     page.counter("media_datagrams", "Datagrams that arrived", each(|c| c.engine.datagrams));
     page.counter("media_received", "RTP packets taken", each(|c| c.engine.received));
-    page.counter("media_discarded", "Datagrams dropped, for all reasons", each(|c| c.engine.discards.total()));
+    let discards = workers.iter().flat_map(|(id, c)| {
+        let reason = |name: &str| [worker(*id), vec![("reason", name.to_owned())]].concat();
+        c.engine.discards.iter().map(move |(discard, count)| (reason(discard.name()), count))
+    });
+    page.counter("media_discarded", "Datagrams dropped, by reason", discards);
     page.counter("media_lost", "RTP packets that never came, of legs that are closed", each(|c| c.engine.closed.lost));
     page.counter(
         "media_late",
@@ -140,7 +144,8 @@ mod tests {
             counters,
             sip: Default::default(),
         };
-        let worker = WorkerCounters { pairs_ready: 30, send_errors: 4, ..WorkerCounters::default() };
+        let mut worker = WorkerCounters { pairs_ready: 30, send_errors: 4, ..WorkerCounters::default() };
+        worker.engine.discards.count(crate::media::Discard::NoLeg);
         Figures { snapshot, workers: vec![(WorkerId(1), worker)] }
     }
 
@@ -154,6 +159,8 @@ mod tests {
             "crosspoint_free_port_pairs{worker=\"1\"} 30",
             "crosspoint_signalling_total{what=\"bad_digests\"} 3",
             "crosspoint_media_send_errors_total{worker=\"1\"} 4",
+            "crosspoint_media_discarded_total{worker=\"1\",reason=\"no_leg\"} 1",
+            "crosspoint_media_discarded_total{worker=\"1\",reason=\"srtp_auth\"} 0",
             "crosspoint_port_pairs{worker=\"1\",state=\"ready\"} 30",
             "crosspoint_shell_total{what=\"slow_reader\"} 1",
             "crosspoint_calls{state=\"setup\"} 0",

@@ -87,7 +87,8 @@ pub(super) struct Outbound {
     pub report_at: Instant,
     /// When the last one was sent.
     pub reported_at: Instant,
-    pub cname: [u8; 16],
+    /// Name of the source in our RTCP; for a browser that of the SDP.
+    pub cname: Box<str>,
 }
 
 impl Leg {

@@ -6,8 +6,8 @@ use super::leg::Leg;
 use crate::rtp::rtcp::{Compound, Report, ReportBlock, RtcpPacket, SenderInfo, ntp_middle, write_compound};
 use crate::rtp::{Discard, ReceiverStats};
 
-/// Room for SR, SDES and BYE.
-pub(super) const RTCP_ROOM: usize = 256;
+/// Room for SR (52 bytes), SDES with the longest CNAME (268) and BYE (8).
+pub(super) const RTCP_ROOM: usize = 384;
 
 /// The receiving side of the reports.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) fn write(leg: &mut Leg, room: &mut [u8], ntp: u64, now: Instant, bye:
     });
     let block = leg.inbound.reception.stats.as_mut().map(|stats| stats.report(now));
     let blocks: &[ReportBlock] = block.as_slice();
-    let cname = std::str::from_utf8(&leg.outbound.cname).unwrap_or_default();
+    let cname = &*leg.outbound.cname;
     write_compound(room, &Report { ssrc: stream.ssrc, sender, blocks, cname, bye })
 }
 

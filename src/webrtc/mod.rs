@@ -59,6 +59,59 @@ pub enum Discard {
 }
 
 impl Discard {
-    /// Number of variants; `as usize` is below it.
-    pub const COUNT: usize = Discard::KeyExhausted as usize + 1;
+    /// Number of reasons; `reason as usize` is below it.
+    pub const COUNT: usize = 16;
+    /// Every reason, in the order of its number.
+    pub const ALL: [Discard; Discard::COUNT] = [
+        Discard::StunMalformed,
+        Discard::StunUnexpected,
+        Discard::StunUser,
+        Discard::StunIntegrity,
+        Discard::StunPath,
+        Discard::StunReply,
+        Discard::Unvalidated,
+        Discard::DtlsUnexpected,
+        Discard::NoKeys,
+        Discard::SrtpMalformed,
+        Discard::SrtpAuth,
+        Discard::SrtpReplay,
+        Discard::SrtcpClear,
+        Discard::SrtpSources,
+        Discard::NoRoom,
+        Discard::KeyExhausted,
+    ];
+
+    /// Returns the label for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Discard::StunMalformed => "stun_malformed",
+            Discard::StunUnexpected => "stun_unexpected",
+            Discard::StunUser => "stun_user",
+            Discard::StunIntegrity => "stun_integrity",
+            Discard::StunPath => "stun_path",
+            Discard::StunReply => "stun_reply",
+            Discard::Unvalidated => "unvalidated",
+            Discard::DtlsUnexpected => "dtls_unexpected",
+            Discard::NoKeys => "no_keys",
+            Discard::SrtpMalformed => "srtp_malformed",
+            Discard::SrtpAuth => "srtp_auth",
+            Discard::SrtpReplay => "srtp_replay",
+            Discard::SrtcpClear => "srtcp_clear",
+            Discard::SrtpSources => "srtp_sources",
+            Discard::NoRoom => "no_room",
+            Discard::KeyExhausted => "key_exhausted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Discard;
+
+    #[test]
+    fn every_reason_has_its_own_number_below_the_count() {
+        for (number, reason) in Discard::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+        }
+    }
 }

@@ -58,7 +58,7 @@ fn a_flood_of_handshakes_of_one_leg_leaves_room_for_the_others() {
     let other = SocketAddr::new(home().ip(), 5001);
     for (leg, ufrag, source) in [(A, "first", home()), (B, "second", other)] {
         let ice = IceCredentials { ufrag: ufrag.into(), pwd: PWD.into() };
-        rig.order(Order::OpenBrowser(leg, Box::new(BrowserPlan { ice, ssrc: 1, remote: None })));
+        rig.order(Order::OpenBrowser(leg, Box::new(BrowserPlan { ice, ssrc: 1, cname: String::new(), remote: None })));
         from(&mut rig, Socket::Browser(0), source, &check(&format!("{ufrag}:browser")));
     }
     let dtls = [22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];

@@ -3,8 +3,10 @@
 mod bridge;
 mod browser;
 mod digits;
+mod feedback;
 mod hostile;
 #[allow(dead_code)]
 mod peer;
+mod restart;
 mod rig;
 mod worker;

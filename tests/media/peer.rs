@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 
 use crate::rig::{A, B, Rig, Sent, certificate, pair, remote};
 
-const PWD: &str = "a-password-of-32-characters-yes-";
+pub const CNAME: &str = "4f3c2b1a00c0ffee";
+pub const PWD: &str = "a-password-of-32-characters-yes-";
 
 pub fn local() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 10_000))
@@ -23,12 +24,19 @@ pub fn home() -> SocketAddr {
 
 /// A binding request with USE-CANDIDATE (RFC 8445 7.1).
 pub fn check(name: &str) -> Vec<u8> {
+    binding(name, true)
+}
+
+/// A binding request, with USE-CANDIDATE or without.
+pub fn binding(name: &str, nominates: bool) -> Vec<u8> {
     let mut message = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
     message.extend([9; 12]);
     message.extend([0, 6, 0, name.len() as u8]);
     message.extend(name.as_bytes());
     message.resize(message.len().next_multiple_of(4), 0);
-    message.extend([0, 0x25, 0, 0]);
+    if nominates {
+        message.extend([0, 0x25, 0, 0]);
+    }
     let len = message.len() - 20 + 24;
     message[2..4].copy_from_slice(&(len as u16).to_be_bytes());
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, PWD.as_bytes()), &message);
@@ -90,6 +98,20 @@ impl Browser {
         bytes
     }
 
+    /// Makes an SRTCP packet.
+    pub fn seal_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
+        let mut bytes = [compound, &[0; 32]].concat();
+        let len = self.transport.protect_rtcp(&mut bytes, compound.len()).expect("keys");
+        bytes.truncate(len);
+        bytes
+    }
+
+    pub fn open_rtcp(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
+        let len = self.transport.unprotect_rtcp(Self::path(), &mut packet).expect("authentic");
+        packet.truncate(len);
+        packet
+    }
+
     pub fn open(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
         let len = self.transport.unprotect_rtp(Self::path(), &mut packet).expect("authentic");
         packet.truncate(len);
@@ -120,7 +142,7 @@ pub fn rig(browser: AudioPlan, trunk: AudioPlan) -> (Rig, Browser) {
     let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
     let ours = IceCredentials { ufrag: "gateway".into(), pwd: PWD.into() };
     let theirs = Some(described(DtlsRole::Server, "browser", browser));
-    rig.order(Order::OpenBrowser(A, Box::new(BrowserPlan { ice: ours, ssrc: 1, remote: theirs })));
+    rig.order(Order::OpenBrowser(A, Box::new(BrowserPlan { ice: ours, ssrc: 1, cname: CNAME.into(), remote: theirs })));
     let trunk = Some(remote(B, trunk));
     rig.order(Order::OpenRtp(B, Box::new(RtpPlan { pair: pair(B), ssrc: 2, latch: Latch::Off, remote: trunk })));
     rig.order(Order::Connect(Topology::Pair(A, B)));

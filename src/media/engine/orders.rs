@@ -63,9 +63,7 @@ impl Engine {
         self.legs.get_mut(slot)?.as_mut().map(|leg| &mut leg.port)
     }
 
-    fn open(&mut self, id: LegId, port: Port, ssrc: u32, now: Instant) -> usize {
-        let mut cname = [0; 16];
-        cname.iter_mut().for_each(|c| *c = b"abcdefghijklmnopqrstuvwxyz234567"[self.rng.random_range(0..32)]);
+    fn open(&mut self, id: LegId, port: Port, ssrc: u32, cname: Box<str>, now: Instant) -> usize {
         let outbound = Outbound {
             stream: Stream::new(ssrc, self.rng.random(), self.rng.random()),
             framer: Framer::new(FRAME),
@@ -113,7 +111,7 @@ impl Engine {
         if let Some(remote) = &plan.remote {
             port.transport.set_remote(remote, now);
         }
-        let slot = self.open(id, Port::Browser(Box::new(port)), plan.ssrc, now);
+        let slot = self.open(id, Port::Browser(Box::new(port)), plan.ssrc, plan.cname.into(), now);
         self.directory.enter_ufrag(ufrag, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
             leg.set_audio(remote.audio);
@@ -125,7 +123,9 @@ impl Engine {
         if self.directory.leg(id).is_some() || self.directory.pair(plan.pair).is_some() {
             return;
         }
-        let slot = self.open(id, Port::Rtp(RtpPort::new(plan, now)), plan.ssrc, now);
+        // The trunk's SDP names no source: one name per call (RFC 7022 4.2).
+        let cname = format!("{:016x}", self.rng.random::<u64>()).into();
+        let slot = self.open(id, Port::Rtp(RtpPort::new(plan, now)), plan.ssrc, cname, now);
         self.directory.enter_pair(plan.pair, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
             leg.set_audio(remote.audio);
