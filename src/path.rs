@@ -1,8 +1,17 @@
 //! How a peer is reached; the key of every map of peers, never a bare `SocketAddr`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::id::FlowId;
+
+/// Returns what counts as one source where shares are measured out: an IPv4 address, or an IPv6 network of 64 bits,
+/// because whoever has one address of it has all (RFC 6177). A mapped IPv4 address is that address.
+pub fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
 
 /// A way to a peer. Two datagrams of the same `Path` come from the same peer as far as the network can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,5 +87,19 @@ impl Transport {
             Transport::Ws => "WS",
             Transport::Wss => "WSS",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_source_and_an_ipv4_address_is_one() {
+        let source = |text: &str| source_of(text.parse().expect("address"));
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
     }
 }

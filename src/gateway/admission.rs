@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use super::config::{DnRule, DnSet, RegistrationPolicy, Secret};
 use super::identity::user;
 use super::{Gateway, Output};
-use crate::path::Path;
+use crate::path::{Path, source_of};
 use crate::sip::digest::server::{Verdict as Proof, Verifier};
 use crate::sip::digest::{self, Algorithm, Credentials};
 use crate::sip::endpoint::Header;
@@ -236,7 +236,7 @@ impl Gateway {
     /// Judges a request by its digest alone.
     pub(super) fn authenticate_always(&mut self, request: &Message, path: &Path, dn: &str, now: Instant) -> Verdict {
         let sha256 = self.peers.listener_of(path).is_some_and(|listener| listener.sha256);
-        let source = Source { ip: path.remote().ip(), sha256 };
+        let source = Source { ip: source_of(path.remote().ip()), sha256 };
         let at_home = self.is_at_home(dn, path, now);
         match self.admission.judge(request, dn, at_home, source, now) {
             Judgement::Admitted => Verdict::Admitted(dn.to_owned()),

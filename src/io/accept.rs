@@ -14,13 +14,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::tally::{Count, Tally};
+use crate::path::source_of;
 
 /// Bounds on connections, all listeners together.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Connections at a time of one source address. A call centre behind one NAT is one address.
+    /// Connections at a time of one source address (IPv6: a network of 64 bits). A call centre behind one NAT is one address.
     pub per_source: usize,
     /// Addresses that `per_source` is not for, beside loopback: proxies, load balancers.
     pub spared: Vec<IpAddr>,
@@ -63,14 +64,14 @@ impl Gate {
 
     /// Lets `source` in, or counts why not.
     pub fn admit(self: &Arc<Self>, source: IpAddr) -> Option<Seat> {
-        let source = source.to_canonical();
+        let spared = source.to_canonical().is_loopback() || self.limits.spared.contains(&source.to_canonical());
+        let source = source_of(source);
         let mut seats = self.seats.lock().ok()?;
         if seats.total >= self.limits.connections {
             self.tally.add(Count::TooManyConnections);
             return None;
         }
         let taken = seats.sources.get(&source).copied().unwrap_or(0);
-        let spared = source.is_loopback() || self.limits.spared.contains(&source);
         if taken >= self.limits.per_source && !spared {
             self.tally.add(Count::TooManyOfSource);
             return None;
@@ -225,6 +226,8 @@ mod tests {
         assert!(gate.admit(ip("192.0.2.1")).is_none());
         assert_eq!(tally.get(Count::TooManyOfSource), 1);
         assert!(gate.admit(ip("192.0.2.2")).is_some());
+        let network: Vec<_> = (1..=3).map(|n| gate.admit(ip(&format!("2001:db8::{n}")))).collect();
+        assert!(network[1].is_some() && network[2].is_none(), "an IPv6 network is one source");
         drop(second);
         assert!(gate.admit(ip("192.0.2.1")).is_some());
     }

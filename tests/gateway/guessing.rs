@@ -190,6 +190,31 @@ fn a_storm_of_registers_of_a_stranger_is_limited() {
 }
 
 #[test]
+fn an_office_behind_one_address_signs_in_all_at_once() {
+    let mut rig = Rig::new();
+    for dn in 5001..5801 {
+        signed_in(&mut rig, &dn.to_string());
+    }
+    assert_eq!(rig.snapshot().registrations.len(), 800);
+    assert_eq!(rig.snapshot().sip.limited, 0);
+}
+
+#[test]
+fn connections_without_end_do_not_multiply_the_share_of_an_address() {
+    let mut rig = Rig::new();
+    let mut heard = 0;
+    for _ in 0..200 {
+        let mut browser = Ua::browser(&mut rig, "5001");
+        for round in 0..100 {
+            let bytes = browser.register(1 + round, 600, None);
+            rig.deliver(browser.path, bytes);
+        }
+        heard += rig.take(browser.path).iter().filter(|answer| answer.status() == 401).count();
+    }
+    assert_eq!(heard, 5000);
+}
+
+#[test]
 fn a_connection_from_the_trunks_own_host_is_no_trunk() {
     let mut rig = Rig::new();
     signed_in(&mut rig, "5001");

@@ -44,7 +44,8 @@ impl Timers {
     }
 }
 
-/// How many new server transactions one source address may open, unless it is trusted.
+/// How many new server transactions one source may open, unless it is trusted: an address over UDP, or a connection. All
+/// connections of an address have ten times the rate together, and fifty times the burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceLimit {
     /// Steady rate, transactions per second.
