@@ -173,12 +173,14 @@ pub struct Registered {
 pub struct Registrar {
     config: RegistrarConfig,
     bindings: HashMap<String, Vec<Binding>>,
+    /// No binding ends before.
+    soonest: Option<Instant>,
 }
 
 impl Registrar {
     /// Makes an empty registrar.
     pub fn new(config: RegistrarConfig) -> Registrar {
-        Registrar { config, bindings: HashMap::new() }
+        Registrar { config, bindings: HashMap::new(), soonest: None }
     }
 
     /// Carries out a REGISTER, wholly or not at all. The caller has checked that the address of record exists, which
@@ -213,6 +215,7 @@ impl Registrar {
         list.truncate(self.config.max_bindings);
         let is_kept = |old: &Binding| list.iter().any(|b| is_same(b, &old.contact) && b.path == old.path);
         let removed = before.into_iter().filter(|old| !is_kept(old)).collect();
+        self.soonest = list.iter().map(|b| b.expires_at).chain(self.soonest).min();
         if list.is_empty() {
             self.bindings.remove(&request.aor);
         } else {
@@ -263,14 +266,19 @@ impl Registrar {
         self.remove_where(|b| b.path.flow() == Some(flow))
     }
 
-    /// Returns when the next binding ends.
+    /// Returns when [`Registrar::handle_timeout`] is due; it may be early, and costs no look at the bindings.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.bindings.values().flatten().map(|b| b.expires_at).min()
+        self.soonest
     }
 
     /// Removes the bindings that have ended, and returns them with their addresses of record.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(String, Binding)> {
-        self.remove_where(|b| !b.is_live(now))
+        if self.soonest.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let removed = self.remove_where(|b| !b.is_live(now));
+        self.soonest = self.bindings.values().flatten().map(|b| b.expires_at).min();
+        removed
     }
 
     fn remove_where(&mut self, is_gone: impl Fn(&Binding) -> bool) -> Vec<(String, Binding)> {
