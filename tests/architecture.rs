@@ -78,17 +78,18 @@ struct Source {
     text: String,
 }
 
-fn sources() -> Vec<Source> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("src is readable") {
-            let path = entry.expect("src is readable").path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                found.push(path);
-            }
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable folder").path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
         }
     }
+}
+
+fn sources() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     walk(&src, &mut files);
@@ -239,4 +240,25 @@ fn the_import_reader_sees_single_and_braced_imports() {
     assert_eq!(imported("use crate::sip::uri::Uri;"), BTreeSet::from(["sip".to_owned()]));
     assert_eq!(imported("use crate::{id::LegId, io::worker};"), BTreeSet::from(["id".to_owned(), "io".to_owned()]));
     assert_eq!(imported("let x = crate::media::Engine::new();"), BTreeSet::from(["media".to_owned()]));
+}
+
+#[test]
+fn the_tests_that_the_table_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        walk(&root.join(folder), &mut files);
+    }
+    let code: Vec<String> = files.iter().map(|file| fs::read_to_string(file).expect("utf-8")).collect();
+    let table = fs::read_to_string(root.join("tests/README.md")).expect("the table");
+    let names: BTreeSet<&str> = table
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.contains('_') && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        .collect();
+    assert!(names.len() > 100, "the table is not read as it is written: {}", names.len());
+    let is_there = |name: &&str| code.iter().any(|text| text.contains(&format!("fn {name}(")));
+    let gone: Vec<&str> = names.into_iter().filter(|name| !is_there(name)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
 }
