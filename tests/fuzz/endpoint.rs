@@ -175,5 +175,7 @@ impl Course {
         self.endpoint.handle_flow_closed(FlowId(1), self.now);
         self.wait(Duration::from_secs(200));
         assert_eq!(self.endpoint.load(), (0, 0), "transactions and sessions left over");
+        self.drain();
+        assert_eq!(self.endpoint.entries(), 0, "entries left over");
     }
 }
