@@ -33,7 +33,7 @@ use rand::{RngExt, SeedableRng};
 pub use config::{
     CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
 };
-pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot};
+pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters};
 
 use crate::call::{Call, CallEvent, Command, Procedure, ReleaseCause, Signal};
 use crate::id::{FlowId, WorkerId};
@@ -145,6 +145,7 @@ impl Gateway {
             // At once: a browser's page shows that its call is under way.
             timers: Timers { trying: Duration::ZERO, ..Timers::default() },
             max_sessions: config.calls.max_calls.saturating_mul(4).saturating_add(64),
+            source_limit: config.source_limit,
             ..EndpointConfig::default()
         };
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));
@@ -230,6 +231,7 @@ impl Gateway {
             registrations: registrations.collect(),
             calls: self.calls.iter().map(view).collect(),
             flows: self.peers.flows(),
+            trunks: self.peers.trunk_counters(),
             free_pairs: self.ports.free(),
             transactions,
             sessions,

@@ -15,16 +15,18 @@ use crate::io::accept::Limits;
 use crate::io::worker::{MediaAddress, WorkerConfig};
 use crate::path::Transport;
 use crate::plan::AudioCodec;
+use crate::sip::endpoint::SourceLimit;
 
 /// How long a closed pair of ports ignores what still arrives.
 const PORT_DRAIN: Duration = Duration::from_secs(2);
+/// A source that was quiet may send what it is allowed in so many seconds at once: a room of browsers that come back.
+const BURST_SECONDS: u32 = 5;
 /// Orders that may wait for a worker.
 const ORDER_QUEUE: usize = 4096;
 
 /// Makes the gateway's settings; `bound` are the addresses in force.
 pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfig, StartError> {
     let opus = config.opus.params();
-    let seconds = |s: u32| Duration::from_secs(u64::from(s));
     let cores = cores();
     let capacity = config.capacity(crate::io::raise_descriptor_limit(), cores).calls();
     Ok(GatewayConfig {
@@ -44,7 +46,15 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             ring_timeout: seconds(config.limits.ring_seconds),
             ..CallPolicy::default()
         },
-        media: MediaPolicy { opus, browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma] },
+        media: MediaPolicy {
+            opus,
+            browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma],
+            narrowband: config.opus.narrowband,
+        },
+        source_limit: SourceLimit {
+            per_second: config.limits.requests_per_second,
+            burst: config.limits.requests_per_second.saturating_mul(BURST_SECONDS),
+        },
     })
 }
 
@@ -79,6 +89,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
             ptime_ms: 20,
             latch: trunk.latch.unwrap_or(config.media.latch).into(),
+            media: trunk.media,
         })
     });
     each.collect()
@@ -86,11 +97,15 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
 
 /// The first rule that a DN is in counts: secrets of single numbers come before their ranges.
 fn dns(config: &Config) -> Vec<DnRule> {
-    let single = config.single_secrets().map(|(number, secret)| DnRule {
-        dns: DnSet::One(number.to_owned()),
-        secret: Secret::Plain(secret.0.clone()),
-        sha256: config.dn(number).is_some_and(|dn| dn.auth == Some(AuthAlgorithm::Sha256)),
-        dial: Vec::new(),
+    let single = config.single_secrets().map(|(number, secret)| {
+        let known = config.dn(number);
+        DnRule {
+            dns: DnSet::One(number.to_owned()),
+            secret: Secret::Plain(secret.0.clone()),
+            sha256: known.is_some_and(|dn| dn.auth == Some(AuthAlgorithm::Sha256)),
+            dial: Vec::new(),
+            ring: known.map(|dn| seconds(dn.ring_seconds)),
+        }
     });
     single.chain(config.dns.iter().filter_map(dn)).collect()
 }
@@ -108,7 +123,11 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
         _ => DnSet::One(first.to_owned()),
     };
-    Some(DnRule { dns, secret, sha256, dial: Vec::new() })
+    Some(DnRule { dns, secret, sha256, dial: Vec::new(), ring: entry.ring_seconds.map(seconds) })
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
 }
 
 fn cores() -> usize {

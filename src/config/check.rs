@@ -129,11 +129,17 @@ impl Config {
                 file.must(ok, key("addresses"), address, "the \"address:port\" of a SIP peer")?;
                 let twice = others().any(|t| t.addresses.contains(address));
                 file.must(!twice, key("addresses"), address, "each address in one trunk")?;
+                let alike = trunk.addresses.iter().all(|other| other.is_ipv4() == address.is_ipv4());
+                file.must(alike, key("addresses"), address, "addresses of one family, IPv4 or IPv6")?;
+                let reached = self.media.addresses.iter().any(|a| a.bind.is_ipv4() == address.is_ipv4());
+                file.must(reached, key("addresses"), address, "a family that media.addresses has an address of")?;
             }
             file.must(!trunk.codecs.is_empty(), key("codecs"), "[]", "\"pcmu\", \"pcma\"")?;
             if let Some(media) = trunk.media {
                 let known = self.media.addresses.iter().any(|a| a.advertised() == media);
-                file.must(known, key("media"), media, "an advertised address of media.addresses")?;
+                let fits = trunk.addresses.iter().all(|address| address.is_ipv4() == media.is_ipv4());
+                let allowed = "an advertised address of media.addresses, of the family of the trunk's addresses";
+                file.must(known && fits, key("media"), media, allowed)?;
             }
         }
         Ok(())

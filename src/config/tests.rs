@@ -249,6 +249,17 @@ fn empty_lists_and_unknown_codecs_are_refused() {
 fn a_trunk_uses_an_address_that_is_there() {
     assert!(error(&with("name = \"t\"", "name = \"t\"\nmedia = \"192.0.2.1\"")).contains("trunk[0].media"));
     assert!(parse(&with("name = \"t\"", "name = \"t\"\nmedia = \"127.0.0.1\"")).is_ok());
+    let both = with("{ bind = \"127.0.0.1\" }", "{ bind = \"127.0.0.1\" }, { bind = \"::1\" }");
+    assert!(error(&both.replace("name = \"t\"", "name = \"t\"\nmedia = \"::1\"")).contains("trunk[0].media"));
+}
+
+#[test]
+fn a_trunk_is_of_one_address_family_which_media_has_too() {
+    let trunk = |list: &str| with("addresses = [\"127.0.0.2:5060\"]", &format!("addresses = [{list}]"));
+    assert!(error(&trunk("\"[::2]:5060\"")).contains("media.addresses"));
+    let both = trunk("\"127.0.0.2:5060\", \"[::2]:5060\"");
+    let both = both.replace("{ bind = \"127.0.0.1\" }", "{ bind = \"127.0.0.1\" }, { bind = \"::1\" }");
+    assert!(error(&both).contains("of one family"));
 }
 
 #[test]

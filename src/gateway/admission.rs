@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -47,6 +47,7 @@ struct Rule {
     secrets: Vec<digest::Secret>,
     sha256: bool,
     dial: Vec<String>,
+    ring: Option<Duration>,
 }
 
 /// The directory and its guard.
@@ -66,7 +67,7 @@ impl From<DnRule> for Rule {
             Secret::Plain(password) => vec![digest::Secret::Password(password)],
             Secret::Ha1 { md5, sha256 } => [md5, sha256].into_iter().flatten().map(digest::Secret::Ha1).collect(),
         };
-        Rule { dns: rule.dns, secrets, sha256: rule.sha256, dial: rule.dial }
+        Rule { dns: rule.dns, secrets, sha256: rule.sha256, dial: rule.dial, ring: rule.ring }
     }
 }
 
@@ -91,6 +92,11 @@ impl Admission {
 
     pub(super) fn knows(&self, dn: &str) -> bool {
         self.rule(dn).is_some()
+    }
+
+    /// Returns how long the DN rings, where its rule says so.
+    pub(super) fn ring(&self, dn: &str) -> Option<Duration> {
+        self.rule(dn)?.ring
     }
 
     /// Returns true if the DN may call this number: a stolen DN cannot dial the world.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::path::Transport;
 use crate::plan::{AudioCodec, Latch, OpusParams};
+use crate::sip::endpoint::SourceLimit;
 
 /// Everything the gateway is configured by. Addresses are those in force: a port 0 must be resolved before.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct GatewayConfig {
     pub calls: CallPolicy,
     /// What is offered and answered in SDP.
     pub media: MediaPolicy,
+    /// Requests from an address that is neither a trunk's nor a registered browser's.
+    pub source_limit: SourceLimit,
 }
 
 /// Names a listener: its place in [`GatewayConfig::listeners`].
@@ -62,6 +65,8 @@ pub struct Trunk {
     pub ptime_ms: u8,
     /// Rule against RTP injection.
     pub latch: Latch,
+    /// Advertised address of its legs' media; without it the first of the peer's address family.
+    pub media: Option<IpAddr>,
 }
 
 /// A DN or a range of DNs with their secret and rights.
@@ -75,6 +80,8 @@ pub struct DnRule {
     pub sha256: bool,
     /// Prefixes of the numbers that may be dialled; empty: all.
     pub dial: Vec<String>,
+    /// How long these ring before the caller hears 480; [`CallPolicy::ring_timeout`] without it.
+    pub ring: Option<Duration>,
 }
 
 /// One DN or a numeric range.
@@ -200,11 +207,14 @@ pub struct MediaPolicy {
     pub opus: OpusParams,
     /// Codecs towards browsers in order of preference.
     pub browser_codecs: Vec<AudioCodec>,
+    /// Browsers are asked for narrow-band Opus: what comes from them goes to G.711.
+    pub narrowband: bool,
 }
 
 impl Default for MediaPolicy {
     fn default() -> Self {
         let opus = OpusParams::default();
-        MediaPolicy { opus, browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma] }
+        let browser_codecs = vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma];
+        MediaPolicy { opus, browser_codecs, narrowband: true }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use super::config::{Listener, ListenerId, Trunk};
+use super::snapshot::TrunkCounters;
 use crate::id::FlowId;
 use crate::path::{Path, Transport};
 
@@ -24,6 +25,7 @@ type Trusted = Arc<RwLock<HashSet<FlowId>>>;
 pub(super) struct Peers {
     listeners: Vec<Listener>,
     trunks: Vec<Trunk>,
+    counters: Vec<TrunkCounters>,
     flows: HashMap<FlowId, Flow>,
     trusted: Trusted,
     /// When each target of a trunk was last heard of.
@@ -32,7 +34,9 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn new(listeners: Vec<Listener>, trunks: Vec<Trunk>) -> Peers {
-        Peers { listeners, trunks, flows: HashMap::new(), trusted: Trusted::default(), heard: HashMap::new() }
+        let counters = vec![TrunkCounters::default(); trunks.len()];
+        let (flows, trusted, heard) = (HashMap::new(), Trusted::default(), HashMap::new());
+        Peers { listeners, trunks, counters, flows, trusted, heard }
     }
 
     /// Makes the judgement that spares trunks and registered browsers the limit per source.
@@ -90,6 +94,18 @@ impl Peers {
 
     pub(super) fn trunk(&self, index: usize) -> Option<&Trunk> {
         self.trunks.get(index)
+    }
+
+    /// Counts what became of a trunk.
+    pub(super) fn count(&mut self, trunk: usize, add: impl FnOnce(&mut TrunkCounters)) {
+        if let Some(counters) = self.counters.get_mut(trunk) {
+            add(counters);
+        }
+    }
+
+    /// Returns the figures of all trunks, by name.
+    pub(super) fn trunk_counters(&self) -> Vec<(String, TrunkCounters)> {
+        self.trunks.iter().map(|trunk| trunk.name.clone()).zip(self.counters.iter().copied()).collect()
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {

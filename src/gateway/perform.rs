@@ -36,11 +36,18 @@ impl Gateway {
             }
             Action::CloseMedia(leg) => self.close_media(call, leg),
             Action::Forget(leg) => self.calls.forget_leg(call, leg),
+            Action::NoteSilence(leg) => self.note_silence(call, leg),
             Action::TryTarget(target) => self.try_target(call, target, now),
             Action::Connect(one, other) => self.connect(call, one, other),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => self.finish(call),
         }
+    }
+
+    fn note_silence(&mut self, call: CallId, leg: LegId) {
+        let Some(trunk) = self.peers.trunk(0) else { return };
+        tracing::warn!(%call, %leg, trunk = trunk.name, "no answer from the trunk");
+        self.peers.count(0, |counters| counters.silent += 1);
     }
 
     fn progress(&mut self, call: CallId, status: u16, early_media: bool, now: Instant) {

@@ -1,7 +1,7 @@
 //! Where media goes: agents on workers, trunk legs on bound port pairs, and the keys and numbers that SDP needs at once.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -77,11 +77,19 @@ impl Ports {
         }
     }
 
-    /// Takes a bound pair of the peer's address family out of the reserve.
-    pub(super) fn take(&mut self, worker: WorkerId, ipv6: bool) -> Option<(PortPairId, SocketAddr)> {
+    /// Takes a bound pair out of the reserve: at the address named, else at the most preferred one of this family. No
+    /// other address will do, for the peer may not reach it.
+    pub(super) fn take(
+        &mut self,
+        worker: WorkerId,
+        at: Option<IpAddr>,
+        ipv6: bool,
+    ) -> Option<(PortPairId, SocketAddr)> {
         let site = self.sites.iter_mut().find(|site| site.worker == worker)?;
-        let at = site.free.iter().position(|(_, addr)| addr.is_ipv6() == ipv6)?;
-        site.free.remove(at)
+        let preferred = || site.candidates.iter().map(SocketAddr::ip).find(|ip| ip.is_ipv6() == ipv6);
+        let at = at.or_else(preferred)?;
+        let index = site.free.iter().position(|(_, addr)| addr.ip() == at)?;
+        site.free.remove(index)
     }
 
     /// Returns the number of free pairs per worker.
@@ -109,6 +117,7 @@ impl Ports {
             .unwrap_or_default();
         let mut audio = AudioWish::browser(self.policy.opus);
         audio.codecs = self.policy.browser_codecs.clone();
+        audio.narrowband = self.policy.narrowband;
         BrowserLocal {
             candidates,
             ice: self.credentials(),

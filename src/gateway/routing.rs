@@ -13,6 +13,7 @@ use crate::path::{Path, Transport};
 use crate::plan::Order;
 use crate::registrar::Binding;
 use crate::sdp::OfferError;
+use crate::sdp::offer_answer::offered_address;
 use crate::sip::endpoint::{Header, Hop, OutInvite, SessionId};
 use crate::sip::message::Message;
 use crate::sip::uri::escape;
@@ -149,10 +150,12 @@ impl Gateway {
             direction: Direction::Inbound,
             call_uuid: identity::call_uuid(invite),
         };
-        let limits = SetupLimits { answer: self.policy.ring_timeout, target: None, targets: 0 };
+        let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
+        let limits = SetupLimits { answer, target: None, targets: 0 };
         let caller =
             Leg { id: leg, kind: LegKind::Trunk, session: Some(session), path, media, open: true, stats: None };
         let call = self.begin(parties, caller, limits, open, now);
+        self.peers.count(trunk, |counters| counters.inbound += 1);
         for binding in &bindings {
             self.ring(call, worker, binding, now);
         }
@@ -257,7 +260,9 @@ impl Gateway {
         offer: Option<&[u8]>,
     ) -> Result<(LegId, LegMedia, Order), Refusal> {
         let trunk = self.peers.trunk(trunk).ok_or(503)?;
-        let Some(pair) = self.ports.take(worker, path.remote().is_ipv6()) else {
+        // An offer says itself what the peer can send to; else its signalling address tells.
+        let family = offer.and_then(offered_address).unwrap_or(path.remote().ip());
+        let Some(pair) = self.ports.take(worker, trunk.media, family.is_ipv6()) else {
             self.counters.no_port += 1;
             return Err(503.into());
         };
@@ -303,6 +308,7 @@ impl Gateway {
             sdp: Some(media.sdp.clone()),
         };
         let session = Some(self.endpoint.invite(invite, hop(&listener, path, Transport::Udp), now));
+        self.peers.count(0, |counters| counters.outbound += 1);
         self.order(media.worker, open);
         let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None };
         self.calls.add_callee(call, leg, now);

@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub calls: Vec<CallView>,
     /// Open connections.
     pub flows: usize,
+    /// What each trunk was used for, by its name.
+    pub trunks: Vec<(String, TrunkCounters)>,
     /// Free port pairs per worker.
     pub free_pairs: Vec<(WorkerId, usize)>,
     /// SIP transactions alive.
@@ -27,6 +29,17 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What the SIP endpoint dropped or turned away since the start.
     pub sip: Stats,
+}
+
+/// What one trunk was used for; the figures only rise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrunkCounters {
+    /// Calls that came from it.
+    pub inbound: u64,
+    /// INVITEs sent to it.
+    pub outbound: u64,
+    /// INVITEs that it gave no sign of life to.
+    pub silent: u64,
 }
 
 /// One binding.

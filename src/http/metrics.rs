@@ -84,6 +84,11 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     ];
     let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("signalling", "What signalling did and refused", counts);
+    let trunks = snapshot.trunks.iter().flat_map(|(name, c)| {
+        let each = [("inbound", c.inbound), ("outbound", c.outbound), ("silent", c.silent)];
+        each.map(|(what, value)| (vec![("trunk", name.clone()), ("what", what.to_owned())], value))
+    });
+    page.counter("trunk", "INVITEs from and to each trunk, and those that it did not answer", trunks);
     let sip = [
         ("malformed", snapshot.sip.malformed),
         ("stray_responses", snapshot.sip.stray_responses),
@@ -129,7 +134,7 @@ fn worker(id: WorkerId) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::Counters;
+    use crate::gateway::{Counters, TrunkCounters};
 
     fn figures() -> Figures {
         let counters = Counters { calls: 7, bad_digests: 3, ..Counters::default() };
@@ -137,6 +142,7 @@ mod tests {
             registrations: Vec::new(),
             calls: Vec::new(),
             flows: 2,
+            trunks: vec![("genesys".into(), TrunkCounters { silent: 5, ..TrunkCounters::default() })],
             free_pairs: vec![(WorkerId(1), 30)],
             transactions: 0,
             sessions: 0,
@@ -163,6 +169,7 @@ mod tests {
             "crosspoint_media_discarded_total{worker=\"1\",reason=\"srtp_auth\"} 0",
             "crosspoint_port_pairs{worker=\"1\",state=\"ready\"} 30",
             "crosspoint_shell_total{what=\"slow_reader\"} 1",
+            "crosspoint_trunk_total{trunk=\"genesys\",what=\"silent\"} 5",
             "crosspoint_calls{state=\"setup\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");

@@ -19,7 +19,7 @@ mod codecs;
 mod rtp;
 
 pub use browser::{accept_browser_answer, answer_browser, offer_browser};
-pub use rtp::{accept_rtp_answer, answer_rtp, offer_rtp};
+pub use rtp::{accept_rtp_answer, answer_rtp, offer_rtp, offered_address};
 
 use self::codecs::{Choice, Encoding, Formats};
 use super::OfferError;

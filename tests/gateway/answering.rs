@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crosspoint::call::{Direction, EventKind, ReleaseCause};
+use crosspoint::gateway::{DnRule, DnSet};
 use crosspoint::id::WorkerId;
 use crosspoint::plan::{Order, Topology};
 use crosspoint::sip::message::{Method, Name};
@@ -108,6 +109,25 @@ fn nobody_answers_and_the_caller_hears_480() {
     last_status(&rig.take(trunk.path), 480);
     request(&rig.take(browser.path), Method::Cancel);
     rig.assert_clean();
+}
+
+#[test]
+fn a_dn_rings_as_long_as_its_own_rule_says() {
+    let mut with = config();
+    with.calls.ring_timeout = Duration::from_secs(20);
+    let own = DnRule { dns: DnSet::One("5001".to_owned()), ring: Some(Duration::from_secs(5)), ..with.dns[0].clone() };
+    with.dns.insert(0, own);
+    let mut rig = Rig::with(with, 1, 4);
+    for (dn, rings) in [("5001", 5), ("5002", 20)] {
+        signed_in(&mut rig, dn);
+        let mut trunk = Ua::trunk();
+        let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
+        rig.deliver(trunk.path, call.invite.raw().clone());
+        rig.advance(Duration::from_secs(rings - 1));
+        assert!(!rig.take(trunk.path).iter().any(|m| m.status() >= 300), "{dn}");
+        rig.advance(Duration::from_secs(2));
+        last_status(&rig.take(trunk.path), 480);
+    }
 }
 
 #[test]

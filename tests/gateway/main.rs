@@ -7,6 +7,7 @@ mod calling_out;
 mod guessing;
 mod in_call;
 mod leaks;
+mod media;
 mod model;
 mod peers;
 mod registering;

@@ -13,6 +13,7 @@ use crosspoint::gateway::{
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
 use crosspoint::plan::{AudioCodec, Fingerprint, Latch, LegStats, Order, Report, WorkerSite};
+use crosspoint::sip::endpoint::SourceLimit;
 use crosspoint::sip::message::Message;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -61,16 +62,19 @@ pub fn config() -> GatewayConfig {
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             ptime_ms: 20,
             latch: Latch::Port,
+            media: None,
         }],
         dns: vec![DnRule {
             dns: DnSet::Range { first: 5001, last: 5999, digits: 4 },
             secret: Secret::Plain(PASSWORD.to_owned()),
             sha256: false,
             dial: Vec::new(),
+            ring: None,
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),
         media: MediaPolicy::default(),
+        source_limit: SourceLimit::default(),
     }
 }
 
@@ -152,6 +156,16 @@ impl Rig {
             rig.input(Input::Media(WorkerId(worker), Report::PairsReady(ready)));
         }
         rig
+    }
+
+    /// The worker has bound these pairs.
+    pub fn announce(&mut self, pairs: impl Iterator<Item = (PortPairId, SocketAddr)>) {
+        let ready: Vec<_> = pairs.collect();
+        for (pair, addr) in &ready {
+            self.pairs.insert(*pair, (WorkerId(0), *addr));
+            self.free.insert(*pair);
+        }
+        self.input(Input::Media(WorkerId(0), Report::PairsReady(ready)));
     }
 
     pub fn input(&mut self, input: Input) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crosspoint::call::{EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
+use crosspoint::sip::endpoint::SourceLimit;
 use crosspoint::sip::message::{Method, Name};
 
 use crate::peers::{Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in};
@@ -141,6 +142,25 @@ fn the_sip_server_and_registered_browsers_are_never_taken_for_a_flood_but_strang
     }
     assert_eq!(turned_away[..2], [0, 0]);
     assert!(rig.snapshot().sip.limited > 300, "{:?}", rig.snapshot().sip);
+}
+
+#[test]
+fn a_source_may_send_what_the_configuration_allows() {
+    let mut with = config();
+    with.source_limit = SourceLimit { per_second: 2, burst: 4 };
+    let mut rig = Rig::with(with, 1, 1);
+    let mut browser = Ua::browser(&mut rig, "5001");
+    let mut answers = |rig: &mut Rig| -> Vec<u16> {
+        let mut send = || {
+            let bytes = browser.request(Method::Options, "sip:gw.test", &[], None);
+            rig.deliver(browser.path, bytes);
+            rig.take_one(browser.path).status()
+        };
+        (0..6).map(|_| send()).collect()
+    };
+    assert_eq!(answers(&mut rig), [200, 200, 200, 200, 503, 503]);
+    rig.advance(Duration::from_secs(1));
+    assert_eq!(answers(&mut rig), [200, 200, 503, 503, 503, 503]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crosspoint::io::signalling::{self, Handle};
 use crosspoint::io::tally::{Count, Tally};
 use crosspoint::path::Transport;
 use crosspoint::plan::Fingerprint;
+use crosspoint::sip::endpoint::SourceLimit;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::TcpListener;
@@ -129,10 +130,12 @@ impl Web {
                 secret: Secret::Plain(PASSWORD.into()),
                 sha256: false,
                 dial: Vec::new(),
+                ring: None,
             }],
             registration: RegistrationPolicy::default(),
             calls: CallPolicy::default(),
             media: MediaPolicy::default(),
+            source_limit: SourceLimit::default(),
         };
         let gateway = Gateway::new(config, Vec::new(), Fingerprint([7; 32]), StdRng::seed_from_u64(1), Instant::now());
         let tally = Arc::new(Tally::default());

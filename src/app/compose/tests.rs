@@ -28,7 +28,8 @@ fn config(more: &str, environment: &[(&str, &str)]) -> Config {
     Config::parse(&text, "test.toml", environment).expect("a good configuration")
 }
 
-const MEDIA: &str = "[media]\naddresses = [{ bind = \"0.0.0.0\", advertise = \"192.0.2.1\" }]\nworkers = 3\n";
+const MEDIA: &str =
+    "[media]\naddresses = [{ bind = \"0.0.0.0\", advertise = \"192.0.2.1\" }, { bind = \"::1\" }]\nworkers = 3\n";
 
 fn bound() -> Addresses {
     let parse = |text: &str| text.parse().expect("address");
@@ -76,5 +77,129 @@ fn the_shares_of_the_workers_do_not_overlap_and_stay_in_the_range() {
 
 #[test]
 fn a_self_signed_certificate_names_what_peers_reach() {
-    assert_eq!(certificate_names(&config(MEDIA, &[])), ["192.0.2.1", "gw.example"]);
+    assert_eq!(certificate_names(&config(MEDIA, &[])), ["192.0.2.1", "::1", "gw.example"]);
+}
+
+/// No value is a default.
+const EVERYTHING: &str = r#"
+[server]
+domain = "gw.example"
+user_agent = "other/1"
+drain_seconds = 7
+[[listener]]
+bind = "127.0.0.1:8080"
+tls = false
+path = "/sip"
+origins = ["https://desk.example"]
+auth = "sha-256"
+pages = false
+require_origin = true
+public_metrics = true
+[[sip]]
+bind = "0.0.0.0:5060"
+advertise = "192.0.2.1:5070"
+[media]
+addresses = [{ bind = "0.0.0.0", advertise = "192.0.2.1" }, { bind = "127.0.0.1" }]
+ports = "20000-20099"
+workers = 2
+reserve = 3
+latch = "any"
+[opus]
+bitrate = 16000
+complexity = 5
+fec = false
+narrowband = false
+[[trunk]]
+name = "one"
+addresses = ["192.0.2.81:5060", "192.0.2.82:5060"]
+codecs = ["pcma"]
+media = "127.0.0.1"
+[[trunk]]
+name = "two"
+addresses = ["192.0.2.83:5060"]
+latch = "off"
+[[dn]]
+number = "5001-5999"
+secret = "range"
+auth = "sha-256"
+ring_seconds = 15
+[[dn]]
+number = "6001"
+ha1 = "0123456789abcdef0123456789ABCDEF"
+[limits]
+calls = 9
+ring_seconds = 33
+bindings = 4
+min_expires_seconds = 90
+max_expires_seconds = 1800
+requests_per_second = 8
+connections_per_address = 5
+[log]
+filter = "warn"
+format = "json"
+"#;
+
+fn everything(environment: &[(&str, &str)]) -> (Config, GatewayConfig) {
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let config = Config::parse(EVERYTHING, "test.toml", environment).expect("a good configuration");
+    let parse = |text: &str| text.parse().expect("address");
+    let bound = Addresses { sip: vec![parse("0.0.0.0:5060")], http: vec![parse("127.0.0.1:8080")] };
+    let made = gateway(&config, &bound).expect("composed");
+    (config, made)
+}
+
+#[test]
+fn what_the_file_says_of_calls_and_registrations_reaches_the_gateway() {
+    let (config, made) = everything(&[]);
+    assert_eq!((made.realm.as_str(), made.user_agent.as_str()), ("gw.example", "other/1"));
+    assert_eq!(made.listeners[0].advertise, "192.0.2.1:5070");
+    assert!(made.listeners[1].sha256 && made.listeners[1].transport == Transport::Ws);
+    assert_eq!((made.calls.max_calls, made.calls.ring_timeout), (9, seconds(33)));
+    let registration = &made.registration;
+    assert_eq!((registration.min_expires, registration.max_expires), (seconds(90), seconds(1800)));
+    assert_eq!(registration.max_bindings, 4);
+    assert_eq!(made.source_limit, SourceLimit { per_second: 8, burst: 40 });
+    assert_eq!(limits(&config).per_source, 5);
+}
+
+#[test]
+fn what_the_file_says_of_trunks_and_media_reaches_the_gateway_and_its_workers() {
+    let (config, made) = everything(&[]);
+    let [one, two] = &made.trunks[..] else { panic!("two trunks") };
+    assert_eq!((one.name.as_str(), one.targets.len(), &one.codecs), ("one", 2, &vec![AudioCodec::Pcma]));
+    assert_eq!(one.media, Some("127.0.0.1".parse().expect("address")));
+    assert_eq!((one.latch, two.latch), (crate::plan::Latch::Any, crate::plan::Latch::Off));
+    assert_eq!((two.media, &two.codecs), (None, &vec![AudioCodec::Pcmu, AudioCodec::Pcma]));
+    assert!(!made.media.narrowband);
+    let opus = made.media.opus;
+    assert_eq!((opus.bitrate_bps, opus.complexity, opus.fec), (16_000, 5, false));
+    assert_eq!(made.media.browser_codecs.first(), Some(&AudioCodec::Opus(opus)));
+    let workers = workers(&config);
+    assert_eq!(workers.len(), 2);
+    assert_eq!((workers[0].browser_port, workers[1].browser_port), (20_000, 20_050));
+    for worker in &workers {
+        assert_eq!((worker.reserve, worker.media.len()), (3, 2));
+        assert_eq!(worker.media[0].advertise.to_string(), "192.0.2.1");
+    }
+}
+
+#[test]
+fn what_the_file_says_of_a_dn_reaches_its_rule() {
+    let (_, made) = everything(&[("CROSSPOINT_DN_5007_SECRET", "own")]);
+    let of = |dn: &str| made.dns.iter().find(|rule| rule.dns.contains(dn)).expect("a rule").clone();
+    for (dn, sha256, ring) in [("5007", true, Some(15)), ("5008", true, Some(15)), ("6001", false, None)] {
+        let rule = of(dn);
+        assert_eq!((rule.sha256, rule.ring), (sha256, ring.map(seconds)), "{dn}");
+    }
+    let md5 = Some("0123456789abcdef0123456789abcdef".to_owned());
+    assert_eq!(of("6001").secret, Secret::Ha1 { md5, sha256: None });
+}
+
+#[test]
+fn what_the_file_says_of_a_listener_reaches_its_pages() {
+    let (config, _) = everything(&[]);
+    let made = http(&config, 0, None);
+    assert_eq!((made.ws_path.as_str(), &made.origins), ("/sip", &vec!["https://desk.example".to_owned()]));
+    assert!(made.require_origin && made.public_metrics && made.page.is_none());
+    assert_eq!(crate::app::log(&config), crate::telemetry::Config { filter: "warn".into(), json: true }, "the log");
 }

@@ -104,6 +104,8 @@ pub enum Action {
     CloseMedia(LegId),
     /// The leg is of no more interest.
     Forget(LegId),
+    /// The trunk target of this leg gave no sign of life: let it be known.
+    NoteSilence(LegId),
     /// Try this target of the trunk; a new leg is to be added with [`Call::add_callee`](super::Call::add_callee).
     TryTarget(usize),
     /// Let two legs hear each other.

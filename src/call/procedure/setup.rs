@@ -131,7 +131,11 @@ impl Setup {
             return Step::stay(Vec::new());
         }
         self.callees.retain(|&callee| callee != leg);
-        let mut actions = vec![Action::CloseMedia(leg), Action::Forget(leg)];
+        let mut actions = Vec::new();
+        if !heard && self.direction == Direction::Outbound {
+            actions.push(Action::NoteSilence(leg));
+        }
+        actions.extend([Action::CloseMedia(leg), Action::Forget(leg)]);
         if !heard && self.tried < self.limits.targets {
             actions.push(Action::TryTarget(self.tried));
             self.tried += 1;

@@ -39,6 +39,13 @@ pub fn answer_rtp(offer: &[u8], local: &RtpLocal, previous: Option<&Agreed>) -> 
     Ok(Answer { sdp, remote: RtpRemote { rtp, rtcp, audio: plan }, agreed })
 }
 
+/// Returns where a trunk peer's offer wants its audio, so that our address can be of the same family.
+pub fn offered_address(offer: &[u8]) -> Option<IpAddr> {
+    let session = Session::parse(offer).ok()?;
+    let (_, audio) = super::find_audio(&session, None, PROTOCOLS).ok()?;
+    Some(audio.rtp()?.ip())
+}
+
 /// Writes an offer to the trunk peer: all codecs of the wish, the one in use first, and events.
 pub fn offer_rtp(local: &RtpLocal, previous: Option<&Agreed>) -> (Vec<u8>, OfferState) {
     let formats = codecs::offered_formats(&local.audio, previous, usual_number);
