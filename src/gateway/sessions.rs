@@ -31,7 +31,7 @@ impl Gateway {
                 let cause = self.side(call, leg);
                 self.signal(call, Signal::Ended { leg, cause, reason: reason(&message) }, now);
             }
-            Event::Acked { session, sdp } => self.acked(session, sdp, now),
+            Event::Acked { session, sdp, message } => self.acked(session, sdp, &message, now),
             Event::Reinvited { session, message } => self.reinvited(session, &message, now),
             Event::ReinviteCancelled { session } => self.reinvite_cancelled(session),
             Event::InDialog { session, tx, message } => self.in_dialog(session, tx, &message, now),
@@ -124,8 +124,9 @@ impl Gateway {
         self.signal(call, Signal::Refused { leg, status: 488, heard: true }, now);
     }
 
-    fn acked(&mut self, session: SessionId, sdp: Option<Bytes>, now: Instant) {
+    fn acked(&mut self, session: SessionId, sdp: Option<Bytes>, ack: &Message, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_uuid(call, leg, ack);
         let waiting = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.media.is_waiting());
         let good = !waiting || sdp.is_some_and(|sdp| self.take_answer(call, leg, &sdp, true));
         let first = self.calls.get_mut(call).and_then(|c| c.caller()).is_some_and(|caller| caller.id == leg);

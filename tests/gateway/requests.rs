@@ -7,8 +7,9 @@ use crosspoint::call::EventKind;
 use crosspoint::plan::{Digit, Order};
 use crosspoint::sip::message::{Method, Name};
 
-use crate::peers::{Talk, Ua, inbound_call, signed_in};
+use crate::peers::{Talk, Ua, inbound_call, last_status, request, signed_in};
 use crate::rig::{REALM, Rig, udp};
+use crate::sdp;
 
 const RELAY: &str = "application/dtmf-relay";
 
@@ -122,6 +123,57 @@ fn the_call_uuid_may_change_in_mid_call() {
     let bytes = talk.trunk.within(&mut talk.at_trunk, Method::Notify, &extra, None);
     rig.deliver(talk.trunk.path, bytes);
     assert_eq!(rig.snapshot().calls[0].call_uuid.as_deref(), Some("NEW0"));
+}
+
+#[test]
+fn the_call_uuid_is_taken_from_the_trunks_ack_and_from_no_message_of_a_browser() {
+    let mut rig = Rig::new();
+    let browser = signed_in(&mut rig, "5001");
+    let mut trunk = Ua::trunk();
+    let mut at_trunk = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
+    rig.deliver(trunk.path, at_trunk.invite.raw().clone());
+    let ringing = request(&rig.take(browser.path), Method::Invite);
+    rig.deliver(browser.path, browser.respond(&ringing, 200, Some(&sdp::chromium_answer())));
+    let ok = last_status(&rig.take(trunk.path), 200);
+    at_trunk.learn(&ok);
+    let uuid = |rig: &Rig| rig.snapshot().calls[0].call_uuid.clone();
+    let ack = with_uuid(trunk.ack(&at_trunk, &ok, None), "ACK0");
+    rig.deliver(trunk.path, ack);
+    assert_eq!(uuid(&rig).as_deref(), Some("ACK0"));
+
+    let mut browser = browser;
+    let mut at_browser = browser.dialog_of(&ringing);
+    let extra = [("Event", "talk"), ("Subscription-State", "active"), ("X-Genesys-CallUUID", "FORGED")];
+    let notify = browser.within(&mut at_browser, Method::Notify, &extra, None);
+    rig.deliver(browser.path, notify);
+    assert_eq!(uuid(&rig).as_deref(), Some("ACK0"));
+    let bye = browser.within(&mut at_browser, Method::Bye, &[("X-Genesys-CallUUID", "FORGED")], None);
+    rig.deliver(browser.path, bye);
+    assert_eq!(rig.events.last().unwrap().call_uuid.as_deref(), Some("ACK0"));
+}
+
+#[test]
+fn a_browser_that_cancels_or_refuses_names_no_call_uuid() {
+    let mut rig = Rig::new();
+    let mut browser = signed_in(&mut rig, "5001");
+    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
+    rig.deliver(browser.path, call.invite.raw().clone());
+    rig.deliver(browser.path, with_uuid(browser.cancel(&call, None), "FORGED"));
+    assert_eq!(rig.events.last().unwrap().call_uuid, None);
+
+    let mut trunk = Ua::trunk();
+    rig.take(browser.path);
+    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[("X-Genesys-CallUUID", "TRUE0")]);
+    rig.deliver(trunk.path, call.invite.raw().clone());
+    let ringing = request(&rig.take(browser.path), Method::Invite);
+    rig.deliver(browser.path, with_uuid(browser.respond(&ringing, 486, None), "FORGED"));
+    assert_eq!(rig.events.last().unwrap().call_uuid.as_deref(), Some("TRUE0"));
+}
+
+/// The same message with the header.
+fn with_uuid(message: Bytes, uuid: &str) -> Bytes {
+    let text = String::from_utf8(message.to_vec()).unwrap();
+    Bytes::from(text.replacen("Call-ID:", &format!("X-Genesys-CallUUID: {uuid}\r\nCall-ID:"), 1))
 }
 
 #[test]

@@ -279,6 +279,8 @@ pub enum Event {
         session: SessionId,
         /// SDP of the ACK: the answer, when our 2xx had the offer.
         sdp: Option<Bytes>,
+        /// The ACK, for its headers.
+        message: Message,
     },
     /// A re-INVITE; answer with `answer_reinvite` or `reject_reinvite`.
     Reinvited {

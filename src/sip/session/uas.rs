@@ -159,7 +159,7 @@ impl Endpoint {
             Some(headers) => self.end_by_bye(id, &headers, now),
             None => {
                 self.rearm(id);
-                self.events.push_back(Event::Acked { session: id, sdp: Self::body_of(ack) });
+                self.events.push_back(Event::Acked { session: id, sdp: Self::body_of(ack), message: ack.clone() });
             }
         }
     }
