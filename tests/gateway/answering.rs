@@ -117,8 +117,8 @@ fn a_dn_rings_as_long_as_its_own_rule_says() {
     with.calls.ring_timeout = Duration::from_secs(20);
     let own = DnRule { dns: DnSet::One("5001".to_owned()), ring: Some(Duration::from_secs(5)), ..with.dns[0].clone() };
     with.dns.insert(0, own);
-    let mut rig = Rig::with(with, 1, 4);
     for (dn, rings) in [("5001", 5), ("5002", 20)] {
+        let mut rig = Rig::with(with.clone(), 1, 4);
         signed_in(&mut rig, dn);
         let mut trunk = Ua::trunk();
         let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
