@@ -205,7 +205,7 @@ impl Gateway {
         }
         self.calls.end_session(call, leg);
         let cause = match &why {
-            EndReason::Bye(_) => self.side(call, leg),
+            EndReason::Bye(_) | EndReason::Expired => self.side(call, leg),
             EndReason::AckTimeout => ReleaseCause::AckTimeout,
             EndReason::Gone | EndReason::Transport | EndReason::SessionExpired => ReleaseCause::PeerLost,
         };

@@ -145,15 +145,23 @@ impl Endpoint {
 
     /// Answers a request of [`Event::Request`] or [`Event::InDialog`]; the To tag is added where it is missing.
     pub fn respond(&mut self, tx: ServerTx, response: Builder, now: Instant) {
-        let Some(Owner::Asked { tag }) = self.owners.get(&tx.0) else { return };
-        let tag = tag.clone();
         let response = self.introduce_server(response);
-        self.answer_tx(tx.0, response, &tag, now);
+        match self.owners.get(&tx.0) {
+            Some(Owner::Asked { tag }) => {
+                let tag = tag.clone();
+                self.answer_tx(tx.0, response, &tag, now);
+            }
+            Some(Owner::Updated(session)) => self.answer_update(*session, tx.0, response, now),
+            _ => {}
+        }
         self.reap();
     }
 
     /// Sends a request outside a dialog.
     pub fn send_request(&mut self, request: OutRequest, hop: Hop, now: Instant) -> ClientTx {
+        if self.is_full() {
+            return self.fail_at_once();
+        }
         let (tag, branch, call_id) = (self.token(), self.branch(), self.token());
         let number = request.cseq.unwrap_or(1);
         let mut out = Builder::request(&request.method, &request.uri)
@@ -177,6 +185,11 @@ impl Endpoint {
 
     /// Sends an INVITE.
     pub fn invite(&mut self, invite: OutInvite, hop: Hop, now: Instant) -> SessionId {
+        if self.is_full() {
+            let session = self.next_session();
+            self.events.push_back(Event::Refused { session, status: 503, message: None });
+            return session;
+        }
         self.open_invite(invite, hop, now)
     }
 
@@ -249,7 +262,7 @@ impl Endpoint {
 
     /// Sends an INFO; its fate comes as [`Event::Response`] or [`Event::RequestFailed`]. `None`: no such dialog.
     pub fn info(&mut self, s: SessionId, content_type: &str, body: &[u8], now: Instant) -> Option<ClientTx> {
-        self.send_in_dialog(s, Method::Info, &[], Some((content_type, body)), now)
+        self.request_in_dialog(s, Method::Info, &[], Some((content_type, body)), now)
     }
 
     /// Sends any other request in the session's dialog; INVITE, ACK, CANCEL and BYE have their own ways. `None`: no such dialog.
@@ -261,6 +274,9 @@ impl Endpoint {
         body: Option<(&str, &[u8])>,
         now: Instant,
     ) -> Option<ClientTx> {
+        if self.is_full() {
+            return self.sessions.contains_key(&s).then(|| self.fail_at_once());
+        }
         self.send_in_dialog(s, method, headers, body, now)
     }
 
@@ -290,6 +306,20 @@ impl Endpoint {
     /// 64 random bits in hexadecimal: a tag, a Call-ID.
     pub(in crate::sip) fn token(&mut self) -> String {
         format!("{:016x}", self.rng.random::<u64>())
+    }
+
+    /// No more requests of ours for the time being.
+    pub(in crate::sip) fn is_full(&mut self) -> bool {
+        let is_full = self.table.len() >= self.config.max_transactions;
+        self.stats.overloaded += u64::from(is_full);
+        is_full
+    }
+
+    /// A request that is never sent.
+    fn fail_at_once(&mut self) -> ClientTx {
+        let tx = ClientTx(self.table.skip());
+        self.events.push_back(Event::RequestFailed { tx, why: FailReason::Transport });
+        tx
     }
 
     pub(in crate::sip) fn branch(&mut self) -> String {

@@ -109,7 +109,7 @@ impl Endpoint {
             return self.refuse(path, &message, 503, &[retry_after(5)]);
         }
         let tx = self.open_server(path, &message, now);
-        self.on_invite(tx, message, path, transport);
+        self.on_invite(tx, message, path, transport, now);
     }
 
     fn on_response(&mut self, response: Message, now: Instant) {
@@ -139,7 +139,8 @@ impl Endpoint {
             Some(Owner::User) => self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why }),
             Some(Owner::Attempt(attempt)) => self.on_attempt_failed(&attempt, status),
             Some(Owner::Reinvite(reinvite)) => self.on_reinvite_failed(tx, &reinvite, status, now),
-            Some(Owner::Nobody | Owner::Asked { .. } | Owner::Invited(_) | Owner::Reinvited(_)) | None => {}
+            Some(Owner::Nobody | Owner::Asked { .. } | Owner::Updated(_) | Owner::Invited(_) | Owner::Reinvited(_))
+            | None => {}
         }
     }
 

@@ -71,7 +71,8 @@ pub struct EndpointConfig {
     pub supported: Vec<String>,
     /// Methods of `Allow`.
     pub allow: Vec<Method>,
-    /// Most client and server transactions at a time; beyond it new requests get 503, those in a dialog have an eighth more.
+    /// Most client and server transactions at a time. Beyond it new requests get 503, those in a dialog have an eighth
+    /// more; requests of ours fail as if they had got 503, but for CANCEL, BYE and refreshes, of which a session has one.
     pub max_transactions: usize,
     /// Most sessions at a time; beyond it an INVITE gets 503.
     pub max_sessions: usize,
@@ -184,7 +185,7 @@ pub struct Pending;
 pub enum FailReason {
     /// Timer B or F: stands for 408.
     TimedOut,
-    /// The flow is gone or the transaction table is full: stands for 503.
+    /// The flow is gone, or there were too many transactions to open another: stands for 503.
     Transport,
 }
 
@@ -201,6 +202,8 @@ pub enum EndReason {
     Transport,
     /// The peer did not refresh in time (RFC 4028 10); a BYE was sent.
     SessionExpired,
+    /// The peer's INVITE was not answered within its `Expires` and got 487 (RFC 3261 13.3.1).
+    Expired,
 }
 
 /// What happened. A session ends by exactly one terminal event ([`Event::Refused`], [`Event::Cancelled`],

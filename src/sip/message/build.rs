@@ -38,6 +38,12 @@ impl Builder {
         Builder { head, body: Vec::new() }
     }
 
+    /// Returns the status of a response, 0 for a request.
+    pub fn status(&self) -> u16 {
+        let digits = self.head.strip_prefix(b"SIP/2.0 ").and_then(|rest| rest.get(..3));
+        digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Opens a response with Via, From, To, Call-ID, CSeq and, to a request that makes a dialog, Record-Route of `request`
     /// (RFC 3261 8.2.6.2). To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
     pub fn response_to(request: &Message, status: u16, reason: Option<&str>, to_tag: Option<&str>) -> Builder {

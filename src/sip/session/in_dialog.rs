@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Expiry, Owner, Phase, Session, expiry};
 use crate::id::FlowId;
 use crate::path::Path;
+use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{ClientTx, EndReason, Endpoint, Event, Header, ServerTx, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
 
@@ -42,12 +43,12 @@ impl Endpoint {
                 let allow = self.allow();
                 self.refuse_tx(tx, &message, 501, &[allow], now);
             }
-            _ => self.hand_over(id, tx, message, now),
+            _ => self.hand_over(id, tx, Owner::Asked { tag: String::new() }, message, now),
         }
     }
 
     /// Gives a request to the user, unless the user has left.
-    fn hand_over(&mut self, id: SessionId, tx: u64, message: Message, now: Instant) {
+    fn hand_over(&mut self, id: SessionId, tx: u64, owner: Owner, message: Message, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let has_left = matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some());
         if has_left {
@@ -55,7 +56,7 @@ impl Endpoint {
             self.answer_tx(tx, response, "", now);
             return;
         }
-        self.owners.insert(tx, Owner::Asked { tag: String::new() });
+        self.owners.insert(tx, owner);
         self.events.push_back(Event::InDialog { session: id, tx: ServerTx(tx), message });
     }
 
@@ -101,21 +102,43 @@ impl Endpoint {
         if expiry::is_too_short(&message) {
             return self.refuse_tx(tx, &message, 422, &[Self::min_se()], now);
         }
-        let timer = Expiry::of(&message, now);
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !message.body().is_empty() {
+            return self.hand_over(id, tx, Owner::Updated(id), message, now);
+        }
+        let Some((dialog, headers)) = self.take_update(id, &message, now) else { return };
+        let response = self.session_response(&message, &dialog, 200, None, &headers);
+        self.answer_tx(tx, response, &dialog.local_tag, now);
+    }
+
+    /// An UPDATE is accepted: its target and its session timer hold (RFC 6141 4, RFC 4028 9). Returns the dialog, and the
+    /// headers of the timer.
+    fn take_update(&mut self, id: SessionId, update: &Message, now: Instant) -> Option<(Dialog, Vec<Header>)> {
+        let timer = Expiry::of(update, now);
+        let session = self.sessions.get_mut(&id)?;
         if let Phase::Talking(talk) = &mut session.phase {
             talk.expiry = timer; // none asked for: it is switched off (RFC 4028 7.2)
         }
-        let Some(dialog) = session.dialog_of(&message) else { return };
-        dialog.refresh_target(&message);
+        let dialog = session.dialog_of(update)?;
+        dialog.refresh_target(update);
         let dialog = dialog.clone();
         self.rearm(id);
-        if !message.body().is_empty() {
-            return self.hand_over(id, tx, message, now);
+        Some((dialog, timer.map(|timer| timer.headers()).unwrap_or_default()))
+    }
+
+    /// The user answers an UPDATE: a 2xx gets our Contact (RFC 3311 5.2) and the session timer.
+    pub(in crate::sip) fn answer_update(&mut self, id: SessionId, tx: u64, response: Builder, now: Instant) {
+        let mut response = response;
+        if (200..300).contains(&response.status())
+            && let Some(update) = self.table.request(tx).cloned()
+            && let Some((dialog, headers)) = self.take_update(id, &update, now)
+        {
+            response = response.header(Name::Contact, &dialog.contact);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
         }
-        let headers = timer.map(|timer| timer.headers()).unwrap_or_default();
-        let response = self.session_response(&message, &dialog, 200, None, &headers);
-        self.answer_tx(tx, response, &dialog.local_tag, now);
+        self.owners.insert(tx, Owner::Nobody);
+        self.answer_tx(tx, response, "", now);
     }
 
     pub(in crate::sip) fn send_in_dialog(
@@ -188,6 +211,7 @@ impl Endpoint {
 
     /// Runs what is due of a session.
     pub(in crate::sip) fn run_session(&mut self, id: SessionId, now: Instant) {
+        self.run_ringing(id, now);
         self.run_unacked(id, now);
         self.run_backoff(id, now);
         self.run_expiry(id, now);

@@ -42,9 +42,18 @@ pub(crate) enum Phase {
     /// Our INVITE is out; `early` has one dialog for each fork that rang.
     Calling { tx: u64, early: Vec<Dialog> },
     /// The peer's INVITE is not answered yet.
-    Ringing { tx: u64, invite: Message, dialog: Box<Dialog> },
+    Ringing { tx: u64, invite: Message, dialog: Box<Dialog>, clock: RingClock },
     /// A 2xx was sent or received.
     Talking(Box<Talk>),
+}
+
+/// The times of an INVITE that is not answered yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RingClock {
+    /// When the last provisional is sent again, lest a proxy gives up (RFC 3261 13.3.1.1).
+    pub(crate) repeat: Option<Instant>,
+    /// When the caller's patience ends, by its `Expires` (RFC 3261 13.3.1).
+    pub(crate) expires: Option<Instant>,
 }
 
 /// A confirmed session.
@@ -106,6 +115,8 @@ pub(crate) enum Owner {
     Attempt(Box<Attempt>),
     /// Our re-INVITE.
     Reinvite(Box<Reinvite>),
+    /// The peer's UPDATE with SDP, that the user answers.
+    Updated(SessionId),
     /// The peer's INVITE.
     Invited(SessionId),
     /// The peer's re-INVITE.
@@ -150,7 +161,11 @@ impl Session {
 
     /// When the session has something to do next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let Phase::Talking(talk) = &self.phase else { return None };
+        let talk = match &self.phase {
+            Phase::Talking(talk) => talk,
+            Phase::Ringing { clock, .. } => return clock.repeat.into_iter().chain(clock.expires).min(),
+            Phase::Calling { .. } => return None,
+        };
         let unacked = talk.unacked.as_ref().map(|unacked| unacked.next.min(unacked.give_up));
         let retry = match &talk.ours {
             Ours::Backoff { until, .. } => Some(*until),

@@ -23,6 +23,10 @@ impl Endpoint {
         if talk.is_busy() {
             return Err(Pending);
         }
+        if self.is_full() {
+            self.events.push_back(Event::ReinviteRefused { session: id, status: 503 });
+            return Ok(());
+        }
         let wish = Wish { sdp: sdp.map(<[u8]>::to_vec), headers: headers.to_vec(), refused: 0 };
         self.send_reinvite(id, wish, now);
         Ok(())
@@ -152,7 +156,6 @@ impl Endpoint {
             return self.refuse_tx(tx, &message, 491, &[], now);
         }
         talk.theirs = Some(tx);
-        talk.dialog.refresh_target(&message);
         let gave_way = matches!(talk.ours, Ours::Backoff { .. });
         if gave_way {
             // What we wanted to say was written before the peer's offer: the user may ask again.
@@ -171,6 +174,8 @@ impl Endpoint {
             && let Some(invite) = self.table.request(tx).cloned()
         {
             talk.expiry = Expiry::of(&invite, now);
+            // A target holds once its request is accepted (RFC 6141 4).
+            talk.dialog.refresh_target(&invite);
             self.accept(talk, tx, &invite, sdp, headers, now);
         }
         self.sessions.insert(id, session);

@@ -1,26 +1,39 @@
 //! The callee's side: INVITE in, 180, 200 until its ACK, refusals, CANCEL (RFC 3261 9.2, 13.3).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Expiry, Owner, Phase, Session, Talk, Unacked};
+use super::{Expiry, Owner, Phase, RingClock, Session, Talk, Unacked};
 use crate::path::{Path, Transport};
 use crate::sip::dialog::{self, Dialog};
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Hop, SessionId};
 use crate::sip::message::{Builder, Message, Name};
 
+/// How often a provisional is repeated while it rings (RFC 3261 13.3.1.1).
+const REPEAT: Duration = Duration::from_secs(60);
+
 impl Endpoint {
     /// A new call; all checks are behind it.
-    pub(in crate::sip) fn on_invite(&mut self, tx: u64, message: Message, path: Path, transport: Transport) {
+    pub(in crate::sip) fn on_invite(
+        &mut self,
+        tx: u64,
+        message: Message,
+        path: Path,
+        transport: Transport,
+        now: Instant,
+    ) {
         let tag = self.token();
         let hop = Hop { path, transport, sent_by: dialog::default_sent_by(&message) };
         let dialog = Box::new(Dialog::of_callee(&message, &tag, hop));
         let session = self.next_session();
         self.owners.insert(tx, Owner::Invited(session));
-        let phase = Phase::Ringing { tx, invite: message.clone(), dialog };
+        let expires = message.number(Name::Expires).map(|seconds| now + Duration::from_secs(u64::from(seconds)));
+        let clock = RingClock { repeat: None, expires };
+        let phase = Phase::Ringing { tx, invite: message.clone(), dialog, clock };
         self.sessions.insert(session, Session::new(&tag, phase));
         self.by_tag.insert(tag, session);
+        self.rearm(session);
         self.events.push_back(Event::Invited { session, message, path, transport });
     }
 
@@ -32,17 +45,32 @@ impl Endpoint {
         headers: &[Header],
         now: Instant,
     ) {
-        let Some(Phase::Ringing { tx, invite, dialog }) = self.sessions.get(&id).map(|session| &session.phase) else {
-            return;
-        };
-        let (tx, tag) = (*tx, dialog.local_tag.clone());
-        let response = self.session_response(invite, dialog, status.clamp(101, 199), None, headers);
-        self.answer_tx(tx, with_sdp(response, sdp), &tag, now);
+        let session = self.sessions.get_mut(&id).map(|session| &mut session.phase);
+        let Some(Phase::Ringing { tx, invite, dialog, clock }) = session else { return };
+        clock.repeat = Some(now + REPEAT);
+        let (tx, invite, dialog) = (*tx, invite.clone(), dialog.clone());
+        let response = self.session_response(&invite, &dialog, status.clamp(101, 199), None, headers);
+        self.answer_tx(tx, with_sdp(response, sdp), &dialog.local_tag, now);
+        self.rearm(id);
+    }
+
+    /// Gives up on an INVITE whose time is over, or repeats its provisional.
+    pub(super) fn run_ringing(&mut self, id: SessionId, now: Instant) {
+        let session = self.sessions.get_mut(&id).map(|session| &mut session.phase);
+        let Some(Phase::Ringing { tx, clock, .. }) = session else { return };
+        if clock.expires.is_some_and(|at| at <= now) {
+            self.send_refusal(id, 487, None, &[], now);
+            self.events.push_back(Event::Ended { session: id, why: EndReason::Expired });
+        } else if clock.repeat.is_some_and(|at| at <= now) {
+            clock.repeat = Some(now + REPEAT);
+            let tx = *tx;
+            self.table.on_retransmission(tx);
+        }
     }
 
     pub(in crate::sip) fn send_answer(&mut self, id: SessionId, sdp: &[u8], headers: &[Header], now: Instant) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        let Session { phase: Phase::Ringing { tx, invite, dialog }, due, tag } = session else {
+        let Session { phase: Phase::Ringing { tx, invite, dialog, .. }, due, tag } = session else {
             self.sessions.insert(id, session);
             return;
         };
@@ -90,9 +118,8 @@ impl Endpoint {
         headers: &[Header],
         now: Instant,
     ) {
-        let Some(Phase::Ringing { tx, invite, dialog }) = self.sessions.get(&id).map(|session| &session.phase) else {
-            return;
-        };
+        let session = self.sessions.get(&id).map(|session| &session.phase);
+        let Some(Phase::Ringing { tx, invite, dialog, .. }) = session else { return };
         let (tx, tag) = (*tx, dialog.local_tag.clone());
         let mut response = Builder::response_to(invite, status.clamp(300, 699), reason, Some(&tag));
         response = self.introduce(response, Name::Server);

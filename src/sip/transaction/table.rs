@@ -166,6 +166,12 @@ impl Table {
         id
     }
 
+    /// Returns a number that no transaction has or will have.
+    pub(crate) fn skip(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
     /// Opens the transaction of a new request; `trying` is the 100 of an INVITE, `path` where responses go.
     pub(crate) fn open_server(&mut self, request: Message, path: Path, trying: Option<Bytes>, now: Instant) -> u64 {
         let reliable = path.flow().is_some();

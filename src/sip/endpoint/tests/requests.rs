@@ -201,6 +201,33 @@ fn a_full_table_turns_new_requests_away_but_takes_a_bye() {
 }
 
 #[test]
+fn a_full_table_fails_requests_of_ours_at_once_but_not_a_bye() {
+    let mut peer = Peer::with(trunk(), EndpointConfig { max_transactions: 4, ..EndpointConfig::default() });
+    let (session, tag) = peer.connected_callee();
+    let (_, _) = (peer.call(), peer.call());
+    let hop = peer.hop();
+    peer.endpoint.info(session, "application/dtmf-relay", b"Signal=1\r\n", peer.now).expect("a dialog");
+    peer.sent();
+    let wish = OutInvite {
+        uri: "sip:7777@192.0.2.81".to_owned(),
+        from: "<sip:5001@192.0.2.54>".to_owned(),
+        to: "<sip:7777@192.0.2.81>".to_owned(),
+        contact: "<sip:5001@192.0.2.54>".to_owned(),
+        headers: Vec::new(),
+        sdp: None,
+    };
+    let refused = peer.endpoint.invite(wish, hop, peer.now);
+    assert!(matches!(peer.event(), Event::Refused { session, status: 503, message: None } if session == refused));
+    let info = peer.endpoint.info(session, "application/dtmf-relay", b"Signal=1\r\n", peer.now).expect("a dialog");
+    assert!(matches!(peer.event(), Event::RequestFailed { tx, why: FailReason::Transport } if tx == info));
+    peer.endpoint.reinvite(session, Some(OFFER), &[], peer.now).expect("free");
+    assert!(matches!(peer.event(), Event::ReinviteRefused { status: 503, .. }));
+    assert!(peer.sent().is_empty() && !tag.is_empty());
+    peer.endpoint.hang_up(session, &[], peer.now);
+    assert_eq!(peer.said(), ["BYE 2"]);
+}
+
+#[test]
 fn a_request_without_the_magic_cookie_is_matched_as_rfc_2543_did() {
     let mut peer = Peer::new(trunk());
     peer.receive(&invite("1", ""));

@@ -287,3 +287,49 @@ fn a_strict_router_takes_the_place_of_the_request_uri() {
     assert_eq!(ack.request_uri(), "sip:192.0.2.92");
     assert_eq!(ack.header(Name::Route), Some(&b"<sip:z@192.0.2.99>"[..]));
 }
+
+#[test]
+fn a_long_ring_repeats_its_last_provisional_every_minute() {
+    let mut peer = Peer::new(trunk());
+    let (session, _) = peer.invited();
+    peer.wait(secs(1));
+    peer.endpoint.progress(session, 180, None, &[], peer.now);
+    assert_eq!(peer.said(), ["100 INVITE", "180 INVITE"]);
+    peer.wait(secs(59));
+    assert!(peer.said().is_empty());
+    peer.wait(secs(62));
+    assert_eq!(peer.said(), ["180 INVITE"; 2]);
+    peer.endpoint.answer(session, OFFER, &[], peer.now);
+    peer.said();
+    peer.wait(secs(120));
+    assert!(peer.said().iter().all(|said| said != "180 INVITE"));
+}
+
+#[test]
+fn an_invite_that_is_not_answered_within_its_expires_gets_487() {
+    let mut peer = Peer::new(trunk());
+    peer.receive(&invite("z9hG4bKgen-1", "Expires: 30\r\n"));
+    let Event::Invited { session, .. } = peer.event() else { panic!("no call") };
+    peer.endpoint.progress(session, 180, None, &[], peer.now);
+    peer.wait(Duration::from_millis(29_900));
+    assert!(peer.events().is_empty());
+    peer.said();
+    peer.wait(Duration::from_millis(200));
+    assert_eq!(peer.said(), ["487 INVITE"]);
+    assert!(matches!(peer.event(), Event::Ended { session: of, why: EndReason::Expired } if of == session));
+    assert_eq!(peer.endpoint.load().1, 0);
+}
+
+#[test]
+fn an_invite_answered_within_its_expires_goes_on() {
+    let mut peer = Peer::new(trunk());
+    peer.receive(&invite("z9hG4bKgen-1", "Expires: 30\r\n"));
+    let Event::Invited { session, .. } = peer.event() else { panic!("no call") };
+    peer.endpoint.answer(session, OFFER, &[], peer.now);
+    let tag = to_tag(&peer.sent()[0]);
+    let ack = peer.in_dialog("ACK", 1, &tag, "");
+    peer.receive(&ack);
+    peer.events();
+    peer.wait(secs(600));
+    assert!(peer.events().is_empty());
+}

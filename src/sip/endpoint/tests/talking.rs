@@ -290,6 +290,51 @@ fn a_target_refresh_moves_our_requests() {
 }
 
 #[test]
+fn a_target_refresh_that_is_refused_moves_nothing() {
+    let mut peer = Peer::new(trunk());
+    let (session, tag) = peer.connected_callee();
+    let elsewhere = |text: String| text.replace("<sip:1003@192.0.2.81:5060>\r\n", "<sip:n@192.0.2.82:5070>\r\n");
+    let goes_to = |peer: &mut Peer| {
+        peer.endpoint.info(session, "application/dtmf-relay", b"Signal=1\r\n", peer.now).expect("a dialog");
+        peer.endpoint.poll_transmit().expect("an INFO").path.remote()
+    };
+    for accepted in [false, true] {
+        let reinvite = elsewhere(peer.in_dialog("INVITE", 2 + u32::from(accepted), &tag, ""));
+        peer.receive(&reinvite);
+        match accepted {
+            false => peer.endpoint.reject_reinvite(session, 488, None, &[], peer.now),
+            true => peer.endpoint.answer_reinvite(session, OFFER, &[], peer.now),
+        }
+        peer.events();
+        peer.sent();
+        let expected = if accepted { "192.0.2.82:5070" } else { "192.0.2.81:5060" };
+        assert_eq!(goes_to(&mut peer), addr(expected));
+    }
+}
+
+#[test]
+fn an_update_with_sdp_sets_target_and_session_timer_once_it_is_accepted() {
+    let mut peer = Peer::new(trunk());
+    let (session, tag) = peer.connected_callee();
+    for (cseq, status) in [(2, 488), (3, 200)] {
+        let more = "Supported: timer\r\nSession-Expires: 90;refresher=uac\r\nContent-Type: application/sdp\r\n";
+        let update = peer
+            .in_dialog("UPDATE", cseq, &tag, more)
+            .replace("Content-Length: 0\r\n\r\n", "Content-Length: 5\r\n\r\nv=0\r\n");
+        peer.receive(&update);
+        let Event::InDialog { tx, message, .. } = peer.event() else { panic!("no event") };
+        peer.endpoint.respond(tx, Builder::response_to(&message, status, None, None), peer.now);
+        let answer = peer.sent().remove(0);
+        assert_eq!(answer.status(), status);
+        let timer = (status == 200).then_some(&b"90;refresher=uac"[..]);
+        assert_eq!(answer.header(Name::SessionExpires), timer);
+        assert_eq!(answer.header(Name::Contact).is_some(), status == 200);
+    }
+    peer.wait(secs(91));
+    assert!(matches!(peer.event(), Event::Ended { session: of, why: EndReason::SessionExpired } if of == session));
+}
+
+#[test]
 fn prack_gets_405_and_an_unknown_method_501_in_a_dialog() {
     let mut peer = Peer::new(trunk());
     let (_, tag) = peer.connected_callee();
