@@ -167,6 +167,23 @@ fn the_next_target_is_tried_when_the_first_is_silent() {
 }
 
 #[test]
+fn the_next_target_is_tried_when_the_first_says_503_and_all_dead_are_503() {
+    let mut with = config();
+    with.trunks[0].targets.push(spare_addr());
+    let mut rig = Rig::with(with, 1, 4);
+    let (browser, _, invite) = dialling(&mut rig);
+    let trunk = Ua::trunk();
+    rig.deliver(trunk.path, trunk.respond(&invite, 503, None));
+    let spare = Ua::server(udp(spare_addr()));
+    request(&rig.take(spare.path), Method::Invite);
+    assert!(rig.take(browser.path).iter().all(|m| m.status() < 200));
+    rig.advance(Duration::from_secs(7));
+    last_status(&rig.take(browser.path), 503);
+    let (name, counters) = rig.snapshot().trunks.remove(0);
+    assert_eq!((name.as_str(), counters.outbound, counters.silent), ("genesys", 2, 1));
+}
+
+#[test]
 fn the_browser_gives_up_and_the_trunk_is_cancelled() {
     let mut rig = Rig::new();
     let (browser, call, invite) = dialling(&mut rig);

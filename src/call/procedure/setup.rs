@@ -136,7 +136,9 @@ impl Setup {
             actions.push(Action::NoteSilence(leg));
         }
         actions.extend([Action::CloseMedia(leg), Action::Forget(leg)]);
-        if !heard && self.tried < self.limits.targets {
+        // RFC 3263 4.3: silence and 503 alike send a request to the next target, as long as nobody rang.
+        let is_down = !heard || (status == 503 && !self.rung);
+        if is_down && self.tried < self.limits.targets {
             actions.push(Action::TryTarget(self.tried));
             self.tried += 1;
             return Step::stay(actions);
