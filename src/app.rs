@@ -289,10 +289,11 @@ impl RunningApp {
         self.signalling.tally()
     }
 
-    /// Takes no new connections, lets calls go on for `server.drain_seconds` (0 by default), then ends every call with
+    /// Takes no new connections and no new calls (503 with Retry-After), lets calls under way go on for `server.drain_seconds` (0 by default), then ends every call with
     /// BYE and closes all sockets; that takes 3 s at the most.
     pub async fn shutdown(mut self) {
         let _ = self.stop.send(true);
+        let _ = self.signalling.drain().await;
         let _ = tokio::time::timeout(self.drain, self.calls_ended()).await;
         let _ = self.signalling.shutdown(Instant::now() + SHUTDOWN_TIME).await;
         // Signalling takes half a second beyond the deadline to close its connections.

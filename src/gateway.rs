@@ -78,6 +78,8 @@ pub enum Input {
     Media(WorkerId, Report),
     /// Page, REST or an embedding program wants something.
     Command(Command),
+    /// No new calls: 503 with Retry-After; the present ones go on.
+    Drain,
     /// No new calls; the present ones are ended, then comes [`Output::Drained`].
     Shutdown,
 }
@@ -125,6 +127,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closing {
     No,
+    /// Calls under way go on, new ones are refused.
+    Draining,
     /// Until then at the longest, BYEs and CANCELs are given time to be answered.
     Waiting(Instant),
     Drained,
@@ -182,6 +186,8 @@ impl Gateway {
             Input::FlowClosed(flow) => self.flow_closed(flow, now),
             Input::Media(worker, report) => self.report(worker, report, now),
             Input::Command(Command::Release { call }) => self.signal(call, Signal::Release(ReleaseCause::Command), now),
+            Input::Drain if self.closing == Closing::No => self.closing = Closing::Draining,
+            Input::Drain => {}
             Input::Shutdown => self.shut_down(now),
         }
         self.settle(now);
@@ -260,7 +266,7 @@ impl Gateway {
     }
 
     fn shut_down(&mut self, now: Instant) {
-        if self.closing == Closing::No {
+        if matches!(self.closing, Closing::No | Closing::Draining) {
             self.closing = Closing::Waiting(now + FAREWELL);
         }
         for call in self.calls.names() {

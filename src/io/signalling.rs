@@ -77,6 +77,7 @@ pub struct Figures {
 enum Control {
     Command(Command),
     Figures(oneshot::Sender<Figures>),
+    Drain,
     Shutdown(Instant),
 }
 
@@ -121,6 +122,11 @@ impl Handle {
     /// Returns the call events from here on. `None` once signalling has ended.
     pub fn events(&self) -> Option<broadcast::Receiver<Arc<CallEvent>>> {
         self.events.upgrade().map(|events| events.subscribe())
+    }
+
+    /// Refuses new calls from here on; those under way go on.
+    pub async fn drain(&self) -> Result<(), Ended> {
+        self.control.send(Control::Drain).await.map_err(|_| Ended)
     }
 
     /// Ends all calls; the task ends when they are gone, at the latest at `deadline`.
@@ -214,6 +220,7 @@ impl Task {
                 Some(control) = inputs.control.recv() => match control {
                     Control::Command(command) => self.input(Input::Command(command)),
                     Control::Figures(reply) => { let _ = reply.send(self.figures()); }
+                    Control::Drain => self.input(Input::Drain),
                     Control::Shutdown(deadline) => {
                         end = Some(deadline);
                         self.input(Input::Shutdown);

@@ -106,6 +106,26 @@ fn a_shutdown_ends_every_call_in_whatever_state_and_says_when_it_is_done() {
 }
 
 #[test]
+fn while_it_drains_new_calls_get_503_and_those_under_way_go_on() {
+    let mut rig = Rig::new();
+    let mut talk = outbound_call(&mut rig);
+    let mut trunk = Ua::trunk();
+    rig.input(Input::Drain);
+    rig.take(trunk.path);
+    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
+    rig.deliver(trunk.path, call.invite.raw().clone());
+    assert!(last_status(&rig.take(trunk.path), 503).header(Name::RetryAfter).is_some());
+    assert_eq!((rig.drained, rig.snapshot().calls.len()), (0, 1));
+    let bye = talk.trunk.within(&mut talk.at_trunk, Method::Bye, &[], None);
+    rig.deliver(talk.trunk.path, bye);
+    rig.assert_clean();
+    assert_eq!(rig.drained, 0, "nobody asked for the end yet");
+    rig.input(Input::Shutdown);
+    rig.advance(Duration::from_secs(3));
+    assert_eq!(rig.drained, 1);
+}
+
+#[test]
 fn a_shutdown_without_calls_is_done_at_once() {
     let mut rig = Rig::new();
     rig.input(Input::Shutdown);

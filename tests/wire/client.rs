@@ -12,6 +12,15 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::rig::{DOMAIN, PASSWORD};
 
+/// What a browser offers.
+const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 111 110 0 8\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\n\
+    a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\na=fingerprint:sha-256 \
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+    a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
+    a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:0 PCMU/8000\r\n\
+    a=rtpmap:8 PCMA/8000\r\na=ssrc:1 cname:x\r\n";
+
 /// Headers of a WebSocket request; `None` leaves one out.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -119,6 +128,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         assert!(challenge.starts_with("SIP/2.0 401 "), "{challenge}");
         self.register(dn, PASSWORD, 2, Some(&challenge)).await
     }
+}
+
+/// Calls a number as 5001.
+pub async fn dial(browser: &mut Client<TcpStream>, number: &str) {
+    let invite = format!(
+        "INVITE sip:{number}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WS k4tn5q.invalid;branch=z9hG4bK{number}\r\n\
+         Max-Forwards: 69\r\nTo: <sip:{number}@{DOMAIN}>\r\nFrom: <sip:5001@{DOMAIN}>;tag=t{number}\r\n\
+         Call-ID: c{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:a1b2c3@k4tn5q.invalid;transport=ws>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}",
+        OFFER.len()
+    );
+    browser.send(Message::text(invite)).await;
 }
 
 pub fn request(method: &str, uri: &str, dn: &str, cseq: u32, more: &str) -> String {

@@ -7,16 +7,8 @@ use crosspoint::lab::{self, Behaviour, CallStatus, LabConfig, LabHandle, Sound};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Client, Request, open_plain};
-use crate::rig::{DOMAIN, Rig, config};
-
-const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-    m=audio 9 UDP/TLS/RTP/SAVPF 111 110 0 8\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\n\
-    a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\na=fingerprint:sha-256 \
-    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
-    a=setup:actpass\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n\
-    a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\na=rtpmap:0 PCMU/8000\r\n\
-    a=rtpmap:8 PCMA/8000\r\na=ssrc:1 cname:x\r\n";
+use crate::client::{Client, Request, dial, open_plain};
+use crate::rig::{Rig, config};
 
 /// A gateway whose trunk is a lab, and a browser signed in as 5001.
 async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
@@ -44,17 +36,6 @@ async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
     let answer = browser.sign_in("5001").await;
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     (rig, lab, browser)
-}
-
-async fn dial(browser: &mut Client<TcpStream>, number: &str) {
-    let invite = format!(
-        "INVITE sip:{number}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WS k4tn5q.invalid;branch=z9hG4bK{number}\r\n\
-         Max-Forwards: 69\r\nTo: <sip:{number}@{DOMAIN}>\r\nFrom: <sip:5001@{DOMAIN}>;tag=t{number}\r\n\
-         Call-ID: c{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:a1b2c3@k4tn5q.invalid;transport=ws>\r\n\
-         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}",
-        OFFER.len()
-    );
-    browser.send(Message::text(invite)).await;
 }
 
 /// Returns the next message that begins so.

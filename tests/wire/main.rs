@@ -10,5 +10,6 @@ mod lab;
 mod pages;
 mod rig;
 mod tls;
+mod trunk;
 mod udp;
 mod websocket;
