@@ -1,5 +1,6 @@
 //! Bodies of the targets `rtp`, `rtcp`, `dtmf`, `demux` and `opus_decode`.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use crosspoint::rtp::rtcp::{Report, write_compound};
 use crosspoint::rtp::{
     Compound, DtmfReceiver, EventPayload, HEADER_LEN, Kind, RtcpPacket, RtpView, classify, write_header,
 };
+use crosspoint::webrtc::stun::Request;
 use rtc_rtp::Packet;
 use rtc_shared::marshal::Unmarshal;
 
@@ -84,13 +86,25 @@ pub fn dtmf(data: &[u8]) {
     assert_eq!(down, up, "every key goes up once");
 }
 
-/// Classifies a datagram: what is RTP or RTCP has the version of one.
+/// Classifies a datagram: what a reader takes goes to that reader, and nothing goes where the first octet forbids it.
 pub fn demux(data: &[u8]) {
-    match classify(data) {
-        Kind::Rtp => assert!(data.len() >= HEADER_LEN && data[0] >> 6 == 2),
-        Kind::Rtcp => assert!(data.len() >= 8 && data[0] >> 6 == 2 && (192..=223).contains(&data[1])),
+    let kind = black_box(classify(black_box(data)));
+    let versioned = data.first().is_some_and(|first| first >> 6 == 2);
+    match kind {
+        Kind::Rtp => assert!(versioned && data.len() >= HEADER_LEN),
+        Kind::Rtcp => assert!(versioned && data.len() >= 8 && (192..=223).contains(&data[1])),
         Kind::Stun => assert!(data.len() >= 20 && data[0] < 4),
-        Kind::Dtls | Kind::TurnChannel | Kind::Drop => {}
+        Kind::Dtls => assert!((20..64).contains(&data[0])),
+        Kind::TurnChannel => assert!((64..80).contains(&data[0])),
+        Kind::Drop => {}
+    }
+    if Compound::parse(data).is_ok() {
+        assert_eq!(kind, Kind::Rtcp);
+    } else if RtpView::parse(data).is_ok() {
+        assert!(matches!(kind, Kind::Rtp | Kind::Rtcp));
+    }
+    if Request::parse(data).is_ok() {
+        assert_eq!(kind, Kind::Stun);
     }
 }
 
