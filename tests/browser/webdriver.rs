@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -27,19 +28,21 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
-/// A process of ours, killed by its pid when dropped.
+/// A process of ours and what it started, killed as a group of its own when dropped: a driver that is killed alone leaves
+/// its browser behind.
 struct Process(Child);
 
 impl Process {
     fn spawn(command: &mut Command) -> Process {
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         Process(quiet.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}; `make test` installs it")))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = self.0.wait();
     }
 }
