@@ -110,3 +110,49 @@ fn the_last_words_of_a_leg_are_its_figures_and_the_sum_keeps_them() {
     assert_eq!(rig.engine.counters().discards.get(Discard::PayloadType), 1);
     assert_eq!(rig.engine.counters().legs, 0);
 }
+
+/// 20 ms of a voice-like sound, µ-law: a buzz of 120 Hz with a formant, in syllables of 200 ms.
+fn syllables(frame: usize) -> Vec<u8> {
+    let pcm: Vec<i16> = (frame * 160..(frame + 1) * 160)
+        .map(|n| {
+            let (phase, syllable) = ((n % 67) as f64 / 8000.0, (n % 1600) as f64 / 1600.0);
+            let buzz = (phase * 600.0 * std::f64::consts::TAU).sin() * (-phase * 300.0).exp();
+            (12_000.0 * buzz * (syllable * std::f64::consts::PI).sin().powi(2)) as i16
+        })
+        .collect();
+    let mut payload = vec![0; pcm.len()];
+    crosspoint::codec::g711::encode_ulaw(&pcm, &mut payload);
+    payload
+}
+
+/// Of 100 packets towards the browser, how many carry a copy of the one before: LBRR, the second bit of a SILK frame
+/// (RFC 6716 4.2.3, 4.2.4).
+fn packets_with_fec(rig: &mut Rig, speaker: &mut Speaker, frames: std::ops::Range<usize>) -> usize {
+    for frame in frames {
+        let (header, _) = speaker.next(20);
+        rig.arrive(B, header, &syllables(frame));
+        rig.pass(Duration::from_millis(20));
+    }
+    rig.heard(A).iter().filter(|heard| heard.payload.get(1).is_some_and(|octet| octet & 0x40 != 0)).count()
+}
+
+#[test]
+fn loss_that_the_peer_reports_brings_fec_into_what_it_is_sent() {
+    let mut rig = Rig::new(plan(OPUS), plan(AudioCodec::Pcmu));
+    let mut speaker = Speaker::new(B, plan(AudioCodec::Pcmu), 0.0);
+    assert_eq!(packets_with_fec(&mut rig, &mut speaker, 0..100), 0, "nothing is lost yet");
+    let block = ReportBlock {
+        ssrc: 1,
+        fraction_lost: 64,
+        lost: 25,
+        highest_seq: 100,
+        jitter: 0,
+        last_sr: 0,
+        delay_since_sr: 0,
+    };
+    let mut packet = PacketBuf::new();
+    packet.copy_from(&receiver_report(block));
+    rig.engine.handle_datagram(Socket::Rtcp(pair(A)), remote(A, plan(OPUS)).rtcp, &mut packet, rig.now, &mut rig.out);
+    let with = packets_with_fec(&mut rig, &mut speaker, 100..200);
+    assert!(with >= 30, "a quarter is lost, and {with} packets of 100 carry FEC");
+}
