@@ -49,6 +49,21 @@ async fn until(browser: &mut Client<TcpStream>, begins: &str) -> String {
     }
 }
 
+/// Answers the 200: a callee may not send BYE before (RFC 3261 §15), the gateway would wait 32 s for it.
+async fn acknowledge(browser: &mut Client<TcpStream>, answer: &str) {
+    let line = |name: &str| answer.lines().find(|l| l.starts_with(name)).expect("a header of every answer").to_owned();
+    let contact = line("Contact:");
+    let target = contact.split(['<', '>']).nth(1).expect("a URI in brackets");
+    let ack = format!(
+        "ACK {target} SIP/2.0\r\nVia: SIP/2.0/WS k4tn5q.invalid;branch=z9hG4bKack\r\nMax-Forwards: 69\r\n\
+         {}\r\n{}\r\n{}\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+        line("To:"),
+        line("From:"),
+        line("Call-ID:"),
+    );
+    browser.send(Message::text(ack)).await;
+}
+
 #[tokio::test]
 async fn a_browser_hears_that_a_number_refuses_and_rsip_reads_our_invite() {
     for (number, begins) in [("6005", "SIP/2.0 603 "), ("6006", "SIP/2.0 486 ")] {
@@ -72,6 +87,7 @@ async fn a_number_that_answers_gives_the_browser_an_answer_to_its_offer() {
     dial(&mut browser, "6001").await;
     let answer = until(&mut browser, "SIP/2.0 200 ").await;
     assert!(answer.contains("a=setup:passive") && answer.contains("a=fingerprint:sha-256 "), "{answer}");
+    acknowledge(&mut browser, &answer).await;
     let mut call = lab.calls().await.remove(0);
     assert_eq!(call.wait_for(|s| s == CallStatus::Answered).await, CallStatus::Answered);
     call.hang_up().await;
