@@ -50,11 +50,11 @@ fn the_round_trip_is_what_a_report_leaves_of_the_time_since_ours() {
         speaker.speak(&mut rig, 20);
         let sent = rig.out.0.iter().filter(|(s, ..)| *s == socket);
         let reports = sent.filter_map(|(.., bytes)| Compound::parse(bytes).ok()?.packets().next());
-        let infos = reports.filter_map(|packet| match packet {
+        let mut infos = reports.filter_map(|packet| match packet {
             RtcpPacket::SenderReport { info, .. } => Some(info.ntp),
             _ => None,
         });
-        if let Some(ntp) = infos.last() {
+        if let Some(ntp) = infos.next_back() {
             break ntp;
         }
     };

@@ -24,7 +24,7 @@ async fn scene(config: Config, pairs: usize) -> (Rig, Client<TcpStream>) {
         }
     });
     ready.await.expect("bound ports");
-    let mut browser = open_plain(rig.http(), Request::default()).await.ok().expect("a WebSocket");
+    let mut browser = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
     let answer = browser.sign_in("5001").await;
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     (rig, browser)
