@@ -98,4 +98,9 @@ mod tests {
         assert_eq!(of(0x80, 200, 1), Kind::Drop);
         assert_eq!(classify(&[]), Kind::Drop);
     }
+
+    #[test]
+    fn an_rtcp_packet_of_four_octets_is_dropped_though_it_parses() {
+        assert_eq!(classify(&[0x81, 0xcf, 0, 0]), Kind::Drop);
+    }
 }
