@@ -104,7 +104,8 @@ async fn plain_http_beyond_loopback_needs_leave() {
     let error = Rig::try_with(refused.clone(), folder.path()).await.err().expect("refused").to_string();
     assert!(error.contains("allow_plain"), "{error}");
     refused.listeners[1].allow_plain = true;
-    assert!(Rig::try_with(refused, folder.path()).await.is_ok());
+    let started = Rig::try_with(refused, folder.path()).await;
+    assert!(started.is_ok(), "{:?}", started.err());
 }
 
 #[tokio::test]
