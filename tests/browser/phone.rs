@@ -11,7 +11,7 @@ use fantoccini::elements::Element;
 use fantoccini::key::Key;
 
 use crate::agent::STEP;
-use crate::rig::free_udp_port;
+use crate::rig::{free_udp_port, media_ports};
 use crate::webdriver::{Browser, Kind, free_port};
 
 /// A `crosspoint lab` of its own, on ports of its own.
@@ -21,13 +21,27 @@ struct Lab {
     _folder: tempfile::TempDir,
 }
 
+/// How often the program is started anew where another process took one of its ports in between.
+const STARTS: usize = 3;
+
 impl Lab {
     /// Starts the program; a customer calls DN 5001 every four seconds where `customers` is set.
     async fn start(customers: bool) -> Lab {
+        let mut words = String::new();
+        for _ in 0..STARTS {
+            match Lab::try_start(customers).await {
+                Ok(lab) => return lab,
+                Err(said) => words = said,
+            }
+        }
+        panic!("the lab does not listen; it said: {words}");
+    }
+
+    async fn try_start(customers: bool) -> Result<Lab, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let (http, sip, trunk) = (free_port(), free_udp_port(), free_udp_port());
         let every = if customers { 4 } else { 0 };
-        let media = 34_000 + (http % 100) * 16;
+        let (first, last) = media_ports();
         let text = format!(
             r#"
             [server]
@@ -39,7 +53,7 @@ impl Lab {
             bind = "127.0.0.1:{sip}"
             [media]
             addresses = [{{ bind = "127.0.0.1" }}]
-            ports = "{media}-{}"
+            ports = "{first}-{last}"
             workers = 1
             reserve = 2
             [[trunk]]
@@ -55,27 +69,31 @@ impl Lab {
             [[lab.number]]
             number = "6002"
             does = "tone"
-            "#,
-            media + 15
+            "#
         );
         let file = folder.path().join("lab.toml");
         std::fs::write(&file, text).expect("a written file");
+        let log = folder.path().join("lab.log");
         let child = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
             .args(["lab", "--config", &file.to_string_lossy()])
             .env("CROSSPOINT_STATE", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&log).expect("a file"))
             .spawn()
             .expect("the program starts");
-        let lab = Lab { child, page: format!("http://localhost:{http}/"), _folder: folder };
-        for _ in 0..200 {
+        let mut lab = Lab { child, page: format!("http://localhost:{http}/"), _folder: folder };
+        let patience = tokio::time::Instant::now() + STEP;
+        while tokio::time::Instant::now() < patience {
             if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, http)).await.is_ok() {
-                return lab;
+                return Ok(lab);
+            }
+            if lab.child.try_wait().expect("a child of ours").is_some() {
+                break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("the lab does not listen");
+        Err(std::fs::read_to_string(&log).unwrap_or_default())
     }
 
     /// Ctrl-C.

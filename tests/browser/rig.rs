@@ -26,10 +26,10 @@ pub struct Rig {
     _state: tempfile::TempDir,
 }
 
-/// Media ports that no other rig of this process uses.
-fn media_ports() -> (u16, u16) {
+/// Media ports that no other rig of this process uses, below those that the system gives out.
+pub fn media_ports() -> (u16, u16) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 30_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 60 * 64;
+    let first = 28_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 70 * 64;
     (first, first + 63)
 }
 
