@@ -181,13 +181,20 @@ pub struct Cadence {
     pub level_dbm0: i8,
 }
 
+/// Names a recorded sound: its place among those that the workers were given at their start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SoundId(pub u32);
+
 /// What a parked leg hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// Nothing is sent.
+    #[default]
     Nothing,
     /// A generated tone.
     Tone(Cadence),
+    /// A recorded sound over and over, from its beginning for each leg; one that is not known is silence.
+    Sound(SoundId),
 }
 
 /// How ports are connected. Naming a leg takes it out of the topology that it was in.
@@ -197,6 +204,9 @@ pub enum Topology {
     Parked(LegId, Source),
     /// Two legs hear each other.
     Pair(LegId, LegId),
+    /// Each leg hears all the others and never itself. The mix that has most of them goes on as this one: legs that it
+    /// keeps notice nothing, those that it no longer names are parked on nothing.
+    Mix(Vec<LegId>),
 }
 
 /// What the worker is to do. Orders for one leg are carried out in the order given.

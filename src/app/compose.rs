@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Addresses, StartError};
+use crate::call::Tones;
 use crate::config::{AuthAlgorithm, Config, DnEntry};
 use crate::gateway::{
     CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
@@ -14,7 +15,7 @@ use crate::id::WorkerId;
 use crate::io::accept::Limits;
 use crate::io::worker::{MediaAddress, WorkerConfig};
 use crate::path::Transport;
-use crate::plan::AudioCodec;
+use crate::plan::{AudioCodec, Source};
 use crate::sip::endpoint::SourceLimit;
 
 /// How long a closed pair of ports ignores what still arrives.
@@ -55,6 +56,8 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             per_second: config.limits.requests_per_second,
             burst: config.limits.requests_per_second.saturating_mul(BURST_SECONDS),
         },
+        tones: Tones::default(),
+        hold: Source::Nothing,
     })
 }
 
@@ -90,6 +93,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             ptime_ms: 20,
             latch: trunk.latch.unwrap_or(config.media.latch).into(),
             media: trunk.media,
+            hold: None,
         })
     });
     each.collect()

@@ -12,6 +12,7 @@ pub mod media;
 pub mod procedure;
 #[cfg(test)]
 mod tests;
+pub mod tones;
 
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ pub use event::{CallEvent, Direction, EventKind};
 pub use leg::{Leg, LegKind};
 pub use media::{LegMedia, PairUse};
 pub use procedure::{Action, Procedure, Setup, SetupLimits, Signal};
+pub use tones::{ToneError, Tones};
 
 use crate::id::{CallId, LegId};
 use crate::plan::Topology;

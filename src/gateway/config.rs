@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::call::Tones;
 use crate::path::Transport;
-use crate::plan::{AudioCodec, Latch, OpusParams};
+use crate::plan::{AudioCodec, Latch, OpusParams, Source};
 use crate::sip::endpoint::SourceLimit;
 
 /// Everything the gateway is configured by. Addresses are those in force: a port 0 must be resolved before.
@@ -29,6 +30,10 @@ pub struct GatewayConfig {
     pub media: MediaPolicy,
     /// Requests from an address that is neither a trunk's nor a registered browser's.
     pub source_limit: SourceLimit,
+    /// Call-progress tones that browsers hear where the trunk sends none.
+    pub tones: Tones,
+    /// What a party on hold hears, where its trunk does not say.
+    pub hold: Source,
 }
 
 /// Names a listener: its place in [`GatewayConfig::listeners`].
@@ -67,6 +72,8 @@ pub struct Trunk {
     pub latch: Latch,
     /// Advertised address of its legs' media; without it the first of the peer's address family.
     pub media: Option<IpAddr>,
+    /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
+    pub hold: Option<Source>,
 }
 
 /// A DN or a range of DNs with their secret and rights.

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crosspoint::call::{CallEvent, EventKind};
+use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
     CallPolicy, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
     RegistrationPolicy, Secret, Snapshot, Trunk,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
-use crosspoint::plan::{AudioCodec, Fingerprint, Latch, LegStats, Order, Report, WorkerSite};
+use crosspoint::plan::{AudioCodec, Fingerprint, Latch, LegStats, Order, Report, Source, Topology, WorkerSite};
 use crosspoint::sip::endpoint::SourceLimit;
 use crosspoint::sip::message::Message;
 use rand::SeedableRng;
@@ -63,6 +63,7 @@ pub fn config() -> GatewayConfig {
             ptime_ms: 20,
             latch: Latch::Port,
             media: None,
+            hold: None,
         }],
         dns: vec![DnRule {
             dns: DnSet::Range { first: 5001, last: 5999, digits: 4 },
@@ -75,6 +76,8 @@ pub fn config() -> GatewayConfig {
         calls: CallPolicy::default(),
         media: MediaPolicy::default(),
         source_limit: SourceLimit::default(),
+        tones: Tones::default(),
+        hold: Source::Nothing,
     }
 }
 
@@ -304,8 +307,12 @@ impl Rig {
                 self.give_back(*pair);
             }
             Order::Connect(topology) => {
-                let crosspoint::plan::Topology::Pair(one, other) = topology else { panic!("only pairs yet") };
-                for leg in [one, other] {
+                let legs = match topology {
+                    Topology::Parked(leg, _) => vec![*leg],
+                    Topology::Pair(one, other) => vec![*one, *other],
+                    Topology::Mix(legs) => legs.clone(),
+                };
+                for leg in &legs {
                     assert_eq!(self.ports.get(leg).map(|port| port.worker), Some(worker), "{leg} is open, and here");
                 }
             }

@@ -137,6 +137,8 @@ impl Web {
             calls: CallPolicy::default(),
             media: MediaPolicy::default(),
             source_limit: SourceLimit::default(),
+            tones: crosspoint::call::Tones::default(),
+            hold: crosspoint::plan::Source::Nothing,
         };
         let gateway = Gateway::new(config, Vec::new(), Fingerprint([7; 32]), StdRng::seed_from_u64(1), Instant::now());
         let tally = Arc::new(Tally::default());

@@ -43,6 +43,7 @@ impl Engine {
             Order::UpdateRtp(leg, remote) => self.update_rtp(leg, remote, now),
             Order::Connect(Topology::Parked(leg, source)) => self.park(leg, source, now),
             Order::Connect(Topology::Pair(one, other)) => self.pair(one, other, now),
+            Order::Connect(Topology::Mix(legs)) => self.mix(&legs, now),
             Order::SendDigit(leg, digit) => {
                 if let Some(slot) = self.directory.leg(leg) {
                     if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut)
@@ -194,6 +195,14 @@ impl Engine {
             if let Some(leg) = self.legs[slot].as_mut() {
                 leg.peer = Some(peer);
             }
+        }
+    }
+
+    /// Two of them hear each other; further ones are parked.
+    fn mix(&mut self, legs: &[LegId], now: Instant) {
+        if let [one, other, rest @ ..] = legs {
+            self.pair(*one, *other, now);
+            rest.iter().for_each(|leg| self.park(*leg, Source::Nothing, now));
         }
     }
 
