@@ -13,6 +13,7 @@ mod admission;
 mod calls;
 pub mod config;
 mod identity;
+pub mod page;
 mod peers;
 mod perform;
 mod ports;

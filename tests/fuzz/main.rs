@@ -1,6 +1,7 @@
 //! Replays the committed corpus of every fuzz target through the target's own body.
 
 mod endpoint;
+mod gateway;
 mod media;
 mod rtp;
 mod sdp;
@@ -13,7 +14,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 18] = [
+const TARGETS: [(&str, Body); 19] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -32,6 +33,7 @@ const TARGETS: [(&str, Body); 18] = [
     ("demux", rtp::demux),
     ("opus_decode", rtp::opus_decode),
     ("media_engine", media::media_engine),
+    ("gateway_page", gateway::gateway_page),
 ];
 
 fn fuzz(folder: &str) -> Vec<std::path::PathBuf> {
