@@ -17,6 +17,7 @@ pub mod page;
 mod peers;
 mod perform;
 mod ports;
+mod reach;
 mod registration;
 mod requests;
 mod routing;
@@ -32,8 +33,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 pub use config::{
-    CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
+    CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy,
+    Secret, Trunk,
 };
+pub use reach::TargetId;
 pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters};
 
 use crate::call::{Call, CallEvent, Command, Procedure, ReleaseCause, Signal};
@@ -42,11 +45,13 @@ use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
 use crate::registrar::{Binding, Registrar, RegistrarConfig};
 use crate::sip::endpoint::{Endpoint, EndpointConfig, Timers};
+use crate::sip::locate::ResolvedTarget;
 
 use admission::Admission;
 use calls::CallTable;
 use peers::Peers;
 use ports::Ports;
+use reach::Reach;
 
 /// What the gateway is told.
 #[derive(Debug)]
@@ -62,9 +67,9 @@ pub enum Input {
         /// The message.
         bytes: Bytes,
     },
-    /// A connection was accepted; comes before its first message.
+    /// A connection was accepted, or one of [`Output::Connect`] is there; comes before its first message.
     FlowOpened {
-        /// Its name, never used before.
+        /// Its name; of an accepted one never used before.
         flow: FlowId,
         /// What it speaks.
         transport: Transport,
@@ -75,6 +80,15 @@ pub enum Input {
     },
     /// A connection is gone; nothing more can be sent on it.
     FlowClosed(FlowId),
+    /// The answer to [`Output::Resolve`].
+    Resolved {
+        /// Which question.
+        query: u64,
+        /// Servers in the order in which they are to be tried; empty: there was no answer.
+        targets: Vec<ResolvedTarget>,
+        /// How long that may be believed.
+        ttl: Duration,
+    },
     /// A media thread reports.
     Media(WorkerId, Report),
     /// Page, REST or an embedding program wants something.
@@ -94,6 +108,33 @@ pub enum Output {
         path: Path,
         /// The message.
         bytes: Bytes,
+    },
+    /// Open a connection. Messages for it may come at once, and wait until it is there; then comes
+    /// [`Input::FlowOpened`]. Where it cannot be opened [`Input::FlowClosed`] is to follow.
+    Connect {
+        /// Its name, chosen by the gateway: the highest bit is set.
+        flow: FlowId,
+        /// TCP or TLS.
+        transport: Transport,
+        /// Where to.
+        remote: SocketAddr,
+        /// What the peer's certificate must name; without it the address.
+        server_name: Option<String>,
+        /// The listener whose address we come by.
+        listener: ListenerId,
+        /// Which trunk it is: its place in [`GatewayConfig::trunks`].
+        trunk: usize,
+    },
+    /// Look up a name as RFC 3263 has it; [`Input::Resolved`] is to follow, within a minute.
+    Resolve {
+        /// Names the question.
+        query: u64,
+        /// The name.
+        host: String,
+        /// See [`Destination::Name`].
+        port: Option<u16>,
+        /// See [`Destination::Name`].
+        transport: Option<Transport>,
     },
     /// Close a connection; [`Input::FlowClosed`] is to follow.
     CloseFlow(FlowId),
@@ -116,6 +157,7 @@ pub struct Gateway {
     calls: CallTable,
     ports: Ports,
     peers: Peers,
+    reach: Reach,
     outputs: VecDeque<Output>,
     counters: Counters,
     closing: Closing,
@@ -142,7 +184,7 @@ impl Gateway {
         sites: Vec<WorkerSite>,
         fingerprint: Fingerprint,
         mut rng: StdRng,
-        _now: Instant,
+        now: Instant,
     ) -> Gateway {
         let endpoint = EndpointConfig {
             user_agent: config.user_agent,
@@ -154,7 +196,8 @@ impl Gateway {
             ..EndpointConfig::default()
         };
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));
-        let peers = Peers::new(config.listeners, config.trunks);
+        let reach = Reach::new(&config.listeners, &config.trunks, now);
+        let peers = Peers::new(config.listeners, config.trunks, reach.hosts());
         endpoint.set_trusted(peers.trusted());
         endpoint.set_known(peers.known());
         let policy = &config.registration;
@@ -164,7 +207,7 @@ impl Gateway {
             max_expires: policy.max_expires,
             max_bindings: policy.max_bindings,
         });
-        Gateway {
+        let mut gateway = Gateway {
             admission: Admission::new(config.realm.clone(), config.dns, config.registration, fork(&mut rng)),
             ports: Ports::new(sites, fingerprint, config.media, rng),
             realm: config.realm,
@@ -173,17 +216,24 @@ impl Gateway {
             registrar,
             calls: CallTable::default(),
             peers,
+            reach,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             closing: Closing::No,
-        }
+        };
+        gateway.settle(now);
+        gateway
     }
 
     /// Takes one input.
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
             Input::Sip { path, transport, bytes, .. } => self.sip(path, transport, bytes, now),
-            Input::FlowOpened { flow, transport, listener, .. } => self.peers.open(flow, transport, listener),
+            Input::FlowOpened { flow, transport, listener, .. } => {
+                self.peers.open(flow, transport, listener);
+                self.reach.opened(flow, transport, now);
+            }
+            Input::Resolved { query, targets, ttl } => self.reach.resolved(query, targets, ttl, now),
             Input::FlowClosed(flow) => self.flow_closed(flow, now),
             Input::Media(worker, report) => self.report(worker, report, now),
             Input::Command(Command::Release { call }) => self.signal(call, Signal::Release(ReleaseCause::Command), now),
@@ -202,6 +252,7 @@ impl Gateway {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
         self.registrar.handle_timeout(now);
+        self.reach.handle_timeout(now);
         self.settle(now);
         for call in self.calls.due(now) {
             let target_alive = self.target_alive(call);
@@ -222,7 +273,7 @@ impl Gateway {
             _ => None,
         };
         let others = [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), self.calls.poll_timeout()];
-        others.into_iter().chain([closing]).flatten().min()
+        others.into_iter().chain([closing, self.reach.poll_timeout()]).flatten().min()
     }
 
     /// Copies out what metrics and pages show.
@@ -256,13 +307,14 @@ impl Gateway {
             }
             return;
         }
-        self.peers.note(&path, now);
+        self.reach.note(&path, now);
         self.endpoint.handle_message(path, transport, bytes, now);
     }
 
     fn flow_closed(&mut self, flow: FlowId, now: Instant) {
         self.registrar.drop_flow(flow);
         self.peers.close(flow);
+        self.reach.closed(flow, now);
         self.endpoint.handle_flow_closed(flow, now);
     }
 
@@ -278,7 +330,12 @@ impl Gateway {
     /// Takes all that the endpoint has to say, and what follows from it, until it is silent.
     fn settle(&mut self, now: Instant) {
         loop {
+            while let Some(out) = self.reach.poll_output() {
+                self.outputs.push_back(out);
+            }
             while let Some(out) = self.endpoint.poll_transmit() {
+                let connect = out.path.flow().and_then(|flow| self.reach.on_transmit(flow, now));
+                self.outputs.extend(connect);
                 self.outputs.push_back(Output::Transmit { path: out.path, bytes: out.bytes });
             }
             let Some(event) = self.endpoint.poll_event() else { break };

@@ -8,7 +8,7 @@ use super::{Addresses, StartError};
 use crate::call::Tones;
 use crate::config::{AuthAlgorithm, Config, DnEntry};
 use crate::gateway::{
-    CallPolicy, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy, Secret, Trunk,
+    CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
@@ -83,12 +83,16 @@ fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
 fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> {
     let each = config.trunks.iter().map(|trunk| {
         let is_v4 = trunk.addresses.first().is_some_and(SocketAddr::is_ipv4);
-        let listener = bound.sip.iter().position(|socket| socket.is_ipv4() == is_v4);
+        if !bound.sip.iter().any(|socket| socket.is_ipv4() == is_v4) {
+            return Err(StartError::NoSocketForTrunk(trunk.name.clone()));
+        }
+        let udp = |addr: &SocketAddr| Destination::Address { transport: Transport::Udp, addr: *addr };
         Ok(Trunk {
             name: trunk.name.clone(),
-            targets: trunk.addresses.clone(),
+            destinations: trunk.addresses.iter().map(udp).collect(),
             sources: Vec::new(),
-            listener: ListenerId(listener.ok_or_else(|| StartError::NoSocketForTrunk(trunk.name.clone()))?),
+            tls_name: None,
+            large_over_tcp: false,
             codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
             ptime_ms: 20,
             latch: trunk.latch.unwrap_or(config.media.latch).into(),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::call::Tones;
-use crate::path::Transport;
+use crate::path::{Net, Transport};
 use crate::plan::{AudioCodec, Latch, OpusParams, Source};
 use crate::sip::endpoint::SourceLimit;
 
@@ -58,12 +58,14 @@ pub struct Listener {
 pub struct Trunk {
     /// For logs and pages.
     pub name: String,
-    /// Where INVITEs go, in order of preference.
-    pub targets: Vec<SocketAddr>,
-    /// Further addresses whose requests are believed, beside those of `targets`.
-    pub sources: Vec<IpAddr>,
-    /// The UDP listener by which the trunk is reached.
-    pub listener: ListenerId,
+    /// Where requests go, in order of preference; each may be several addresses.
+    pub destinations: Vec<Destination>,
+    /// Networks whose requests are believed, beside the hosts of `destinations`.
+    pub sources: Vec<Net>,
+    /// Name in the certificate of a TLS peer; without it the destination's own name or address.
+    pub tls_name: Option<String>,
+    /// Requests over 1300 bytes to a UDP destination go by TCP to the same address (RFC 3261 18.1.1).
+    pub large_over_tcp: bool,
     /// Codecs in order of preference, PCMU and PCMA.
     pub codecs: Vec<AudioCodec>,
     /// Length of the packets that we offer, ms (10 to 60).
@@ -74,6 +76,27 @@ pub struct Trunk {
     pub media: Option<IpAddr>,
     /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
     pub hold: Option<Source>,
+}
+
+/// Where the requests of a trunk go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An address: nothing is looked up (RFC 3263 4.2).
+    Address {
+        /// What it speaks: UDP, TCP or TLS.
+        transport: Transport,
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// A name, looked up again as its answer runs out (RFC 3263).
+    Name {
+        /// The name, without a port.
+        host: String,
+        /// With a port no SRV record is asked for.
+        port: Option<u16>,
+        /// Without a transport, and without a port, NAPTR records choose it.
+        transport: Option<Transport>,
+    },
 }
 
 /// A DN or a range of DNs with their secret and rights.

@@ -1,11 +1,10 @@
 //! Who is at the other end of a path: an open connection, a trunk, or a stranger.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
 
 use super::config::{Listener, ListenerId, Trunk};
+use super::reach::Hosts;
 use super::snapshot::TrunkCounters;
 use crate::id::FlowId;
 use crate::path::{Path, Transport};
@@ -28,38 +27,33 @@ pub(super) struct Peers {
     counters: Vec<TrunkCounters>,
     flows: HashMap<FlowId, Flow>,
     trusted: Trusted,
-    /// When each target of a trunk was last heard of.
-    heard: HashMap<SocketAddr, Instant>,
+    hosts: Hosts,
 }
 
 impl Peers {
-    pub(super) fn new(listeners: Vec<Listener>, trunks: Vec<Trunk>) -> Peers {
+    pub(super) fn new(listeners: Vec<Listener>, trunks: Vec<Trunk>, hosts: Hosts) -> Peers {
         let counters = vec![TrunkCounters::default(); trunks.len()];
-        let (flows, trusted, heard) = (HashMap::new(), Trusted::default(), HashMap::new());
-        Peers { listeners, trunks, counters, flows, trusted, heard }
+        Peers { listeners, trunks, counters, flows: HashMap::new(), trusted: Trusted::default(), hosts }
     }
 
     /// Makes the judgement that spares trunks and registered browsers the limit per source.
     pub(super) fn trusted(&self) -> impl Fn(&Path) -> bool + Send + 'static {
-        let trusted = Arc::clone(&self.trusted);
-        let trunks = self.hosts();
-        move |path| match path.flow() {
-            Some(flow) => trusted.read().is_ok_and(|set| set.contains(&flow)),
-            None => trunks.contains(&path.remote().ip()),
+        let (trusted, hosts) = (Arc::clone(&self.trusted), self.hosts.clone());
+        move |path| {
+            let is_registered = path.flow().is_some_and(|flow| trusted.read().is_ok_and(|set| set.contains(&flow)));
+            is_registered || hosts.is_trunk(path)
         }
     }
 
-    /// Makes the judgement that tells connections and the hosts of trunks from the rest of the world.
+    /// Makes the judgement that tells WebSockets and the hosts of trunks from the rest of the world.
     pub(super) fn known(&self) -> impl Fn(&Path) -> bool + Send + 'static {
-        let trunks = self.hosts();
-        move |path| path.flow().is_some() || trunks.contains(&path.remote().ip())
+        let hosts = self.hosts.clone();
+        move |path| path.flow().is_some_and(|flow| !hosts.is_stream(flow)) || hosts.is_trunk(path)
     }
 
-    fn hosts(&self) -> HashSet<IpAddr> {
-        let hosts = |trunk: &Trunk| {
-            trunk.targets.iter().map(SocketAddr::ip).chain(trunk.sources.iter().copied()).collect::<Vec<_>>()
-        };
-        self.trunks.iter().flat_map(hosts).collect()
+    /// Returns true for the connection of a browser: a WebSocket.
+    pub(super) fn is_browser(&self, path: &Path) -> bool {
+        self.flow(path).is_some_and(|flow| !flow.transport.is_stream())
     }
 
     /// Returns true for a connection that carries, or carried, a registration.
@@ -120,32 +114,5 @@ impl Peers {
             }
             Path::Tcp { .. } | Path::Relay { .. } => self.listener(self.flow(path)?.listener),
         }
-    }
-
-    /// Returns the trunk that a path leads to: the target itself, else any that has this host. A browser's flow leads to none.
-    pub(super) fn trunk_of(&self, path: &Path, transport: Transport) -> Option<usize> {
-        if transport != Transport::Udp {
-            return None;
-        }
-        let remote = path.remote();
-        let exact = self.trunks.iter().position(|trunk| trunk.targets.contains(&remote));
-        exact.or_else(|| {
-            self.trunks.iter().position(|trunk| {
-                trunk.targets.iter().any(|t| t.ip() == remote.ip()) || trunk.sources.contains(&remote.ip())
-            })
-        })
-    }
-
-    /// A message came from this address.
-    pub(super) fn note(&mut self, path: &Path, now: Instant) {
-        let remote = path.remote();
-        if path.flow().is_none() && self.trunks.iter().any(|trunk| trunk.targets.contains(&remote)) {
-            self.heard.insert(remote, now);
-        }
-    }
-
-    /// Returns true if the peer was heard of since.
-    pub(super) fn heard_since(&self, path: &Path, since: Instant) -> bool {
-        self.heard.get(&path.remote()).is_some_and(|at| *at >= since)
     }
 }

@@ -82,8 +82,8 @@ impl Gateway {
     }
 
     pub(super) fn request(&mut self, tx: ServerTx, message: Message, path: Path, transport: Transport, now: Instant) {
-        let is_trunk = self.peers.trunk_of(&path, transport).is_some();
-        if !is_trunk && self.peers.flow(&path).is_none() {
+        let is_trunk = self.reach.trunk_of(&path, transport).is_some();
+        if !is_trunk && !self.peers.is_browser(&path) {
             self.counters.strangers += 1;
             return self.reply(tx, &message, 403, &[], now);
         }

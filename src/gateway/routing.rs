@@ -1,10 +1,12 @@
 //! A new INVITE: who sent it, whom it is for, and the call that it makes.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::admission::Verdict;
 use super::config::Listener;
 use super::identity::{self, Identity};
+use super::reach::Target;
 use super::sessions::has_sdp;
 use super::{Closing, Gateway};
 use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal};
@@ -92,9 +94,9 @@ impl Gateway {
         transport: Transport,
         now: Instant,
     ) -> Result<Caller, Refusal> {
-        let caller = if let Some(trunk) = self.peers.trunk_of(path, transport) {
+        let caller = if let Some(trunk) = self.reach.trunk_of(path, transport) {
             Caller::Trunk(trunk)
-        } else if self.peers.flow(path).is_none() {
+        } else if !self.peers.is_browser(path) {
             self.counters.strangers += 1;
             return Err(403.into());
         } else {
@@ -129,10 +131,9 @@ impl Gateway {
             return Err(480.into());
         }
         let offer = offer(invite)?;
-        let own = self.peers.trunk(trunk).and_then(|trunk| self.peers.listener(trunk.listener));
-        let local = self.peers.listener_of(&path).or(own).map(|l| (l.advertise.clone(), contact(&dn, l)));
+        let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
         let worker = self.ports.place(&dn).ok_or(503)?;
-        let (leg, media, open) = match self.trunk_media(worker, trunk, &path, offer) {
+        let (leg, media, open) = match self.trunk_media(worker, trunk, path.remote().ip(), offer) {
             Ok(made) => made,
             Err(refusal) => {
                 self.ports.unplace(&dn);
@@ -179,7 +180,7 @@ impl Gateway {
         if !self.admission.may_dial(&dn, &number) {
             return Err(403.into());
         }
-        let targets = self.peers.trunk(0).map_or(0, |trunk| trunk.targets.len());
+        let targets = self.reach.targets(0).len();
         if targets == 0 {
             return Err(503.into());
         }
@@ -256,12 +257,12 @@ impl Gateway {
         &mut self,
         worker: WorkerId,
         trunk: usize,
-        path: &Path,
+        host: IpAddr,
         offer: Option<&[u8]>,
     ) -> Result<(LegId, LegMedia, Order), Refusal> {
         let trunk = self.peers.trunk(trunk).ok_or(503)?;
         // An offer says itself what the peer can send to; else its signalling address tells.
-        let family = offer.and_then(offered_address).unwrap_or(path.remote().ip());
+        let family = offer.and_then(offered_address).unwrap_or(host);
         let Some(pair) = self.ports.take(worker, trunk.media, family.is_ipv6()) else {
             self.counters.no_port += 1;
             return Err(503.into());
@@ -277,37 +278,38 @@ impl Gateway {
         }
     }
 
-    fn target_path(&self, target: usize) -> Result<Path, Refusal> {
-        let trunk = self.peers.trunk(0).ok_or(503)?;
-        let remote = *trunk.targets.get(target).ok_or(503)?;
-        let local = self.peers.listener(trunk.listener).ok_or(503)?.bind;
-        Ok(Path::Udp { local, remote })
+    fn target(&self, target: usize) -> Result<&Target, Refusal> {
+        Ok(self.reach.targets(0).get(target).ok_or(503)?)
     }
 
     fn target_media(&mut self, worker: WorkerId, target: usize) -> Result<(LegId, LegMedia, Order), Refusal> {
-        let path = self.target_path(target)?;
-        self.trunk_media(worker, 0, &path, None)
+        let host = self.target(target)?.addr.ip();
+        self.trunk_media(worker, 0, host, None)
     }
 
     /// Sends the INVITE to a target of the trunk.
     fn dial(&mut self, call: CallId, leg: LegId, media: LegMedia, open: Order, target: usize, now: Instant) {
-        let Ok(path) = self.target_path(target) else { return };
-        let listener = self.peers.trunk(0).and_then(|trunk| self.peers.listener(trunk.listener)).cloned();
-        let (Some(listener), Some(found)) = (listener, self.calls.get(call)) else { return };
+        let Ok(target) = self.target(target).cloned() else { return };
+        let Some(hop) = self.reach.hop(target.id, now) else { return };
+        let (Some(listener), Some(found)) = (self.peers.listener(target.listener), self.calls.get(call)) else {
+            return;
+        };
         let (dn, number) = (escape(&found.parties.dn), escape(&found.parties.peer));
         let own = format!("<sip:{dn}@{}>", listener.advertise);
+        let uri = format!("sip:{number}@{}", target.uri_host());
         let invite = OutInvite {
-            uri: format!("sip:{number}@{}", path.remote()),
             from: own.clone(),
-            to: format!("<sip:{number}@{}>", path.remote()),
-            contact: contact(&found.parties.dn, &listener),
+            to: format!("<{uri}>"),
+            uri,
+            contact: contact(&found.parties.dn, listener),
             headers: vec![
                 ("P-Asserted-Identity".to_owned(), own.into_bytes()),
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
             ],
             sdp: Some(media.sdp.clone()),
         };
-        let session = Some(self.endpoint.invite(invite, hop(&listener, path, Transport::Udp), now));
+        let path = hop.path;
+        let session = Some(self.endpoint.invite(invite, hop, now));
         self.peers.count(0, |counters| counters.outbound += 1);
         self.order(media.worker, open);
         let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None };
@@ -329,7 +331,7 @@ impl Gateway {
     pub(super) fn target_alive(&self, call: CallId) -> bool {
         let Some(call) = self.calls.get(call) else { return false };
         let last = call.legs.last().filter(|leg| leg.kind == LegKind::Trunk);
-        last.is_some_and(|leg| self.peers.heard_since(&leg.path, call.since))
+        last.is_some_and(|leg| self.reach.heard_since(&leg.path, call.since))
     }
 }
 

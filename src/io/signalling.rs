@@ -314,6 +314,11 @@ impl Task {
         while let Some(output) = self.gateway.poll_output() {
             match output {
                 Output::Transmit { path, bytes } => self.transmit(path, bytes),
+                // No configuration asks for either.
+                Output::Connect { flow, .. } => self.input(Input::FlowClosed(flow)),
+                Output::Resolve { query, .. } => {
+                    self.input(Input::Resolved { query, targets: Vec::new(), ttl: Duration::ZERO });
+                }
                 // Without its writer the connection sends what waits, closes, and is then reported as closed.
                 Output::CloseFlow(flow) => drop(self.writers.remove(&flow)),
                 Output::Media(worker, order) => self.order(worker, order),

@@ -7,6 +7,7 @@ mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod framing;
+pub mod locate;
 pub mod message;
 pub mod refer;
 mod session;

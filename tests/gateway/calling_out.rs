@@ -7,7 +7,7 @@ use crosspoint::plan::Order;
 use crosspoint::sip::message::{Message, Method, Name};
 
 use crate::peers::{Ua, last_status, outbound_call, request, signed_in};
-use crate::rig::{Rig, config, spare_addr, udp};
+use crate::rig::{Rig, by_udp, config, spare_addr, udp};
 use crate::sdp;
 
 /// 5001 dials 1003; returns the browser, its INVITE's dialog and what the trunk was sent.
@@ -155,7 +155,7 @@ fn a_trunk_that_only_says_100_is_waited_for() {
 #[test]
 fn the_next_target_is_tried_when_the_first_is_silent() {
     let mut with = config();
-    with.trunks[0].targets.push(spare_addr());
+    with.trunks[0].destinations.push(by_udp(spare_addr()));
     let mut rig = Rig::with(with, 1, 4);
     let (browser, _, _) = dialling(&mut rig);
     rig.advance(Duration::from_secs(7));
@@ -169,7 +169,7 @@ fn the_next_target_is_tried_when_the_first_is_silent() {
 #[test]
 fn the_next_target_is_tried_when_the_first_says_503_and_all_dead_are_503() {
     let mut with = config();
-    with.trunks[0].targets.push(spare_addr());
+    with.trunks[0].destinations.push(by_udp(spare_addr()));
     let mut rig = Rig::with(with, 1, 4);
     let (browser, _, invite) = dialling(&mut rig);
     let trunk = Ua::trunk();

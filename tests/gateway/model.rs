@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::peers::{Dialog, Ua};
-use crate::rig::{PASSWORD, Rig, config, spare_addr, transaction, udp};
+use crate::rig::{PASSWORD, Rig, by_udp, config, spare_addr, transaction, udp};
 use crate::sdp;
 
 const SEEDS: u64 = 1000;
@@ -53,7 +53,7 @@ impl World {
             with.calls.flow_grace = Duration::from_secs(20);
         }
         if rng.random_bool(0.3) {
-            with.trunks[0].targets.push(spare_addr());
+            with.trunks[0].destinations.push(by_udp(spare_addr()));
         }
         with.calls.ring_timeout = Duration::from_secs(rng.random_range(5..60));
         let workers = rng.random_range(1..3);

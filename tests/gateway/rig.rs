@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
+    CallPolicy, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
     RegistrationPolicy, Secret, Snapshot, Trunk,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
@@ -36,6 +36,10 @@ pub fn spare_addr() -> SocketAddr {
     "192.0.2.82:5060".parse().unwrap()
 }
 
+pub fn by_udp(addr: SocketAddr) -> Destination {
+    Destination::Address { transport: Transport::Udp, addr }
+}
+
 pub fn udp(remote: SocketAddr) -> Path {
     Path::Udp { local: gateway_addr(), remote }
 }
@@ -56,9 +60,10 @@ pub fn config() -> GatewayConfig {
         ],
         trunks: vec![Trunk {
             name: "genesys".to_owned(),
-            targets: vec![trunk_addr()],
+            destinations: vec![by_udp(trunk_addr())],
             sources: Vec::new(),
-            listener: UDP,
+            tls_name: None,
+            large_over_tcp: false,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             ptime_ms: 20,
             latch: Latch::Port,
@@ -99,6 +104,10 @@ pub struct Rig {
     pub free: HashSet<PortPairId>,
     pub taken: HashSet<PortPairId>,
     pub closed_flows: Vec<FlowId>,
+    /// Connections that the gateway asked for.
+    pub connects: Vec<Output>,
+    /// Names that the gateway asked for.
+    pub questions: Vec<Output>,
     pub drained: usize,
     /// The workers keep silent about closed ports.
     pub mute_workers: bool,
@@ -138,6 +147,8 @@ impl Rig {
             free: HashSet::new(),
             taken: HashSet::new(),
             closed_flows: Vec::new(),
+            connects: Vec::new(),
+            questions: Vec::new(),
             drained: 0,
             mute_workers: false,
             ledger: BTreeMap::new(),
@@ -275,6 +286,8 @@ impl Rig {
                 Output::CloseFlow(flow) => self.closed_flows.push(flow),
                 Output::Media(worker, order) => self.carry_out(worker, order),
                 Output::Event(event) => self.events.push(event),
+                connect @ Output::Connect { .. } => self.connects.push(connect),
+                question @ Output::Resolve { .. } => self.questions.push(question),
                 Output::Drained => self.drained += 1,
             }
         }

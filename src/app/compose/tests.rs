@@ -47,7 +47,8 @@ fn listeners_are_told_by_what_peers_reach() {
 #[test]
 fn a_trunk_is_reached_by_a_socket_of_its_family() {
     let made = gateway(&config(MEDIA, &[]), &bound()).expect("composed");
-    assert_eq!(made.trunks[0].listener, ListenerId(1));
+    let six = Destination::Address { transport: Transport::Udp, addr: "[::1]:5070".parse().expect("address") };
+    assert_eq!(made.trunks[0].destinations, [six]);
     let alone = Addresses { sip: vec!["0.0.0.0:5060".parse().expect("address")], ..bound() };
     assert!(matches!(gateway(&config(MEDIA, &[]), &alone), Err(StartError::NoSocketForTrunk(name)) if name == "six"));
 }
@@ -166,7 +167,7 @@ fn what_the_file_says_of_calls_and_registrations_reaches_the_gateway() {
 fn what_the_file_says_of_trunks_and_media_reaches_the_gateway_and_its_workers() {
     let (config, made) = everything(&[]);
     let [one, two] = &made.trunks[..] else { panic!("two trunks") };
-    assert_eq!((one.name.as_str(), one.targets.len(), &one.codecs), ("one", 2, &vec![AudioCodec::Pcma]));
+    assert_eq!((one.name.as_str(), one.destinations.len(), &one.codecs), ("one", 2, &vec![AudioCodec::Pcma]));
     assert_eq!(one.media, Some("127.0.0.1".parse().expect("address")));
     assert_eq!((one.latch, two.latch), (crate::plan::Latch::Any, crate::plan::Latch::Off));
     assert_eq!((two.media, &two.codecs), (None, &vec![AudioCodec::Pcmu, AudioCodec::Pcma]));
