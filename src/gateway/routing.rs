@@ -245,6 +245,7 @@ impl Gateway {
             contact: contact(if caller.number.is_empty() { "anonymous" } else { &caller.number }, &listener),
             headers,
             sdp: Some(media.sdp.clone()),
+            ..OutInvite::default()
         };
         let session = Some(self.endpoint.invite(invite, hop(&listener, binding.path, flow.transport), now));
         self.order(worker, open);
@@ -307,6 +308,7 @@ impl Gateway {
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
             ],
             sdp: Some(media.sdp.clone()),
+            ..OutInvite::default()
         };
         let path = hop.path;
         let session = Some(self.endpoint.invite(invite, hop, now));

@@ -20,8 +20,8 @@ impl Gateway {
             Event::Invited { session, message, path, transport } => {
                 self.invited(session, &message, path, transport, now);
             }
-            Event::Provisional { session, message } => self.provisional(session, &message, now),
-            Event::Answered { session, message } => self.answered(session, &message, now),
+            Event::Provisional { session, message, .. } => self.provisional(session, &message, now),
+            Event::Answered { session, message, .. } => self.answered(session, &message, now),
             Event::Refused { session, status, message } => {
                 let Some((call, leg)) = self.terminal(session, message.as_ref()) else { return };
                 self.signal(call, Signal::Refused { leg, status, heard: message.is_some() }, now);
@@ -32,13 +32,15 @@ impl Gateway {
                 self.signal(call, Signal::Ended { leg, cause, reason: reason(&message) }, now);
             }
             Event::Acked { session, sdp, message } => self.acked(session, sdp, &message, now),
-            Event::Reinvited { session, message } => self.reinvited(session, &message, now),
+            Event::Reinvited { session, message, .. } => self.reinvited(session, &message, now),
             Event::ReinviteCancelled { session } => self.reinvite_cancelled(session),
-            Event::InDialog { session, tx, message } => self.in_dialog(session, tx, &message, now),
+            Event::InDialog { session, tx, message, .. } => self.in_dialog(session, tx, &message, now),
             Event::FlowLost { session } => self.flow_lost(session, now),
             Event::Ended { session, why } => self.ended(session, why, now),
-            // We send neither requests nor re-INVITEs of our own yet.
-            Event::Response { .. }
+            // We have no account anywhere, and send neither requests nor re-INVITEs of our own yet.
+            Event::Challenged { .. }
+            | Event::Pracked { .. }
+            | Event::Response { .. }
             | Event::RequestFailed { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteRefused { .. } => {}

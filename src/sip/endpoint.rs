@@ -3,6 +3,8 @@
 //! We do not offer PRACK (RFC 3262), because the trunk never needs it and no browser stack asks for it: `Require: 100rel` gets 420.
 //! We do not start session timers (RFC 4028), because a lost leg is found by its media; a peer's timer is honoured.
 
+mod dialogs;
+mod event;
 mod limit;
 mod receive;
 mod reply;
@@ -10,6 +12,7 @@ mod reply;
 mod tests;
 mod types;
 
+pub use event::*;
 pub use types::*;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -152,6 +155,7 @@ impl Endpoint {
                 self.answer_tx(tx.0, response, &tag, now);
             }
             Some(Owner::Updated(session)) => self.answer_update(*session, tx.0, response, now),
+            Some(Owner::Referred(session)) => self.answer_refer(*session, tx.0, response, now),
             _ => {}
         }
         self.reap();
@@ -285,7 +289,7 @@ impl Endpoint {
     pub fn update_path(&mut self, s: SessionId, path: Path) {
         let Some(session) = self.sessions.get_mut(&s) else { return };
         match &mut session.phase {
-            Phase::Ringing { tx, .. } => self.table.set_path(*tx, path),
+            Phase::Ringing(ringing) => self.table.set_path(ringing.tx, path),
             Phase::Talking(talk) => {
                 if let Some(unacked) = &mut talk.unacked {
                     unacked.path = path;
@@ -294,7 +298,7 @@ impl Endpoint {
                     self.table.set_path(tx, path);
                 }
             }
-            Phase::Calling { .. } => {}
+            Phase::Calling(_) => {}
         }
         if let Some(dialog) = session.dialog() {
             dialog.hop.path = path;

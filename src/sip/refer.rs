@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::message::chars::{is_blank, number, token, trim};
-use super::message::{NameAddr, Params, default_reason};
+use super::message::{Message, Name, NameAddr, Params, default_reason};
 use super::uri::{Scheme, Uri, escape, unescape};
 
 /// The media type of a sipfrag body.
@@ -197,6 +197,36 @@ impl<'a> Fragment<'a> {
     /// The body that tells of `status`, with its registered reason phrase.
     pub fn write(status: u16) -> Vec<u8> {
         format!("SIP/2.0 {status} {}\r\n", default_reason(status)).into_bytes()
+    }
+}
+
+/// What a NOTIFY tells of a REFER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The CSeq number of the REFER; `None`: it does not say, there is but one.
+    pub id: Option<u32>,
+    /// The status of the new call; `None`: the body says nothing.
+    pub status: Option<u16>,
+    /// The subscription is over, nothing more will come.
+    pub is_over: bool,
+}
+
+impl Progress {
+    /// Reads a NOTIFY; `None`: it tells of another event.
+    pub fn of(notify: &Message) -> Option<Progress> {
+        let event = notify.header_str(Name::Event)?;
+        let (package, params) = event.split_once(';').unwrap_or((event, ""));
+        if !package.trim().eq_ignore_ascii_case("refer") {
+            return None;
+        }
+        let id = params.split(';').find_map(|param| param.split_once('=').filter(|(name, _)| name.trim() == "id"));
+        let state = notify.header_str(Name::SubscriptionState).unwrap_or_default();
+        let state = state.split(';').next().unwrap_or_default().trim();
+        Some(Progress {
+            id: id.and_then(|(_, id)| id.trim().parse().ok()),
+            status: Fragment::parse(notify.body()).ok().map(|fragment| fragment.status),
+            is_over: state.eq_ignore_ascii_case("terminated"),
+        })
     }
 }
 

@@ -99,6 +99,7 @@ impl Course {
             contact: "<sip:5001@192.0.2.54>".to_owned(),
             headers: Vec::new(),
             sdp: Some(SDP.to_vec()),
+            ..OutInvite::default()
         };
         let hop = Hop { path, transport, sent_by: "192.0.2.54".to_owned() };
         let session = self.endpoint.invite(invite, hop, self.now);

@@ -120,9 +120,16 @@ impl Endpoint {
         match self.owners.remove(&tx) {
             Some(Owner::Attempt(attempt)) => self.on_attempt(tx, attempt, response, now),
             Some(Owner::Reinvite(reinvite)) => self.on_reinvite_response(tx, reinvite, response, now),
-            Some(owner @ Owner::User) => {
+            Some(owner @ (Owner::User | Owner::Refer(..))) => {
+                if let Owner::Refer(session, id) = owner {
+                    self.on_refer_response(session, id, &response);
+                }
                 self.owners.insert(tx, owner);
                 self.events.push_back(Event::Response { tx: ClientTx(tx), message: response });
+            }
+            Some(Owner::Notify(session, id)) => {
+                self.on_notify_response(session, id, response.status());
+                self.owners.insert(tx, Owner::Notify(session, id));
             }
             Some(owner) => drop(self.owners.insert(tx, owner)),
             None => {}
@@ -138,9 +145,14 @@ impl Endpoint {
         match self.owners.remove(&tx) {
             Some(Owner::User) => self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why }),
             Some(Owner::Attempt(attempt)) => self.on_attempt_failed(&attempt, status),
-            Some(Owner::Reinvite(reinvite)) => self.on_reinvite_failed(tx, &reinvite, status, now),
-            Some(Owner::Nobody | Owner::Asked { .. } | Owner::Updated(_) | Owner::Invited(_) | Owner::Reinvited(_))
-            | None => {}
+            Some(Owner::Reinvite(reinvite)) => self.on_reinvite_failed(tx, &reinvite, status, None, now),
+            Some(Owner::Refer(session, id)) => {
+                self.refer_failed(session, id);
+                self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why });
+            }
+            Some(Owner::Notify(session, id)) => self.on_notify_response(session, id, status),
+            // Server transactions, and what nobody waits for.
+            Some(_) | None => {}
         }
     }
 

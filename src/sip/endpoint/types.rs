@@ -1,11 +1,11 @@
-//! What goes into and comes out of an [`Endpoint`](super::Endpoint): configuration, orders, events.
+//! What goes into an [`Endpoint`](super::Endpoint): configuration and orders.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::path::{Path, Transport};
-use crate::sip::message::{Message, Method};
+use crate::sip::message::Method;
 
 /// A header to be added to a request or response: name and value.
 pub type Header = (String, Vec<u8>);
@@ -158,8 +158,41 @@ pub struct OutRequest {
     pub body: Option<(String, Vec<u8>)>,
 }
 
-/// A new call. Via, Call-ID, CSeq, Max-Forwards, Allow, Supported and the From tag are added.
-#[derive(Clone, Debug)]
+/// Whether provisional responses to an INVITE of ours are to be acknowledged (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// We do not speak of it.
+    #[default]
+    No,
+    /// `Supported: 100rel`: the callee may.
+    Supported,
+    /// `Require: 100rel`: the callee must, or refuse with 420.
+    Required,
+}
+
+/// Who keeps a session alive (RFC 4028 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresher {
+    /// We do.
+    Us,
+    /// The peer does.
+    Peer,
+}
+
+/// A session timer that we ask for (RFC 4028 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimer {
+    /// Session-Expires, in seconds; raised to Min-SE where it is below it.
+    pub interval_s: u32,
+    /// Min-SE, in seconds; raised to 90 where it is below it.
+    pub min_se_s: u32,
+    /// Whom we want to refresh; `None`: the peer chooses.
+    pub refresher: Option<Refresher>,
+}
+
+/// A new call. Via, Max-Forwards, Allow, Supported and the From tag are added. The default is empty: fill in at least
+/// `uri`, `from`, `to` and `contact`.
+#[derive(Clone, Debug, Default)]
 pub struct OutInvite {
     /// Request-URI.
     pub uri: String,
@@ -173,180 +206,44 @@ pub struct OutInvite {
     pub headers: Vec<Header>,
     /// Offer; `None`: an offerless INVITE.
     pub sdp: Option<Vec<u8>>,
+    /// Call-ID; `None`: a random one.
+    pub call_id: Option<String>,
+    /// CSeq number; `None`: 1.
+    pub cseq: Option<u32>,
+    /// We have an account there: 401 and 407 come as [`Event::Challenged`](super::Event::Challenged), to be answered by
+    /// `authorize`. Without it they come as [`Event::Refused`](super::Event::Refused).
+    pub has_account: bool,
+    /// Provisional responses that are acknowledged (RFC 3262).
+    pub reliable: Reliable,
+    /// The session timer to ask for (RFC 4028); `None`: whatever the peer asks for is honoured.
+    pub session_expires: Option<SessionTimer>,
+}
+
+/// What tells a dialog from all others (RFC 3261 12): for a Replaces that we write, `to_tag` is the peer's, `from_tag` ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogId {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag; empty where it gave none.
+    pub remote_tag: String,
+}
+
+/// A transfer that we ask the peer for (RFC 3515).
+#[derive(Clone, Debug, Default)]
+pub struct OutRefer {
+    /// Refer-To, as [`ReferTo`](crate::sip::refer::ReferTo) writes it.
+    pub refer_to: String,
+    /// Referred-By (RFC 3892).
+    pub referred_by: Option<String>,
+    /// We do not want to hear how it goes: `Refer-Sub: false` (RFC 4488). The peer may tell us all the same.
+    pub is_silent: bool,
+    /// Further headers.
+    pub headers: Vec<Header>,
 }
 
 /// A re-INVITE must wait: another INVITE transaction of the dialog is still open (RFC 3261 14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("another INVITE transaction of this dialog is open, or there is no such confirmed session")]
 pub struct Pending;
-
-/// Why a request got no response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailReason {
-    /// Timer B or F: stands for 408.
-    TimedOut,
-    /// The flow is gone, or there were too many transactions to open another: stands for 503.
-    Transport,
-}
-
-/// Why a session ended without our doing.
-#[derive(Clone, Debug)]
-pub enum EndReason {
-    /// The peer's BYE, already answered.
-    Bye(Message),
-    /// Our 2xx was never acknowledged; a BYE was sent.
-    AckTimeout,
-    /// The peer does not know the dialog any more (481 or 408 to a re-INVITE, RFC 3261 12.2.1.2); a BYE was sent.
-    Gone,
-    /// The transport failed for good.
-    Transport,
-    /// The peer did not refresh in time (RFC 4028 10); a BYE was sent.
-    SessionExpired,
-    /// The peer's INVITE was not answered within its `Expires` and got 487 (RFC 3261 13.3.1).
-    Expired,
-}
-
-/// What happened. A session ends by exactly one terminal event ([`Event::Refused`], [`Event::Cancelled`],
-/// [`Event::Ended`]), or by `hang_up` or `reject`, after which no more events come for it.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A request outside a dialog (REGISTER, OPTIONS, MESSAGE, …); answer with `respond`.
-    Request {
-        /// For the answer.
-        tx: ServerTx,
-        /// The request.
-        message: Message,
-        /// Where it came from.
-        path: Path,
-        /// By which transport.
-        transport: Transport,
-    },
-    /// A response to `send_request` or `request_in_dialog`; provisional or final.
-    Response {
-        /// Which request.
-        tx: ClientTx,
-        /// The response.
-        message: Message,
-    },
-    /// No response will come.
-    RequestFailed {
-        /// Which request.
-        tx: ClientTx,
-        /// Why.
-        why: FailReason,
-    },
-    /// A new call. Require (420), merging (482) and Max-Forwards (483) are checked, 100 is sent by itself.
-    Invited {
-        /// The new session: to be answered by `progress`, `answer`, `reject`.
-        session: SessionId,
-        /// The INVITE.
-        message: Message,
-        /// Where it came from.
-        path: Path,
-        /// By which transport.
-        transport: Transport,
-    },
-    /// A provisional above 100 to our INVITE; forks differ by their To tags.
-    Provisional {
-        /// Which session.
-        session: SessionId,
-        /// The response.
-        message: Message,
-    },
-    /// The first 2xx to our INVITE: call `ack`.
-    Answered {
-        /// Which session.
-        session: SessionId,
-        /// The response.
-        message: Message,
-    },
-    /// Our INVITE failed. Terminal.
-    Refused {
-        /// Which session.
-        session: SessionId,
-        /// The status; 408 for a time-out, 503 for a lost transport.
-        status: u16,
-        /// The response, where there was one.
-        message: Option<Message>,
-    },
-    /// The peer cancelled its INVITE; CANCEL and INVITE are answered. Terminal.
-    Cancelled {
-        /// Which session.
-        session: SessionId,
-        /// The CANCEL, for its Reason.
-        message: Message,
-    },
-    /// The ACK to our 2xx (INVITE or re-INVITE).
-    Acked {
-        /// Which session.
-        session: SessionId,
-        /// SDP of the ACK: the answer, when our 2xx had the offer.
-        sdp: Option<Bytes>,
-        /// The ACK, for its headers.
-        message: Message,
-    },
-    /// A re-INVITE; answer with `answer_reinvite` or `reject_reinvite`.
-    Reinvited {
-        /// Which session.
-        session: SessionId,
-        /// The re-INVITE.
-        message: Message,
-    },
-    /// The peer cancelled its re-INVITE, which got 487; the session goes on.
-    ReinviteCancelled {
-        /// Which session.
-        session: SessionId,
-    },
-    /// The first 2xx to our re-INVITE: call `ack`.
-    ReinviteAnswered {
-        /// Which session.
-        session: SessionId,
-        /// The response.
-        message: Message,
-    },
-    /// Our re-INVITE failed, the session goes on as before. 491 has been retried already.
-    ReinviteRefused {
-        /// Which session.
-        session: SessionId,
-        /// The status.
-        status: u16,
-    },
-    /// INFO, UPDATE with SDP, NOTIFY, REFER, MESSAGE, OPTIONS, … in a dialog, early ones too; answer with `respond`.
-    InDialog {
-        /// Which session.
-        session: SessionId,
-        /// For the answer.
-        tx: ServerTx,
-        /// The request.
-        message: Message,
-    },
-    /// The flow that the session's requests go down is closed; the session waits for `update_path` or `hang_up`.
-    FlowLost {
-        /// Which session.
-        session: SessionId,
-    },
-    /// The session is over. Terminal.
-    Ended {
-        /// Which session.
-        session: SessionId,
-        /// Why.
-        why: EndReason,
-    },
-}
-
-/// What was dropped or turned away, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages that could not be read.
-    pub malformed: u64,
-    /// Responses that match no transaction.
-    pub stray_responses: u64,
-    /// ACKs that match nothing.
-    pub stray_acks: u64,
-    /// Requests turned away by the limit per source.
-    pub limited: u64,
-    /// Requests turned away because nobody knows where they come from.
-    pub strangers: u64,
-    /// Requests turned away because a table was full.
-    pub overloaded: u64,
-}

@@ -32,9 +32,11 @@ impl Endpoint {
             Method::Bye => self.on_bye(id, tx, message, now),
             Method::Invite => match expiry::is_too_short(&message) {
                 true => self.refuse_tx(tx, &message, 422, &[Self::min_se()], now),
-                false => self.on_reinvite(id, tx, message, now),
+                false => self.on_reinvite(id, tx, path, message, now),
             },
-            Method::Update => self.on_update(id, tx, message, now),
+            Method::Update => self.on_update(id, tx, path, message, now),
+            Method::Notify => self.on_notify(id, tx, path, message, now),
+            Method::Refer => self.hand_over(id, tx, Owner::Referred(id), path, message, now),
             Method::Prack | Method::Register | Method::Publish => {
                 let allow = self.allow();
                 self.refuse_tx(tx, &message, 405, &[allow], now);
@@ -43,12 +45,20 @@ impl Endpoint {
                 let allow = self.allow();
                 self.refuse_tx(tx, &message, 501, &[allow], now);
             }
-            _ => self.hand_over(id, tx, Owner::Asked { tag: String::new() }, message, now),
+            _ => self.hand_over(id, tx, Owner::Asked { tag: String::new() }, path, message, now),
         }
     }
 
     /// Gives a request to the user, unless the user has left.
-    fn hand_over(&mut self, id: SessionId, tx: u64, owner: Owner, message: Message, now: Instant) {
+    pub(super) fn hand_over(
+        &mut self,
+        id: SessionId,
+        tx: u64,
+        owner: Owner,
+        path: Path,
+        message: Message,
+        now: Instant,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let has_left = matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some());
         if has_left {
@@ -57,7 +67,7 @@ impl Endpoint {
             return;
         }
         self.owners.insert(tx, owner);
-        self.events.push_back(Event::InDialog { session: id, tx: ServerTx(tx), message });
+        self.events.push_back(Event::InDialog { session: id, tx: ServerTx(tx), message, path });
     }
 
     fn on_bye(&mut self, id: SessionId, tx: u64, bye: Message, now: Instant) {
@@ -78,11 +88,13 @@ impl Endpoint {
     fn close_invites(&mut self, id: SessionId, headers: &[Header], now: Instant) {
         let Some(session) = self.sessions.get(&id) else { return };
         let (theirs, tag) = match &session.phase {
-            Phase::Calling { tx, .. } => {
-                let tx = *tx;
-                return self.abandon(tx, headers, now);
+            Phase::Calling(calling) => {
+                if let Some(tx) = calling.tx {
+                    self.abandon(tx, headers, now);
+                }
+                return;
             }
-            Phase::Ringing { tx, dialog, .. } => (Some(*tx), dialog.local_tag.clone()),
+            Phase::Ringing(ringing) => (Some(ringing.tx), ringing.dialog.local_tag.clone()),
             Phase::Talking(talk) => {
                 if let super::Ours::Open(tx) = talk.ours {
                     self.table.cancelled(tx, now); // a peer that said 1xx may never say more
@@ -98,12 +110,12 @@ impl Endpoint {
     }
 
     /// UPDATE without SDP is ours to answer, whoever asked for it or not (RFC 3311, RFC 4028); with SDP it is the user's.
-    fn on_update(&mut self, id: SessionId, tx: u64, message: Message, now: Instant) {
+    fn on_update(&mut self, id: SessionId, tx: u64, path: Path, message: Message, now: Instant) {
         if expiry::is_too_short(&message) {
             return self.refuse_tx(tx, &message, 422, &[Self::min_se()], now);
         }
         if !message.body().is_empty() {
-            return self.hand_over(id, tx, Owner::Updated(id), message, now);
+            return self.hand_over(id, tx, Owner::Updated(id), path, message, now);
         }
         let Some((dialog, headers)) = self.take_update(id, &message, now) else { return };
         let response = self.session_response(&message, &dialog, 200, None, &headers);
@@ -179,12 +191,13 @@ impl Endpoint {
     pub(in crate::sip) fn leave(&mut self, id: SessionId, headers: &[Header], now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match &mut session.phase {
-            Phase::Calling { tx, .. } => {
-                let tx = *tx;
-                self.abandon(tx, headers, now);
+            Phase::Calling(calling) => {
+                if let Some(tx) = calling.tx {
+                    self.abandon(tx, headers, now);
+                }
                 self.forget(id);
             }
-            Phase::Ringing { .. } => self.send_refusal(id, 487, None, headers, now),
+            Phase::Ringing(_) => self.send_refusal(id, 487, None, headers, now),
             Phase::Talking(talk) if talk.leaving.is_some() => {}
             Phase::Talking(talk) => {
                 if talk.to_ack.is_some() {
@@ -215,6 +228,7 @@ impl Endpoint {
         self.run_unacked(id, now);
         self.run_backoff(id, now);
         self.run_expiry(id, now);
+        self.run_refers(id, now);
         self.rearm(id);
     }
 
@@ -242,7 +256,7 @@ impl Endpoint {
         let mut lost: Vec<SessionId> = Vec::new();
         for (id, session) in &mut self.sessions {
             let has_left = matches!(&session.phase, Phase::Talking(talk) if talk.leaving.is_some());
-            let is_calling = matches!(session.phase, Phase::Calling { .. });
+            let is_calling = matches!(session.phase, Phase::Calling(_));
             let on_flow = session.dialog().is_some_and(|dialog| dialog.hop.path.flow() == Some(flow));
             if on_flow && !has_left && !is_calling {
                 lost.push(*id);

@@ -8,9 +8,11 @@
 //! What outlives a session hangs on its INVITE's transaction ([`Attempt`]): a late or forked 2xx gets ACK and BYE.
 //! We do not answer for PRACK (RFC 3262), because 100rel is refused.
 
+mod draft;
 mod expiry;
 mod in_dialog;
 mod reinvite;
+mod subscription;
 mod uac;
 mod uas;
 
@@ -18,7 +20,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub(crate) use draft::Draft;
 pub(crate) use expiry::{Expiry, MIN_SE, is_too_short};
+pub(crate) use subscription::Refers;
 
 use crate::path::Path;
 use crate::sip::dialog::Dialog;
@@ -33,18 +37,37 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     /// Our tag.
     pub(crate) tag: String,
+    /// Transfers asked for, by either side, whose outcome is still to be told.
+    pub(crate) refers: Refers,
     /// When its timers are due next, as entered in the endpoint's set.
     pub(crate) due: Option<Instant>,
 }
 
 /// How far a session has come.
 pub(crate) enum Phase {
-    /// Our INVITE is out; `early` has one dialog for each fork that rang.
-    Calling { tx: u64, early: Vec<Dialog> },
+    /// Our INVITE is out.
+    Calling(Box<Calling>),
     /// The peer's INVITE is not answered yet.
-    Ringing { tx: u64, invite: Message, dialog: Box<Dialog>, clock: RingClock },
+    Ringing(Box<Ringing>),
     /// A 2xx was sent or received.
     Talking(Box<Talk>),
+}
+
+/// Our INVITE before its 2xx.
+pub(crate) struct Calling {
+    /// Its transaction; `None`: it was challenged, and the user has not answered yet.
+    pub(crate) tx: Option<u64>,
+    /// One dialog for each fork that rang.
+    pub(crate) early: Vec<Dialog>,
+    pub(crate) draft: Draft,
+}
+
+/// The peer's INVITE before our final response.
+pub(crate) struct Ringing {
+    pub(crate) tx: u64,
+    pub(crate) invite: Message,
+    pub(crate) dialog: Dialog,
+    pub(crate) clock: RingClock,
 }
 
 /// The times of an INVITE that is not answered yet.
@@ -80,6 +103,7 @@ pub(crate) struct Unacked {
     pub(crate) is_first: bool,
     pub(crate) next: Instant,
     pub(crate) interval: Duration,
+    pub(crate) repeat_until: Instant,
     pub(crate) give_up: Instant,
 }
 
@@ -117,6 +141,12 @@ pub(crate) enum Owner {
     Reinvite(Box<Reinvite>),
     /// The peer's UPDATE with SDP, that the user answers.
     Updated(SessionId),
+    /// The peer's REFER, that the user answers.
+    Referred(SessionId),
+    /// Our REFER, the `id` of its subscription.
+    Refer(SessionId, u32),
+    /// Our NOTIFY of how a REFER goes, the `id` of the subscription.
+    Notify(SessionId, u32),
     /// The peer's INVITE.
     Invited(SessionId),
     /// The peer's re-INVITE.
@@ -156,15 +186,15 @@ pub(crate) struct Reinvite {
 
 impl Session {
     pub(crate) fn new(tag: &str, phase: Phase) -> Session {
-        Session { phase, tag: tag.to_owned(), due: None }
+        Session { phase, tag: tag.to_owned(), refers: Refers::default(), due: None }
     }
 
     /// When the session has something to do next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let talk = match &self.phase {
             Phase::Talking(talk) => talk,
-            Phase::Ringing { clock, .. } => return clock.repeat.into_iter().chain(clock.expires).min(),
-            Phase::Calling { .. } => return None,
+            Phase::Ringing(ringing) => return ringing.clock.repeat.into_iter().chain(ringing.clock.expires).min(),
+            Phase::Calling(_) => return None,
         };
         let unacked = talk.unacked.as_ref().map(|unacked| unacked.next.min(unacked.give_up));
         let retry = match &talk.ours {
@@ -172,7 +202,7 @@ impl Session {
             Ours::None | Ours::Open(_) => None,
         };
         let expiry = talk.expiry.as_ref().map(|expiry| expiry.at);
-        [unacked, retry, expiry].into_iter().flatten().min()
+        [unacked, retry, expiry].into_iter().flatten().chain(self.refers.deadline()).min()
     }
 
     /// The confirmed session, as long as the user is in it.
@@ -186,8 +216,8 @@ impl Session {
     /// The dialog that a request of the peer belongs to.
     pub(crate) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
         match &mut self.phase {
-            Phase::Calling { early, .. } => early.iter_mut().find(|dialog| dialog.is_of(request)),
-            Phase::Ringing { dialog, .. } => Some(dialog.as_mut()).filter(|dialog| dialog.is_of(request)),
+            Phase::Calling(calling) => calling.early.iter_mut().find(|dialog| dialog.is_of(request)),
+            Phase::Ringing(ringing) => Some(&mut ringing.dialog).filter(|dialog| dialog.is_of(request)),
             Phase::Talking(talk) => Some(&mut talk.dialog).filter(|dialog| dialog.is_of(request)),
         }
     }
@@ -195,10 +225,20 @@ impl Session {
     /// The dialog that our requests go out in; of several early ones the latest.
     pub(crate) fn dialog(&mut self) -> Option<&mut Dialog> {
         match &mut self.phase {
-            Phase::Calling { early, .. } => early.last_mut(),
-            Phase::Ringing { dialog, .. } => Some(dialog),
+            Phase::Calling(calling) => calling.early.last_mut(),
+            Phase::Ringing(ringing) => Some(&mut ringing.dialog),
             Phase::Talking(talk) => Some(&mut talk.dialog),
         }
+    }
+
+    /// All its dialogs; several while forks ring.
+    pub(crate) fn dialogs(&self) -> impl Iterator<Item = &Dialog> {
+        let (early, one) = match &self.phase {
+            Phase::Calling(calling) => (calling.early.as_slice(), None),
+            Phase::Ringing(ringing) => (&[][..], Some(&ringing.dialog)),
+            Phase::Talking(talk) => (&[][..], Some(&talk.dialog)),
+        };
+        early.iter().chain(one)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::{Expiry, Ours, Owner, Reinvite, Session, Wish};
+use crate::path::Path;
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Pending, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
 
@@ -24,7 +25,7 @@ impl Endpoint {
             return Err(Pending);
         }
         if self.is_full() {
-            self.events.push_back(Event::ReinviteRefused { session: id, status: 503 });
+            self.events.push_back(Event::ReinviteRefused { session: id, status: 503, message: None });
             return Ok(());
         }
         let wish = Wish { sdp: sdp.map(<[u8]>::to_vec), headers: headers.to_vec(), refused: 0 };
@@ -67,7 +68,7 @@ impl Endpoint {
             100..=199 if self.sessions.contains_key(&reinvite.session) => {}
             100..=199 => self.table.cancelled(tx, now), // nobody waits for it any more
             200..=299 => self.on_reinvite_success(tx, &mut reinvite, response),
-            status => return self.on_reinvite_failed(tx, &reinvite, status, now),
+            status => return self.on_reinvite_failed(tx, &reinvite, status, Some(response), now),
         }
         self.owners.insert(tx, Owner::Reinvite(reinvite));
     }
@@ -91,7 +92,7 @@ impl Endpoint {
             }
             _ => {
                 // The session ended meanwhile: the peer's 2xx is acknowledged all the same.
-                let ack = self.ack_of(&reinvite.dialog.clone(), reinvite.cseq, None);
+                let ack = self.ack_of(&reinvite.dialog.clone(), reinvite.cseq, &[], None);
                 self.table.send(ack.path, ack.bytes.clone());
                 reinvite.ack = Some(ack);
             }
@@ -99,7 +100,14 @@ impl Endpoint {
     }
 
     /// Our re-INVITE was refused, or got no answer (408, 503).
-    pub(in crate::sip) fn on_reinvite_failed(&mut self, tx: u64, reinvite: &Reinvite, status: u16, now: Instant) {
+    pub(in crate::sip) fn on_reinvite_failed(
+        &mut self,
+        tx: u64,
+        reinvite: &Reinvite,
+        status: u16,
+        message: Option<Message>,
+        now: Instant,
+    ) {
         let id = reinvite.session;
         let backoff = self.backoff(reinvite.dialog.is_caller);
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else { return };
@@ -118,7 +126,7 @@ impl Endpoint {
                 self.end_by_bye(id, &[], now);
                 self.events.push_back(Event::Ended { session: id, why: EndReason::Gone });
             }
-            _ => self.events.push_back(Event::ReinviteRefused { session: id, status }),
+            _ => self.events.push_back(Event::ReinviteRefused { session: id, status, message }),
         }
     }
 
@@ -141,7 +149,7 @@ impl Endpoint {
     }
 
     /// A re-INVITE of the peer's, its CSeq taken.
-    pub(super) fn on_reinvite(&mut self, id: SessionId, tx: u64, message: Message, now: Instant) {
+    pub(super) fn on_reinvite(&mut self, id: SessionId, tx: u64, path: Path, message: Message, now: Instant) {
         let retry_after = self.rng.random_range(0..=10u32);
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else {
             // Early, or its BYE is only waiting for an ACK.
@@ -160,11 +168,11 @@ impl Endpoint {
         if gave_way {
             // What we wanted to say was written before the peer's offer: the user may ask again.
             talk.ours = Ours::None;
-            self.events.push_back(Event::ReinviteRefused { session: id, status: 491 });
+            self.events.push_back(Event::ReinviteRefused { session: id, status: 491, message: None });
         }
         self.rearm(id);
         self.owners.insert(tx, Owner::Reinvited(id));
-        self.events.push_back(Event::Reinvited { session: id, message });
+        self.events.push_back(Event::Reinvited { session: id, message, path });
     }
 
     pub(in crate::sip) fn send_reinvite_answer(&mut self, id: SessionId, sdp: &[u8], headers: &[Header], now: Instant) {

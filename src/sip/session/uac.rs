@@ -4,45 +4,68 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Attempt, Fork, MAX_FORKS, Owner, Phase, Session, Talk};
-use crate::sip::dialog::{self, Dialog};
+use super::{Attempt, Calling, Draft, Fork, MAX_FORKS, Owner, Phase, Session, Talk};
+use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{Endpoint, Event, Header, Hop, OutInvite, SessionId, Transmit};
 use crate::sip::message::{Builder, Message, Method, Name};
 
 impl Endpoint {
     pub(in crate::sip) fn open_invite(&mut self, invite: OutInvite, hop: Hop, now: Instant) -> SessionId {
-        let (tag, branch, call_id) = (self.token(), self.branch(), self.token());
-        let mut request = Builder::request(&Method::Invite, &invite.uri)
-            .header(Name::Via, dialog::via(&hop, &branch))
-            .header(Name::MaxForwards, "70")
-            .header(Name::From, format!("{};tag={tag}", invite.from))
-            .header(Name::To, &invite.to)
-            .header(Name::CallId, call_id)
-            .header(Name::CSeq, "1 INVITE")
-            .header(Name::Contact, &invite.contact);
-        request = self.introduce(request, Name::UserAgent);
-        for (name, value) in &invite.headers {
-            request = request.header(name, value);
-        }
-        if let Some(sdp) = &invite.sdp {
-            request = request.body("application/sdp", sdp);
-        }
-        let request = request.build_message();
+        let (tag, call_id) = (self.token(), self.token());
         let session = self.next_session();
-        let tx = self.table.open_client(request.clone(), hop.path, now);
+        let draft = Draft::new(invite, hop, tag.clone(), call_id);
+        let tx = Some(self.send_draft(session, &draft, now));
+        let calling = Calling { tx, early: Vec::new(), draft };
+        self.sessions.insert(session, Session::new(&tag, Phase::Calling(Box::new(calling))));
+        self.by_tag.insert(tag, session);
+        session
+    }
+
+    /// Sends an INVITE as it is drafted.
+    fn send_draft(&mut self, session: SessionId, draft: &Draft, now: Instant) -> u64 {
+        let branch = self.branch();
+        let request = self.introduce(draft.open(&branch), Name::UserAgent);
+        let request = draft.finish(request).build_message();
+        let tx = self.table.open_client(request.clone(), draft.hop.path, now);
         let attempt = Attempt {
             session,
             is_abandoned: false,
             invite: request,
-            hop,
-            contact: invite.contact,
+            hop: draft.hop.clone(),
+            contact: draft.invite.contact.clone(),
             cancel_wanted: None,
             forks: Vec::new(),
         };
         self.owners.insert(tx, Owner::Attempt(Box::new(attempt)));
-        self.sessions.insert(session, Session::new(&tag, Phase::Calling { tx, early: Vec::new() }));
-        self.by_tag.insert(tag, session);
-        session
+        tx
+    }
+
+    /// The user answers the challenge to its INVITE (RFC 3261 22.2): the same call, the next CSeq number.
+    pub(in crate::sip) fn send_authorized(&mut self, id: SessionId, credentials: &[Header], now: Instant) -> bool {
+        let Some(Phase::Calling(calling)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else {
+            return false;
+        };
+        if calling.tx.is_some() {
+            return false;
+        }
+        let draft = &mut calling.draft;
+        draft.credentials = credentials.to_vec();
+        self.send_again(id, now);
+        true
+    }
+
+    /// Sends the INVITE once more, after a refusal that told us how it is wanted.
+    fn send_again(&mut self, id: SessionId, now: Instant) {
+        let Some(Phase::Calling(calling)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else {
+            return;
+        };
+        calling.draft.cseq = calling.draft.cseq.saturating_add(1);
+        calling.early.clear();
+        let draft = calling.draft.clone();
+        let tx = self.send_draft(id, &draft, now);
+        if let Some(Phase::Calling(calling)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) {
+            calling.tx = Some(tx);
+        }
     }
 
     /// A response to our INVITE, already taken by its transaction.
@@ -50,17 +73,27 @@ impl Endpoint {
         match response.status() {
             100..=199 => self.on_provisional(tx, &mut attempt, response, now),
             200..=299 => self.on_success(tx, &mut attempt, &response, now),
-            status => {
-                if !attempt.is_abandoned {
-                    attempt.is_abandoned = true;
-                    self.forget(attempt.session);
-                    let session = attempt.session;
-                    self.events.push_back(Event::Refused { session, status, message: Some(response) });
-                }
-                return; // its transaction needs no owner any more
-            }
+            // Its transaction needs no owner any more.
+            _ if attempt.is_abandoned => return,
+            _ => return self.on_refused(&attempt, response),
         }
         self.owners.insert(tx, Owner::Attempt(attempt));
+    }
+
+    /// A final response of 300 to 699 to an INVITE that the user has not given up.
+    fn on_refused(&mut self, attempt: &Attempt, response: Message) {
+        let (session, status) = (attempt.session, response.status());
+        if matches!(status, 401 | 407)
+            && let Some(Phase::Calling(calling)) = self.sessions.get_mut(&session).map(|session| &mut session.phase)
+            && calling.draft.invite.has_account
+        {
+            calling.tx = None;
+            calling.early.clear();
+            let request = attempt.invite.clone();
+            return self.events.push_back(Event::Challenged { session, message: response, request });
+        }
+        self.forget(session);
+        self.events.push_back(Event::Refused { session, status, message: Some(response) });
     }
 
     /// Our INVITE got no answer: 408, or 503 when its flow is gone.
@@ -80,11 +113,13 @@ impl Endpoint {
         if attempt.is_abandoned || response.status() == 100 {
             return;
         }
-        let Some(Session { phase: Phase::Calling { early, .. }, .. }) = self.sessions.get_mut(&attempt.session) else {
+        let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&attempt.session) else {
             return;
         };
-        if let Some(tag) = response.to().tag() {
-            if let Some(dialog) = early.iter_mut().find(|dialog| dialog.remote_tag == tag) {
+        let early = &mut calling.early;
+        let fork = response.to().tag().unwrap_or_default().to_owned();
+        if !fork.is_empty() {
+            if let Some(dialog) = early.iter_mut().find(|dialog| dialog.remote_tag == fork) {
                 dialog.refresh_target(&response);
             } else if early.len() < MAX_FORKS {
                 early.push(Dialog::of_caller(&attempt.invite, &response, &attempt.contact, &attempt.hop));
@@ -92,7 +127,8 @@ impl Endpoint {
                 return;
             }
         }
-        self.events.push_back(Event::Provisional { session: attempt.session, message: response });
+        let session = attempt.session;
+        self.events.push_back(Event::Provisional { session, fork, wants_answer: false, message: response });
     }
 
     fn on_success(&mut self, tx: u64, attempt: &mut Attempt, response: &Message, now: Instant) {
@@ -110,8 +146,8 @@ impl Endpoint {
         let mut dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
         let is_first = !attempt.is_abandoned && attempt.forks.is_empty();
         if is_first && let Some(session) = self.sessions.get_mut(&attempt.session) {
-            if let Phase::Calling { early, .. } = &mut session.phase
-                && let Some(known) = early.iter().find(|known| known.remote_tag == tag)
+            if let Phase::Calling(calling) = &mut session.phase
+                && let Some(known) = calling.early.iter().find(|known| known.remote_tag == tag)
             {
                 dialog.local_seq = dialog.local_seq.max(known.local_seq);
                 dialog.remote_seq = known.remote_seq;
@@ -120,22 +156,32 @@ impl Endpoint {
             let mut talk = Talk::new(dialog);
             talk.to_ack = Some(tx);
             session.phase = Phase::Talking(Box::new(talk));
-            attempt.forks.push(Fork { tag, ack: None });
-            self.events.push_back(Event::Answered { session: attempt.session, message: response.clone() });
+            attempt.forks.push(Fork { tag: tag.clone(), ack: None });
+            let (session, message) = (attempt.session, response.clone());
+            self.events.push_back(Event::Answered { session, fork: tag, message });
             return;
         }
         // Nobody wants this one: a late answer after a CANCEL, or a second fork (RFC 3261 13.2.2.4).
-        let ack = self.ack_of(&dialog, attempt.invite.cseq().number, None);
+        let ack = self.ack_of(&dialog, attempt.invite.cseq().number, &credentials(&attempt.invite), None);
         self.table.send(ack.path, ack.bytes.clone());
         attempt.forks.push(Fork { tag, ack: Some(ack) });
         self.send_bye(&mut dialog, &[], now);
     }
 
-    /// Writes the ACK of a 2xx.
-    pub(in crate::sip) fn ack_of(&mut self, dialog: &Dialog, cseq: u32, sdp: Option<&[u8]>) -> Transmit {
+    /// Writes the ACK of a 2xx; it has the credentials of its INVITE (RFC 3261 22.1).
+    pub(in crate::sip) fn ack_of(
+        &mut self,
+        dialog: &Dialog,
+        cseq: u32,
+        credentials: &[Header],
+        sdp: Option<&[u8]>,
+    ) -> Transmit {
         let branch = self.branch();
         let mut ack = dialog.request_with_seq(&Method::Ack, cseq, &branch);
         ack = ack.header(Name::Contact, &dialog.contact);
+        for (name, value) in credentials {
+            ack = ack.header(name, value);
+        }
         if let Some(sdp) = sdp {
             ack = ack.body("application/sdp", sdp);
         }
@@ -147,13 +193,13 @@ impl Endpoint {
         let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
         let Some(tx) = talk.to_ack.take() else { return };
         let dialog = talk.dialog.clone();
-        let cseq = match self.owners.get(&tx) {
-            Some(Owner::Attempt(attempt)) => attempt.invite.cseq().number,
-            Some(Owner::Reinvite(reinvite)) => reinvite.cseq,
+        let (cseq, credentials) = match self.owners.get(&tx) {
+            Some(Owner::Attempt(attempt)) => (attempt.invite.cseq().number, credentials(&attempt.invite)),
+            Some(Owner::Reinvite(reinvite)) => (reinvite.cseq, Vec::new()),
             // The transaction has ended (64 × T1): nobody repeats the 2xx any more, but the peer still waits.
-            _ => dialog.local_seq,
+            _ => (dialog.local_seq, Vec::new()),
         };
-        let ack = self.ack_of(&dialog, cseq, sdp);
+        let ack = self.ack_of(&dialog, cseq, &credentials, sdp);
         self.table.send(ack.path, ack.bytes.clone());
         match self.owners.get_mut(&tx) {
             Some(Owner::Attempt(attempt)) => {
@@ -212,4 +258,11 @@ impl Endpoint {
     pub(in crate::sip) fn body_of(message: &Message) -> Option<Bytes> {
         Some(message.body_bytes()).filter(|body| !body.is_empty())
     }
+}
+
+/// The answers to challenges that a request carries.
+fn credentials(request: &Message) -> Vec<Header> {
+    let names = [Name::Authorization, Name::ProxyAuthorization];
+    let of = |name: Name| request.fields(name).map(move |value| (name.as_str().to_owned(), value.to_vec()));
+    names.into_iter().flat_map(of).collect()
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Expiry, Owner, Phase, RingClock, Session, Talk, Unacked};
+use super::{Expiry, Owner, Phase, RingClock, Ringing, Session, Talk, Unacked};
 use crate::path::{Path, Transport};
 use crate::sip::dialog::{self, Dialog};
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Hop, SessionId};
@@ -12,6 +12,9 @@ use crate::sip::message::{Builder, Message, Name};
 
 /// How often a provisional is repeated while it rings (RFC 3261 13.3.1.1).
 const REPEAT: Duration = Duration::from_secs(60);
+
+/// How much longer than 64 × T1 the ACK of a 2xx with an offer is waited for.
+const OFFER_GRACE: Duration = Duration::from_secs(4);
 
 impl Endpoint {
     /// A new call; all checks are behind it.
@@ -25,12 +28,12 @@ impl Endpoint {
     ) {
         let tag = self.token();
         let hop = Hop { path, transport, sent_by: dialog::default_sent_by(&message) };
-        let dialog = Box::new(Dialog::of_callee(&message, &tag, hop));
+        let dialog = Dialog::of_callee(&message, &tag, hop);
         let session = self.next_session();
         self.owners.insert(tx, Owner::Invited(session));
         let expires = message.number(Name::Expires).map(|seconds| now + Duration::from_secs(u64::from(seconds)));
         let clock = RingClock { repeat: None, expires };
-        let phase = Phase::Ringing { tx, invite: message.clone(), dialog, clock };
+        let phase = Phase::Ringing(Box::new(Ringing { tx, invite: message.clone(), dialog, clock }));
         self.sessions.insert(session, Session::new(&tag, phase));
         self.by_tag.insert(tag, session);
         self.rearm(session);
@@ -46,9 +49,9 @@ impl Endpoint {
         now: Instant,
     ) {
         let session = self.sessions.get_mut(&id).map(|session| &mut session.phase);
-        let Some(Phase::Ringing { tx, invite, dialog, clock }) = session else { return };
-        clock.repeat = Some(now + REPEAT);
-        let (tx, invite, dialog) = (*tx, invite.clone(), dialog.clone());
+        let Some(Phase::Ringing(ringing)) = session else { return };
+        ringing.clock.repeat = Some(now + REPEAT);
+        let (tx, invite, dialog) = (ringing.tx, ringing.invite.clone(), ringing.dialog.clone());
         let response = self.session_response(&invite, &dialog, status.clamp(101, 199), None, headers);
         self.answer_tx(tx, with_sdp(response, sdp), &dialog.local_tag, now);
         self.rearm(id);
@@ -57,27 +60,29 @@ impl Endpoint {
     /// Gives up on an INVITE whose time is over, or repeats its provisional.
     pub(super) fn run_ringing(&mut self, id: SessionId, now: Instant) {
         let session = self.sessions.get_mut(&id).map(|session| &mut session.phase);
-        let Some(Phase::Ringing { tx, clock, .. }) = session else { return };
+        let Some(Phase::Ringing(ringing)) = session else { return };
+        let clock = &mut ringing.clock;
         if clock.expires.is_some_and(|at| at <= now) {
             self.send_refusal(id, 487, None, &[], now);
             self.events.push_back(Event::Ended { session: id, why: EndReason::Expired });
         } else if clock.repeat.is_some_and(|at| at <= now) {
             clock.repeat = Some(now + REPEAT);
-            let tx = *tx;
+            let tx = ringing.tx;
             self.table.on_retransmission(tx);
         }
     }
 
     pub(in crate::sip) fn send_answer(&mut self, id: SessionId, sdp: &[u8], headers: &[Header], now: Instant) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        let Session { phase: Phase::Ringing { tx, invite, dialog, .. }, due, tag } = session else {
+        let Session { phase: Phase::Ringing(ringing), due, tag, refers } = session else {
             self.sessions.insert(id, session);
             return;
         };
-        let mut talk = Talk::new(*dialog);
+        let Ringing { tx, invite, dialog, .. } = *ringing;
+        let mut talk = Talk::new(dialog);
         talk.expiry = Expiry::of(&invite, now);
         self.accept(&mut talk, tx, &invite, sdp, headers, now);
-        self.sessions.insert(id, Session { phase: Phase::Talking(Box::new(talk)), due, tag });
+        self.sessions.insert(id, Session { phase: Phase::Talking(Box::new(talk)), due, tag, refers });
         self.rearm(id);
     }
 
@@ -99,6 +104,10 @@ impl Endpoint {
         let tag = talk.dialog.local_tag.clone();
         let Some(response) = self.answer_tx(tx, with_sdp(response, Some(sdp)), &tag, now) else { return };
         let timers = self.config.timers;
+        let repeat_until = now + timers.patience();
+        // The ACK has to bring the answer, and may wait for another callee as long as we do (RFC 3725 4.1): whoever gives
+        // up first would otherwise be the one who loses the race.
+        let is_offer = invite.body().is_empty();
         talk.unacked = Some(Unacked {
             response,
             path,
@@ -106,7 +115,8 @@ impl Endpoint {
             is_first: invite.to().tag().is_none(),
             next: now + timers.t1,
             interval: timers.t1,
-            give_up: now + timers.patience(),
+            repeat_until,
+            give_up: if is_offer { repeat_until + OFFER_GRACE } else { repeat_until },
         });
     }
 
@@ -119,9 +129,9 @@ impl Endpoint {
         now: Instant,
     ) {
         let session = self.sessions.get(&id).map(|session| &session.phase);
-        let Some(Phase::Ringing { tx, invite, dialog, .. }) = session else { return };
-        let (tx, tag) = (*tx, dialog.local_tag.clone());
-        let mut response = Builder::response_to(invite, status.clamp(300, 699), reason, Some(&tag));
+        let Some(Phase::Ringing(ringing)) = session else { return };
+        let (tx, tag) = (ringing.tx, ringing.dialog.local_tag.clone());
+        let mut response = Builder::response_to(&ringing.invite, status.clamp(300, 699), reason, Some(&tag));
         response = self.introduce(response, Name::Server);
         for (name, value) in headers {
             response = response.header(name, value);
@@ -205,6 +215,9 @@ impl Endpoint {
         } else if unacked.next <= now {
             unacked.interval = (unacked.interval * 2).min(t2);
             unacked.next = now + unacked.interval;
+            if unacked.next >= unacked.repeat_until {
+                unacked.next = unacked.give_up;
+            }
             let (path, response) = (unacked.path, unacked.response.clone());
             self.table.send(path, response);
         }

@@ -5,3 +5,4 @@ mod peer;
 mod requests;
 mod setup;
 mod talking;
+mod transfer;

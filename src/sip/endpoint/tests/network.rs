@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::peer::{OFFER, addr};
+use super::peer::{OFFER, addr, order};
 use crate::path::{Path, Transport};
 use crate::sip::endpoint::*;
 
@@ -56,16 +56,8 @@ impl Network {
     }
 
     fn call(&mut self) {
-        let invite = OutInvite {
-            uri: "sip:7777@192.0.2.81:5060".to_owned(),
-            from: "<sip:5001@192.0.2.54>".to_owned(),
-            to: "<sip:7777@192.0.2.81>".to_owned(),
-            contact: "<sip:5001@192.0.2.54:5060>".to_owned(),
-            headers: Vec::new(),
-            sdp: Some(OFFER.to_vec()),
-        };
         let hop = Hop { path: Self::path(0), transport: Transport::Udp, sent_by: "192.0.2.54:5060".to_owned() };
-        self.sides[0].invite(invite, hop, self.now);
+        self.sides[0].invite(order(), hop, self.now);
     }
 
     fn drain(&mut self) {

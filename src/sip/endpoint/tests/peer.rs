@@ -101,16 +101,8 @@ impl Peer {
 
     /// A call from us, up to the INVITE on the wire.
     pub(super) fn call(&mut self) -> (SessionId, Message) {
-        let invite = OutInvite {
-            uri: "sip:7777@192.0.2.81:5060".to_owned(),
-            from: "<sip:5001@192.0.2.54>".to_owned(),
-            to: "<sip:7777@192.0.2.81>".to_owned(),
-            contact: "<sip:5001@192.0.2.54:5060>".to_owned(),
-            headers: Vec::new(),
-            sdp: Some(OFFER.to_vec()),
-        };
         let hop = self.hop();
-        let session = self.endpoint.invite(invite, hop, self.now);
+        let session = self.endpoint.invite(order(), hop, self.now);
         let sent = self.sent();
         assert_eq!(sent.len(), 1);
         (session, sent[0].clone())
@@ -132,6 +124,16 @@ impl Peer {
         self.receive(&text);
         match self.event() {
             Event::Invited { session, message, .. } => (session, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A call to us that carries an offer.
+    pub(super) fn invited_with_offer(&mut self) -> SessionId {
+        let text = with_offer(&invite("z9hG4bKgen-1", ""));
+        self.receive(&text);
+        match self.event() {
+            Event::Invited { session, .. } => session,
             other => panic!("{other:?}"),
         }
     }
@@ -171,6 +173,18 @@ impl Peer {
     }
 }
 
+/// A call to be made.
+pub(super) fn order() -> OutInvite {
+    OutInvite {
+        uri: "sip:7777@192.0.2.81:5060".to_owned(),
+        from: "<sip:5001@192.0.2.54>".to_owned(),
+        to: "<sip:7777@192.0.2.81>".to_owned(),
+        contact: "<sip:5001@192.0.2.54:5060>".to_owned(),
+        sdp: Some(OFFER.to_vec()),
+        ..OutInvite::default()
+    }
+}
+
 pub(super) fn invite(branch: &str, more: &str) -> String {
     format!(
         "INVITE sip:5001@192.0.2.54:5060 SIP/2.0\r\nFrom: sip:1003@192.0.2.81:5060;tag=GUID-7\r\n\
@@ -178,6 +192,13 @@ pub(super) fn invite(branch: &str, more: &str) -> String {
          Via: SIP/2.0/UDP 192.0.2.81:5060;branch={branch}\r\nMax-Forwards: 70\r\n\
          Contact: <sip:1003@192.0.2.81:5060>\r\n{more}\r\n"
     )
+}
+
+/// A message with an offer for a body.
+pub(super) fn with_offer(text: &str) -> String {
+    let sdp = std::str::from_utf8(OFFER).expect("text");
+    let length = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n", sdp.len());
+    text.replace("Content-Length: 0\r\n", &length) + sdp
 }
 
 pub(super) fn to_tag(message: &Message) -> String {

@@ -208,15 +208,7 @@ fn a_full_table_fails_requests_of_ours_at_once_but_not_a_bye() {
     let hop = peer.hop();
     peer.endpoint.info(session, "application/dtmf-relay", b"Signal=1\r\n", peer.now).expect("a dialog");
     peer.sent();
-    let wish = OutInvite {
-        uri: "sip:7777@192.0.2.81".to_owned(),
-        from: "<sip:5001@192.0.2.54>".to_owned(),
-        to: "<sip:7777@192.0.2.81>".to_owned(),
-        contact: "<sip:5001@192.0.2.54>".to_owned(),
-        headers: Vec::new(),
-        sdp: None,
-    };
-    let refused = peer.endpoint.invite(wish, hop, peer.now);
+    let refused = peer.endpoint.invite(order(), hop, peer.now);
     assert!(matches!(peer.event(), Event::Refused { session, status: 503, message: None } if session == refused));
     let info = peer.endpoint.info(session, "application/dtmf-relay", b"Signal=1\r\n", peer.now).expect("a dialog");
     assert!(matches!(peer.event(), Event::RequestFailed { tx, why: FailReason::Transport } if tx == info));

@@ -152,7 +152,7 @@ fn our_2xx_is_repeated_until_the_ack() {
 #[test]
 fn a_2xx_without_ack_ends_after_64_t1_with_a_bye() {
     let mut peer = Peer::new(browser(1));
-    let (session, _) = peer.invited();
+    let session = peer.invited_with_offer();
     peer.endpoint.answer(session, OFFER, &[], peer.now);
     peer.wait(Duration::from_millis(31_900));
     assert!(peer.events().is_empty());
@@ -224,7 +224,7 @@ fn an_early_dialog_takes_notify_talk() {
     let talk = "Event: talk\r\nSubscription-State: active\r\n";
     let notify = peer.in_dialog("NOTIFY", 2, &to_tag(&ringing), talk);
     peer.receive(&notify);
-    let Event::InDialog { session: of, tx, message } = peer.event() else { panic!("no event") };
+    let Event::InDialog { session: of, tx, message, .. } = peer.event() else { panic!("no event") };
     assert_eq!(of, session);
     peer.endpoint.respond(tx, crate::sip::message::Builder::response_to(&message, 200, None, None), peer.now);
     peer.endpoint.answer(session, OFFER, &[], peer.now);
@@ -332,4 +332,79 @@ fn an_invite_answered_within_its_expires_goes_on() {
     peer.events();
     peer.wait(secs(600));
     assert!(peer.events().is_empty());
+}
+
+#[test]
+fn a_challenged_invite_goes_out_again_in_the_same_call_with_the_next_cseq() {
+    let mut peer = Peer::new(trunk());
+    let order = OutInvite { has_account: true, ..order() };
+    let hop = peer.hop();
+    let session = peer.endpoint.invite(order, hop, peer.now);
+    let first = peer.sent().remove(0);
+    peer.receive(&response_with(&first, 407, "p1", "Proxy-Authenticate: Digest realm=\"trunk\", nonce=\"1\"\r\n"));
+    assert_eq!(peer.said(), ["ACK 1"]);
+    let Event::Challenged { session: challenged, message, request } = peer.event() else { panic!("no challenge") };
+    assert_eq!((challenged, message.status(), request.request_uri()), (session, 407, first.request_uri()));
+    let credentials = [("Proxy-Authorization".to_owned(), b"Digest username=\"a\"".to_vec())];
+    assert!(peer.endpoint.authorize(session, &credentials, peer.now));
+    assert!(!peer.endpoint.authorize(session, &credentials, peer.now), "once per challenge");
+    let second = peer.sent().remove(0);
+    assert_eq!(short(&second), "INVITE 2");
+    assert_eq!((second.call_id(), second.from().tag()), (first.call_id(), first.from().tag()));
+    assert_ne!(second.via().branch(), first.via().branch());
+    assert_eq!(second.body(), first.body());
+    peer.receive(&response(&second, 200, "p2"));
+    assert!(matches!(peer.event(), Event::Answered { .. }));
+    peer.endpoint.ack(session, None, peer.now);
+    let ack = peer.sent().remove(0);
+    assert_eq!(short(&ack), "ACK 2");
+    assert_eq!(ack.header(Name::ProxyAuthorization), Some(&credentials[0].1[..]));
+}
+
+#[test]
+fn a_challenge_without_an_account_is_a_refusal() {
+    let mut peer = Peer::new(trunk());
+    let (_, invite) = peer.call();
+    peer.receive(&response(&invite, 401, "p1"));
+    assert!(matches!(peer.event(), Event::Refused { status: 401, .. }));
+}
+
+#[test]
+fn a_challenged_call_that_is_given_up_leaves_nothing() {
+    let mut peer = Peer::new(trunk());
+    let hop = peer.hop();
+    let session = peer.endpoint.invite(OutInvite { has_account: true, ..order() }, hop, peer.now);
+    let invite = peer.sent().remove(0);
+    peer.receive(&response(&invite, 401, "p1"));
+    peer.events();
+    peer.endpoint.hang_up(session, &[], peer.now);
+    assert_eq!(peer.said(), ["ACK 1"]);
+    peer.wait(Duration::from_secs(60));
+    assert_eq!(peer.endpoint.entries(), 0);
+}
+
+#[test]
+fn the_ack_of_a_2xx_that_held_the_offer_is_waited_for_4_s_longer_than_theirs() {
+    let mut peer = Peer::new(trunk());
+    let (session, _) = peer.invited(); // without an offer
+    peer.endpoint.answer(session, OFFER, &[], peer.now);
+    let tag = to_tag(&peer.sent()[0]);
+    peer.wait(Duration::from_secs(32));
+    let repeated = peer.said().len();
+    assert_eq!(repeated, 10, "at 0.5, 1.5, 3.5, 7.5 s, then every 4 s");
+    peer.wait(Duration::from_millis(3900));
+    assert!(peer.said().is_empty() && peer.events().is_empty());
+    let ack = peer.in_dialog("ACK", 1, &tag, "");
+    peer.receive(&ack);
+    assert!(matches!(peer.event(), Event::Acked { .. }));
+}
+
+#[test]
+fn an_offer_whose_ack_never_comes_ends_after_36_s() {
+    let mut peer = Peer::new(trunk());
+    let (session, _) = peer.invited();
+    peer.endpoint.answer(session, OFFER, &[], peer.now);
+    peer.wait(Duration::from_millis(36_100));
+    assert!(matches!(peer.event(), Event::Ended { why: EndReason::AckTimeout, .. }));
+    assert_eq!(peer.said().last().map(String::as_str), Some("BYE 1"));
 }
