@@ -26,7 +26,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     EventKind::Digit { digit, from_agent } => {
                         format!("digit {} from the {}", digit.event, if *from_agent { "agent" } else { "customer" })
                     }
+                    EventKind::Held { by_agent } => {
+                        format!("is put on hold by the {}", if *by_agent { "agent" } else { "trunk" })
+                    }
+                    EventKind::Retrieved { by_agent } => {
+                        format!("is taken back from hold by the {}", if *by_agent { "agent" } else { "trunk" })
+                    }
                     EventKind::Released { cause, .. } => format!("is over: {cause:?}"),
+                    other => format!("has news: {other:?}"),
                 };
                 println!("{} #{}: DN {} with {} {what}", event.call, event.sequence, event.dn, event.peer);
             }

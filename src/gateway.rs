@@ -50,7 +50,7 @@ use crate::sip::locate::ResolvedTarget;
 use admission::Admission;
 use calls::CallTable;
 use peers::Peers;
-use ports::Ports;
+use ports::{Ports, Sounds};
 use reach::Reach;
 
 /// What the gateway is told.
@@ -200,6 +200,7 @@ impl Gateway {
         let peers = Peers::new(config.listeners, config.trunks, reach.hosts());
         endpoint.set_trusted(peers.trusted());
         endpoint.set_known(peers.known());
+        let sounds = Sounds { tones: config.tones, hold: config.hold };
         let policy = &config.registration;
         let registrar = Registrar::new(RegistrarConfig {
             default_expires: policy.default_expires,
@@ -209,7 +210,7 @@ impl Gateway {
         });
         let mut gateway = Gateway {
             admission: Admission::new(config.realm.clone(), config.dns, config.registration, fork(&mut rng)),
-            ports: Ports::new(sites, fingerprint, config.media, rng),
+            ports: Ports::new(sites, fingerprint, config.media, sounds, rng),
             realm: config.realm,
             policy: config.calls,
             endpoint,
@@ -236,7 +237,7 @@ impl Gateway {
             Input::Resolved { query, targets, ttl } => self.reach.resolved(query, targets, ttl, now),
             Input::FlowClosed(flow) => self.flow_closed(flow, now),
             Input::Media(worker, report) => self.report(worker, report, now),
-            Input::Command(Command::Release { call }) => self.signal(call, Signal::Release(ReleaseCause::Command), now),
+            Input::Command(command) => self.command(command, now),
             Input::Drain if self.closing == Closing::No => self.closing = Closing::Draining,
             Input::Drain => {}
             Input::Shutdown => self.shut_down(now),
@@ -358,7 +359,7 @@ fn view(call: &Call) -> CallView {
     let state = match &call.procedure {
         Some(Procedure::Setup(_)) => CallState::Setup,
         Some(Procedure::Release(_)) => CallState::Releasing,
-        Some(Procedure::Answer(_)) | None => CallState::Established,
+        Some(_) | None => CallState::Established,
     };
     CallView {
         call: call.id,

@@ -1,6 +1,7 @@
 //! What the outside may ask of a call: page, REST, NOTIFY talk and INFO are adapters to this one type.
 
 use crate::id::CallId;
+use crate::plan::Digit;
 
 /// A wish; it may come too late, then it has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,5 +11,27 @@ pub enum Command {
     Release {
         /// Which call.
         call: CallId,
+    },
+    /// Makes the agent's phone answer, as NOTIFY talk does.
+    Answer {
+        /// Which call.
+        call: CallId,
+    },
+    /// Puts the other party on hold, as NOTIFY hold does.
+    Hold {
+        /// Which call.
+        call: CallId,
+    },
+    /// Takes the other party back from hold.
+    Retrieve {
+        /// Which call.
+        call: CallId,
+    },
+    /// Presses keys for the agent, in order.
+    SendDigits {
+        /// Which call.
+        call: CallId,
+        /// The keys.
+        digits: Vec<Digit>,
     },
 }

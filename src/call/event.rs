@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::cause::ReleaseCause;
+use super::wish::Declined;
 use crate::id::CallId;
 use crate::plan::{Digit, LegStats};
 
@@ -38,6 +39,7 @@ pub struct CallEvent {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum EventKind {
     /// The call exists; the callee is being called. Always the first.
     Dialing,
@@ -51,6 +53,33 @@ pub enum EventKind {
         digit: Digit,
         /// The agent pressed it, not the customer.
         from_agent: bool,
+    },
+    /// The other party is on hold, by this side.
+    Held {
+        /// The agent put it there; else the trunk did.
+        by_agent: bool,
+    },
+    /// That side's hold is over.
+    Retrieved {
+        /// The agent's was; else the trunk's.
+        by_agent: bool,
+    },
+    /// What was wished of the call did not come about; the call is as it was.
+    Declined {
+        /// Why.
+        why: Declined,
+    },
+    /// The identifier that joins the call to the CTI call is another one; the event carries it.
+    CallUuidChanged,
+    /// The call was handed on to this number.
+    Transferred {
+        /// The number.
+        to: String,
+    },
+    /// Who takes part has changed; a call of two parties beside the agent's is a conference.
+    ParticipantsUpdated {
+        /// Numbers of all parties but the agent.
+        parties: Vec<String>,
     },
     /// The call is over, its ports are closed. Always the last, and once.
     Released {

@@ -3,6 +3,7 @@
 use crate::id::{LegId, PortPairId, WorkerId};
 use crate::plan::{BrowserPlan, BrowserRemote, IceCredentials, Latch, Order, RtpPlan, RtpRemote};
 use crate::sdp::OfferError;
+use crate::sdp::description::Direction;
 use crate::sdp::offer_answer::{
     Agreed, BrowserLocal, OfferState, RtpLocal, accept_browser_answer, accept_rtp_answer, answer_browser, answer_rtp,
     offer_browser, offer_rtp,
@@ -25,6 +26,8 @@ pub struct LegMedia {
     side: Side,
     agreed: Option<Agreed>,
     pending: Option<OfferState>,
+    /// What holds again if our offer in mid-call comes to nothing: direction and description.
+    before: Option<(Direction, Vec<u8>)>,
 }
 
 /// The bound port pair of a trunk leg and how it is used.
@@ -63,7 +66,7 @@ impl LegMedia {
             remote: remote.as_deref().cloned(),
         };
         let side = Side::Browser { local: Box::new(local), remote };
-        Ok((LegMedia { worker, sdp, side, agreed, pending }, Order::OpenBrowser(leg, Box::new(plan))))
+        Ok((LegMedia { worker, sdp, side, agreed, pending, before: None }, Order::OpenBrowser(leg, Box::new(plan))))
     }
 
     /// Makes a trunk leg's media, as [`LegMedia::browser`] does.
@@ -86,7 +89,7 @@ impl LegMedia {
         };
         let plan = RtpPlan { pair: pair.pair, ssrc: pair.ssrc, latch: pair.latch, remote };
         let side = Side::Trunk { local: Box::new(local), remote };
-        Ok((LegMedia { worker, sdp, side, agreed, pending }, Order::OpenRtp(leg, Box::new(plan))))
+        Ok((LegMedia { worker, sdp, side, agreed, pending, before: None }, Order::OpenRtp(leg, Box::new(plan))))
     }
 
     /// Returns true while an offer of ours has no answer.
@@ -100,6 +103,12 @@ impl LegMedia {
             Side::Browser { remote, .. } => remote.is_some(),
             Side::Trunk { remote, .. } => remote.is_some(),
         }
+    }
+
+    /// Returns the direction of the peer's last description, as the peer writes it; an address that takes no media counts
+    /// as not receiving.
+    pub fn peer_direction(&self) -> Direction {
+        self.agreed.as_ref().map(Agreed::peer_direction).unwrap_or_default()
     }
 
     /// Takes the peer's answer to our offer. `last` is false for that of a provisional response, which the final one
@@ -122,7 +131,7 @@ impl LegMedia {
         };
         self.agreed = Some(agreed);
         if last {
-            self.pending = None;
+            self.settle();
         }
         Ok(order)
     }
@@ -130,6 +139,24 @@ impl LegMedia {
     /// The exchange is over though the final response said nothing: what the provisional said stands.
     pub fn settle(&mut self) {
         self.pending = None;
+        self.before = None;
+    }
+
+    /// Our offer in mid-call came to nothing: all is as it was before it.
+    pub fn withdraw(&mut self) {
+        self.pending = None;
+        if let Some((direction, sdp)) = self.before.take() {
+            *self.direction() = direction;
+            self.sdp = sdp;
+        }
+    }
+
+    /// Most that we want: held to in offers and answers alike.
+    fn direction(&mut self) -> &mut Direction {
+        match &mut self.side {
+            Side::Browser { local, .. } => &mut local.audio.direction,
+            Side::Trunk { local, .. } => &mut local.audio.direction,
+        }
     }
 
     /// Answers an offer in mid-call; [`LegMedia::sdp`] is then the answer. A refusal changes nothing.
@@ -171,11 +198,20 @@ impl LegMedia {
 
     /// Makes an offer in mid-call, for a re-INVITE that has none; [`LegMedia::sdp`] is then the offer.
     pub fn offer_again(&mut self) {
+        let direction = *self.direction();
+        self.offer_direction(direction);
+    }
+
+    /// Makes an offer in mid-call with this direction, for a re-INVITE of ours; [`LegMedia::sdp`] is then the offer.
+    /// [`LegMedia::take_answer`] or [`LegMedia::withdraw`] is to follow.
+    pub fn offer_direction(&mut self, direction: Direction) {
+        let before = std::mem::replace(self.direction(), direction);
         let (sdp, state) = match &self.side {
             Side::Browser { local, .. } => offer_browser(local, self.agreed.as_ref()),
             Side::Trunk { local, .. } => offer_rtp(local, self.agreed.as_ref()),
         };
-        self.sdp = sdp;
+        let sdp = std::mem::replace(&mut self.sdp, sdp);
+        self.before.get_or_insert((before, sdp));
         self.pending = Some(state);
     }
 }

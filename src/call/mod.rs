@@ -1,8 +1,9 @@
 //! A call: its legs, its topology, and at most one running procedure (RFC 3261, RFC 3264, RFC 3326).
 //!
-//! A [`Call`] is told [`Signal`]s and returns [`Action`]s; it knows neither messages nor sockets. What is to come (hold,
-//! transfer, conference, resume) are further procedures beside set-up, answer and release.
-//! We do not let a call have two procedures at a time, because their effects on legs and topology would cross.
+//! A [`Call`] is told [`Signal`]s and returns [`Action`]s; it knows neither messages nor sockets. What is to come
+//! (transfer, conference, resume) are further procedures beside set-up, answer, hold and release.
+//! We do not let a call have two procedures at a time, because their effects on legs and topology would cross; [`wish`]
+//! has the rule for what comes meanwhile.
 
 pub mod cause;
 pub mod command;
@@ -13,6 +14,8 @@ pub mod procedure;
 #[cfg(test)]
 mod tests;
 pub mod tones;
+pub mod topology;
+pub mod wish;
 
 use std::time::Instant;
 
@@ -23,9 +26,10 @@ pub use leg::{Leg, LegKind};
 pub use media::{LegMedia, PairUse};
 pub use procedure::{Action, Procedure, Setup, SetupLimits, Signal};
 pub use tones::{ToneError, Tones};
+pub use topology::{Joined, ParkSource, Topology};
+pub use wish::{Declined, Holders, Wish};
 
 use crate::id::{CallId, LegId};
-use crate::plan::Topology;
 use procedure::{Answer, Next, Release, Step, answer};
 
 /// Who the parties are, as the agent's side sees it.
@@ -54,10 +58,14 @@ pub struct Call {
     pub since: Instant,
     /// Its legs; the caller first.
     pub legs: Vec<Leg>,
-    /// Who hears whom; `None`: all are parked on nothing.
-    pub topology: Option<Topology>,
+    /// Who hears whom.
+    pub topology: Topology,
     /// The running change.
     pub procedure: Option<Procedure>,
+    /// Who has it on hold.
+    pub hold: Holders,
+    /// Held or not, as it was wished last while a procedure ran.
+    kept: Option<bool>,
     /// When the call ends for want of its browser's connection.
     pub flow_limit: Option<Instant>,
     sequence: u64,
@@ -72,8 +80,10 @@ impl Call {
             parties,
             since: now,
             legs: vec![caller],
-            topology: None,
+            topology: Topology::default(),
             procedure: Some(Procedure::Setup(setup)),
+            hold: Holders::default(),
+            kept: None,
             flow_limit: None,
             sequence: 0,
         }
@@ -102,18 +112,60 @@ impl Call {
         self.legs.first_mut()
     }
 
-    /// Returns the leg that hears this one.
+    /// Returns the leg that alone hears this one.
     pub fn joined(&self, id: LegId) -> Option<&Leg> {
-        match self.topology {
-            Some(Topology::Pair(one, other)) if one == id => self.leg(other),
-            Some(Topology::Pair(one, other)) if other == id => self.leg(one),
-            _ => None,
-        }
+        self.leg(self.topology.partner(id)?)
+    }
+
+    /// Returns the agent's leg: the browser that called, else the first one called.
+    pub fn agent_leg(&self) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.kind == LegKind::Browser)
+    }
+
+    /// Returns the leg of the trunk; of several the first.
+    pub fn trunk_leg(&self) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.kind == LegKind::Trunk)
+    }
+
+    /// Returns the leg of the party that the agent talks to: that of the trunk, else the other browser's.
+    pub fn far_leg(&self) -> Option<&Leg> {
+        let agent = self.agent_leg()?.id;
+        self.trunk_leg().or_else(|| self.legs.iter().find(|leg| leg.id != agent))
+    }
+
+    /// Adds a leg beside a set-up: one to be mixed in, or one that is to replace another.
+    pub fn add_leg(&mut self, leg: Leg) {
+        self.legs.push(leg);
+    }
+
+    /// Lets a leg that the call has take the place of another: its rank among the legs, and who hears it. What is returned
+    /// connects it and ends the other one.
+    pub fn replace_leg(&mut self, old: LegId, new: LegId) -> Vec<Action> {
+        let place = |id| self.legs.iter().position(|leg| leg.id == id);
+        let (Some(at), Some(from)) = (place(old), place(new)) else { return Vec::new() };
+        self.legs.swap(at, from);
+        let mut actions = match self.topology.joined() {
+            Joined::Pair(one, other) if *one == old => vec![Action::Connect(new, *other)],
+            Joined::Pair(one, other) if *other == old => vec![Action::Connect(*one, new)],
+            Joined::Mix(legs) if legs.contains(&old) => {
+                let replaced = legs.iter().map(|id| if *id == old { new } else { *id });
+                vec![Action::Mix(replaced.collect())]
+            }
+            _ => vec![Action::Park { leg: new, source: self.topology.source(old).unwrap_or_default() }],
+        };
+        let reason = b"SIP;cause=200;text=\"Replaced\"".to_vec();
+        actions.extend([Action::HangUp { leg: old, reason }, Action::CloseMedia(old), Action::Forget(old)]);
+        actions
     }
 
     /// Returns true once the callee answered and nothing ends the call.
     pub fn is_answered(&self) -> bool {
-        matches!(self.procedure, None | Some(Procedure::Answer(_)))
+        !matches!(self.procedure, Some(Procedure::Setup(_) | Procedure::Release(_)))
+    }
+
+    /// Returns true for the caller's leg until it has acknowledged our 200.
+    pub fn is_waiting_for_ack(&self, leg: LegId) -> bool {
+        matches!(self.procedure, Some(Procedure::Answer(_))) && self.legs.first().is_some_and(|first| first.id == leg)
     }
 
     /// Returns true while the call is taken down.
@@ -139,6 +191,8 @@ impl Call {
         let lost = !self.is_releasing() && self.flow_limit.is_some_and(|at| at <= now);
         let signal = match signal {
             Signal::Deadline { .. } if lost => Signal::Release(ReleaseCause::FlowLost),
+            Signal::Wish(wish) => return self.wish(wish, now),
+            Signal::Reoffered { leg, before, after } => return self.reoffered(leg, before, after, now),
             other => other,
         };
         let step = match &mut self.procedure {
@@ -153,7 +207,18 @@ impl Call {
         match step.next {
             Next::Stay => {}
             Next::Answered(callee) => self.procedure = Some(Procedure::Answer(Answer::begin(callee))),
-            Next::Done => self.procedure = None,
+            Next::Done => {
+                self.procedure = None;
+                actions.extend(self.resume_wish());
+            }
+            Next::Held { near, far, hold } => {
+                self.procedure = None;
+                actions.extend(self.held(near, far, hold));
+                if !hold && let Some(answered) = self.leg(far).map(|leg| leg.media.peer_direction()) {
+                    actions.extend(self.held_by_trunk(!answered.receives()));
+                }
+                actions.extend(self.resume_wish());
+            }
             Next::Release { cause, reason } => {
                 let forgotten = |id: LegId| actions.contains(&Action::Forget(id));
                 let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !forgotten(id)).collect();

@@ -68,12 +68,35 @@ impl CallTable {
         Some(session)
     }
 
+    /// Adds a leg beside a set-up.
+    pub(super) fn add_leg(&mut self, call: CallId, leg: Leg) {
+        if let Some(found) = self.by_id.get_mut(&call) {
+            index(&mut self.by_session, &mut self.by_leg, call, &leg);
+            found.add_leg(leg);
+        }
+    }
+
+    /// Moves a leg with its session and its port from one call to another; false where there is none such. Who hears it is
+    /// then for the other call to say.
+    pub(super) fn adopt(&mut self, leg: LegId, from: CallId, to: CallId) -> bool {
+        if !self.by_id.contains_key(&to) {
+            return false;
+        }
+        let Some(giver) = self.by_id.get_mut(&from) else { return false };
+        let Some(at) = giver.legs.iter().position(|l| l.id == leg) else { return false };
+        let moved = giver.legs.remove(at);
+        giver.topology.forget(leg);
+        self.add_leg(to, moved);
+        true
+    }
+
     /// The leg is gone.
     pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) {
         self.end_session(call, leg);
         self.by_leg.remove(&leg);
         if let Some(call) = self.by_id.get_mut(&call) {
             call.legs.retain(|l| l.id != leg);
+            call.topology.forget(leg);
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use super::page::PAGE_TYPE;
 use super::{Gateway, Output};
-use crate::call::{Action, EventKind, Signal};
+use crate::call::{Action, EventKind, LegKind, ParkSource, Signal};
 use crate::id::{CallId, LegId, WorkerId};
+use crate::path::{Path, Transport};
 use crate::plan::{Order, Topology};
+use crate::sdp::description;
 use crate::sip::endpoint::Header;
 
 /// Headers of our 180, 183 and 200 (genesys.md: some peers want to be told before they send NOTIFY talk).
@@ -39,6 +42,10 @@ impl Gateway {
             Action::NoteSilence(leg) => self.note_silence(call, leg),
             Action::TryTarget(target) => self.try_target(call, target, now),
             Action::Connect(one, other) => self.connect(call, one, other),
+            Action::Mix(legs) => self.mix(call, &legs),
+            Action::Park { leg, source } => self.park(call, leg, source),
+            Action::Reinvite { leg, direction } => self.reinvite(call, leg, direction, now),
+            Action::AskToAnswer(leg) => self.ask_to_answer(call, leg, now),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => self.finish(call),
         }
@@ -90,14 +97,57 @@ impl Gateway {
     }
 
     fn connect(&mut self, call: CallId, one: LegId, other: LegId) {
-        let pair = Topology::Pair(one, other);
         let Some(found) = self.calls.get_mut(call) else { return };
-        if found.topology.as_ref() == Some(&pair) {
-            return;
-        }
         let Some(worker) = found.leg(one).map(|leg| leg.media.worker) else { return };
-        found.topology = Some(pair.clone());
-        self.order(worker, Order::Connect(pair));
+        if found.topology.pair(one, other) {
+            self.order(worker, Order::Connect(Topology::Pair(one, other)));
+        }
+    }
+
+    fn mix(&mut self, call: CallId, legs: &[LegId]) {
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let first = legs.first().and_then(|leg| found.leg(*leg));
+        let Some(worker) = first.map(|leg| leg.media.worker) else { return };
+        if found.topology.mix(legs) {
+            self.order(worker, Order::Connect(Topology::Mix(legs.to_vec())));
+        }
+    }
+
+    fn park(&mut self, call: CallId, leg: LegId, source: ParkSource) {
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let Some(worker) = found.leg(leg).filter(|leg| leg.open).map(|leg| leg.media.worker) else { return };
+        let of_trunk = found.leg(leg).filter(|leg| leg.kind == LegKind::Trunk);
+        let stream = |path: &Path| if path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
+        let trunk = of_trunk.and_then(|leg| self.reach.trunk_of(&leg.path, stream(&leg.path)));
+        if found.topology.park(leg, source) {
+            let source = self.ports.source(source, trunk.and_then(|trunk| self.peers.trunk(trunk)));
+            self.order(worker, Order::Connect(Topology::Parked(leg, source)));
+        }
+    }
+
+    /// Sends a re-INVITE with our offer, or says at once that it cannot be sent.
+    fn reinvite(&mut self, call: CallId, leg: LegId, direction: description::Direction, now: Instant) {
+        let Some(found) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return };
+        let busy = found.media.is_waiting();
+        let sent = found.session.filter(|_| !busy).map(|session| {
+            found.media.offer_direction(direction);
+            let sent = self.endpoint.reinvite(session, Some(&found.media.sdp), &answer_headers(), now);
+            if sent.is_err() {
+                found.media.withdraw();
+            }
+            sent
+        });
+        if !matches!(sent, Some(Ok(()))) {
+            self.signal(call, Signal::ReinviteDone { leg, status: 491 }, now);
+        }
+    }
+
+    /// The page answers when it is told to, also while it rings: JsSIP raises an INFO of an early dialog as `newInfo`.
+    fn ask_to_answer(&mut self, call: CallId, leg: LegId, now: Instant) {
+        let Some(session) = self.calls.get(call).and_then(|call| call.leg(leg)).and_then(|leg| leg.session) else {
+            return;
+        };
+        self.endpoint.info(session, PAGE_TYPE, br#"{"command":"answer"}"#, now);
     }
 
     pub(super) fn order(&mut self, worker: WorkerId, order: Order) {

@@ -7,9 +7,9 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::config::{MediaPolicy, Trunk};
-use crate::call::PairUse;
+use crate::call::{PairUse, ParkSource, Tones};
 use crate::id::{PortPairId, WorkerId};
-use crate::plan::{Fingerprint, IceCredentials, WorkerSite};
+use crate::plan::{Fingerprint, IceCredentials, Source, WorkerSite};
 use crate::sdp::description::Direction;
 use crate::sdp::offer_answer::{AudioWish, BrowserLocal, RtpLocal};
 
@@ -24,9 +24,18 @@ struct Site {
     calls: usize,
 }
 
+/// What legs hear that hear nobody.
+#[derive(Debug)]
+pub(super) struct Sounds {
+    pub(super) tones: Tones,
+    /// What a party on hold hears, where its trunk does not say.
+    pub(super) hold: Source,
+}
+
 /// The books of all workers.
 #[derive(Debug)]
 pub(super) struct Ports {
+    sounds: Sounds,
     sites: Vec<Site>,
     /// Where the agents with calls are: index of the site, number of calls.
     placed: HashMap<String, (usize, usize)>,
@@ -36,12 +45,30 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) fn new(sites: Vec<WorkerSite>, fingerprint: Fingerprint, policy: MediaPolicy, rng: StdRng) -> Ports {
+    pub(super) fn new(
+        sites: Vec<WorkerSite>,
+        fingerprint: Fingerprint,
+        policy: MediaPolicy,
+        sounds: Sounds,
+        rng: StdRng,
+    ) -> Ports {
         let sites = sites
             .into_iter()
             .map(|site| Site { worker: site.worker, candidates: site.candidates, free: VecDeque::new(), calls: 0 })
             .collect();
-        Ports { sites, placed: HashMap::new(), fingerprint, policy, rng }
+        Ports { sounds, sites, placed: HashMap::new(), fingerprint, policy, rng }
+    }
+
+    /// Says what a parked leg hears, in the words of the media threads.
+    pub(super) fn source(&self, source: ParkSource, trunk: Option<&Trunk>) -> Source {
+        let tones = &self.sounds.tones;
+        match source {
+            ParkSource::Nothing => Source::Nothing,
+            ParkSource::Ringback => Source::Tone(tones.ringback.clone()),
+            ParkSource::Busy => Source::Tone(tones.busy.clone()),
+            ParkSource::Congestion => Source::Tone(tones.congestion.clone()),
+            ParkSource::Hold => trunk.and_then(|trunk| trunk.hold.as_ref()).unwrap_or(&self.sounds.hold).clone(),
+        }
     }
 
     /// Takes pairs into the reserve.

@@ -8,7 +8,7 @@ use super::admission::Verdict;
 use super::perform::answer_headers;
 use super::routing::sdp_status;
 use super::sessions::has_sdp;
-use crate::call::{EventKind, LegKind};
+use crate::call::{Command, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::path::{Path, Transport};
 use crate::plan::{Digit, Order};
@@ -161,7 +161,7 @@ impl Gateway {
         }
     }
 
-    /// NOTIFY talk and hold come without a subscription (genesys.md); their effect is not ours yet.
+    /// NOTIFY talk and hold come without a subscription (genesys.md): 200 at once, then the effect, if any is left.
     fn notify(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
         let event = message.header_str(Name::Event).unwrap_or_default();
         let event = event.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -169,8 +169,37 @@ impl Gateway {
             return self.reply(tx, message, 489, &answer_headers(), now);
         }
         self.counters.notifies += 1;
-        self.note_uuid(call, leg, message);
+        self.note_uuid(call, leg, message, now);
         self.reply(tx, message, 200, &[], now);
+        let Some(found) = self.calls.get(call) else { return };
+        // A browser is not the agent's desktop.
+        if found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser) {
+            return;
+        }
+        let wish = match (event.as_str(), found.is_answered()) {
+            ("hold", _) => Wish::Hold,
+            (_, true) => Wish::Retrieve,
+            (_, false) => Wish::Answer,
+        };
+        self.signal(call, Signal::Wish(wish), now);
+    }
+
+    /// Carries out what page, REST or an embedding program wants.
+    pub(super) fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Release { call } => self.signal(call, Signal::Release(ReleaseCause::Command), now),
+            Command::Answer { call } => self.signal(call, Signal::Wish(Wish::Answer), now),
+            Command::Hold { call } => self.signal(call, Signal::Wish(Wish::Hold), now),
+            Command::Retrieve { call } => self.signal(call, Signal::Wish(Wish::Retrieve), now),
+            Command::SendDigits { call, digits } => {
+                let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };
+                let Some(far) = found.far_leg().map(|leg| (leg.media.worker, leg.id)) else { return };
+                for digit in digits {
+                    self.order(far.0, Order::SendDigit(far.1, digit));
+                    self.emit(call, EventKind::Digit { digit, from_agent: true }, now);
+                }
+            }
+        }
     }
 
     /// UPDATE with an offer (RFC 3311 5.2): answered as a re-INVITE is, at once.
@@ -185,13 +214,14 @@ impl Gateway {
         if !settled || found.media.is_waiting() {
             return self.reply(tx, message, 491, &[], now);
         }
-        let worker = found.media.worker;
+        let (worker, before) = (found.media.worker, found.media.peer_direction());
         match found.media.answer_again(leg, message.body(), fresh) {
             Ok(orders) => {
                 let response = Builder::response_to(message, 200, None, None);
                 let response = response.body("application/sdp", &found.media.sdp);
                 self.endpoint.respond(tx, response, now);
                 orders.into_iter().for_each(|order| self.order(worker, order));
+                self.reoffered(call, leg, before, now);
             }
             Err(error) => self.reply(tx, message, sdp_status(&error), &[], now),
         }

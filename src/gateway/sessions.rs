@@ -10,6 +10,7 @@ use super::perform::answer_headers;
 use crate::call::{EventKind, LegKind, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::plan::Report;
+use crate::sdp::description::Direction;
 use crate::sip::endpoint::{EndReason, Event, SessionId};
 use crate::sip::message::{Message, Name};
 
@@ -23,11 +24,11 @@ impl Gateway {
             Event::Provisional { session, message, .. } => self.provisional(session, &message, now),
             Event::Answered { session, message, .. } => self.answered(session, &message, now),
             Event::Refused { session, status, message } => {
-                let Some((call, leg)) = self.terminal(session, message.as_ref()) else { return };
+                let Some((call, leg)) = self.terminal(session, message.as_ref(), now) else { return };
                 self.signal(call, Signal::Refused { leg, status, heard: message.is_some() }, now);
             }
             Event::Cancelled { session, message } => {
-                let Some((call, leg)) = self.terminal(session, Some(&message)) else { return };
+                let Some((call, leg)) = self.terminal(session, Some(&message), now) else { return };
                 let cause = self.side(call, leg);
                 self.signal(call, Signal::Ended { leg, cause, reason: reason(&message) }, now);
             }
@@ -37,32 +38,32 @@ impl Gateway {
             Event::InDialog { session, tx, message, .. } => self.in_dialog(session, tx, &message, now),
             Event::FlowLost { session } => self.flow_lost(session, now),
             Event::Ended { session, why } => self.ended(session, why, now),
-            // We have no account anywhere, and send neither requests nor re-INVITEs of our own yet.
-            Event::Challenged { .. }
-            | Event::Pracked { .. }
-            | Event::Response { .. }
-            | Event::RequestFailed { .. }
-            | Event::ReinviteAnswered { .. }
-            | Event::ReinviteRefused { .. } => {}
+            Event::ReinviteAnswered { session, message } => self.reinvite_answered(session, &message, now),
+            Event::ReinviteRefused { session, status, .. } => self.reinvite_refused(session, status, now),
+            // We have no account anywhere, and nobody waits for what becomes of an INFO.
+            Event::Challenged { .. } | Event::Pracked { .. } | Event::Response { .. } | Event::RequestFailed { .. } => {
+            }
         }
     }
 
     /// The session is over by its peer; the call keeps the identifier that its last message carried.
-    fn terminal(&mut self, session: SessionId, message: Option<&Message>) -> Option<(CallId, LegId)> {
+    fn terminal(&mut self, session: SessionId, message: Option<&Message>, now: Instant) -> Option<(CallId, LegId)> {
         let (call, leg) = self.calls.of_session(session)?;
         if let Some(message) = message {
-            self.note_uuid(call, leg, message);
+            self.note_uuid(call, leg, message, now);
         }
         self.calls.end_session(call, leg);
         Some((call, leg))
     }
 
     /// Keeps the identifier that joins the call to its CTI call; only the trunk may change it.
-    pub(super) fn note_uuid(&mut self, call: CallId, leg: LegId, message: &Message) {
+    pub(super) fn note_uuid(&mut self, call: CallId, leg: LegId, message: &Message, now: Instant) {
         let Some(uuid) = call_uuid(message) else { return };
-        let Some(call) = self.calls.get_mut(call) else { return };
-        if call.leg(leg).is_some_and(|leg| leg.kind == LegKind::Trunk) {
-            call.parties.call_uuid = Some(uuid);
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let is_trunk = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Trunk);
+        if is_trunk && found.parties.call_uuid.as_ref() != Some(&uuid) {
+            found.parties.call_uuid = Some(uuid);
+            self.emit(call, EventKind::CallUuidChanged, now);
         }
     }
 
@@ -75,7 +76,7 @@ impl Gateway {
 
     fn provisional(&mut self, session: SessionId, message: &Message, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
-        self.note_uuid(call, leg, message);
+        self.note_uuid(call, leg, message, now);
         // A browser that rings has nothing to say yet; the trunk's early media is heard.
         let early = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk)
             && has_sdp(message)
@@ -105,7 +106,7 @@ impl Gateway {
     fn answered(&mut self, session: SessionId, message: &Message, now: Instant) {
         self.endpoint.ack(session, None, now);
         let Some((call, leg)) = self.calls.of_session(session) else { return };
-        self.note_uuid(call, leg, message);
+        self.note_uuid(call, leg, message, now);
         let good = if has_sdp(message) {
             self.take_answer(call, leg, message.body(), true)
         } else {
@@ -128,21 +129,59 @@ impl Gateway {
 
     fn acked(&mut self, session: SessionId, sdp: Option<Bytes>, ack: &Message, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
-        self.note_uuid(call, leg, ack);
-        let waiting = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.media.is_waiting());
+        self.note_uuid(call, leg, ack, now);
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let first = found.is_waiting_for_ack(leg);
+        let Some(media) = found.leg_mut(leg).map(|leg| &mut leg.media) else { return };
+        let (waiting, before) = (media.is_waiting(), media.peer_direction());
         let good = !waiting || sdp.is_some_and(|sdp| self.take_answer(call, leg, &sdp, true));
-        let first = self.calls.get_mut(call).and_then(|c| c.caller()).is_some_and(|caller| caller.id == leg);
         match good {
             true if first => self.signal(call, Signal::Acked, now),
+            true if waiting => self.reoffered(call, leg, before, now),
             true => {}
-            false => self.signal(call, Signal::Release(ReleaseCause::Refused(488)), now),
+            false if first => self.signal(call, Signal::Release(ReleaseCause::Refused(488)), now),
+            // An offer of ours in mid-call that was not answered: all is as it was.
+            false => self.withdraw(call, leg),
         }
+    }
+
+    /// Tells the call what a new description of the peer's has changed.
+    pub(super) fn reoffered(&mut self, call: CallId, leg: LegId, before: Direction, now: Instant) {
+        let Some(after) = self.calls.get(call).and_then(|c| c.leg(leg)).map(|leg| leg.media.peer_direction()) else {
+            return;
+        };
+        self.signal(call, Signal::Reoffered { leg, before, after }, now);
+    }
+
+    fn withdraw(&mut self, call: CallId, leg: LegId) {
+        if let Some(leg) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) {
+            leg.media.withdraw();
+        }
+    }
+
+    fn reinvite_answered(&mut self, session: SessionId, message: &Message, now: Instant) {
+        self.endpoint.ack(session, None, now);
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_uuid(call, leg, message, now);
+        let status = if has_sdp(message) && self.take_answer(call, leg, message.body(), true) {
+            message.status()
+        } else {
+            self.withdraw(call, leg);
+            488
+        };
+        self.signal(call, Signal::ReinviteDone { leg, status }, now);
+    }
+
+    fn reinvite_refused(&mut self, session: SessionId, status: u16, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.withdraw(call, leg);
+        self.signal(call, Signal::ReinviteDone { leg, status }, now);
     }
 
     fn reinvited(&mut self, session: SessionId, message: &Message, now: Instant) {
         let refuse = |gateway: &mut Gateway, status| gateway.endpoint.reject_reinvite(session, status, None, &[], now);
         let Some((call, leg)) = self.calls.of_session(session) else { return refuse(self, 481) };
-        self.note_uuid(call, leg, message);
+        self.note_uuid(call, leg, message, now);
         let fresh = self.ports.credentials();
         let Some(found) = self.calls.get_mut(call) else { return refuse(self, 481) };
         let settled = found.is_answered();
@@ -150,7 +189,7 @@ impl Gateway {
         if !settled || found.media.is_waiting() {
             return refuse(self, 491);
         }
-        let worker = found.media.worker;
+        let (worker, before) = (found.media.worker, found.media.peer_direction());
         let orders = match message.body() {
             [] => {
                 found.media.offer_again();
@@ -162,6 +201,7 @@ impl Gateway {
             Ok(orders) => {
                 self.endpoint.answer_reinvite(session, &found.media.sdp, &answer_headers(), now);
                 orders.into_iter().for_each(|order| self.order(worker, order));
+                self.reoffered(call, leg, before, now);
             }
             Err(error) => {
                 tracing::debug!(%call, %leg, %error, "re-INVITE refused");
@@ -171,9 +211,8 @@ impl Gateway {
     }
 
     fn reinvite_cancelled(&mut self, session: SessionId) {
-        let Some((call, leg)) = self.calls.of_session(session) else { return };
-        if let Some(leg) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) {
-            leg.media.settle();
+        if let Some((call, leg)) = self.calls.of_session(session) {
+            self.withdraw(call, leg);
         }
     }
 
@@ -203,7 +242,7 @@ impl Gateway {
         };
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         if let Some(message) = message {
-            self.note_uuid(call, leg, message);
+            self.note_uuid(call, leg, message, now);
         }
         self.calls.end_session(call, leg);
         let cause = match &why {

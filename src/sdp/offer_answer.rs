@@ -120,6 +120,8 @@ pub struct Agreed {
     role: Option<DtlsRole>,
     /// The browser's credentials, by which a restart is seen.
     remote_ice: Option<IceCredentials>,
+    /// What the peer sends and takes, as it wrote it last.
+    theirs: Direction,
 }
 
 /// An offer of ours that waits for its answer.
@@ -153,6 +155,12 @@ impl Agreed {
             Ok((_, audio)) => audio.ice().is_some_and(|ice| ice != *before),
             Err(_) => false,
         }
+    }
+
+    /// Returns the direction of the peer's last description, as the peer writes it. An address that takes no media
+    /// (`c=0.0.0.0`, port 0, our own) counts as not receiving.
+    pub fn peer_direction(&self) -> Direction {
+        self.theirs
     }
 
     /// Returns the `o=` version of our last description.

@@ -5,6 +5,7 @@ mod admission;
 mod answering;
 mod calling_out;
 mod guessing;
+mod holding;
 mod in_call;
 mod leaks;
 mod media;

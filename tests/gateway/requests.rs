@@ -109,7 +109,8 @@ fn notify_talk_and_hold_get_200_and_other_events_489() {
         let extra = [("Event", event), ("Subscription-State", "active")];
         let bytes = talk.trunk.within(&mut talk.at_trunk, Method::Notify, &extra, None);
         rig.deliver(talk.trunk.path, bytes);
-        assert_eq!(rig.take_one(talk.trunk.path).status(), status, "{event}");
+        let answer = rig.take(talk.trunk.path).into_iter().find(|message| !message.is_request());
+        assert_eq!(answer.unwrap().status(), status, "{event}");
     }
     assert!(rig.take(talk.browser.path).is_empty(), "never relayed to the browser");
     assert_eq!(rig.snapshot().counters.notifies, 2);

@@ -1,12 +1,13 @@
 //! The changes a call can be in: each a state machine in its own file that is told signals and returns actions.
 //!
 //! ```text
-//!  setup ──answered──> answer ──ACK──> (none: the parties talk)
-//!    │                   │                      │
-//!    └───────────────────┴──────────────────────┴──> release ──> gone
+//!  setup ──answered──> answer ──ACK──> (none: the parties talk) <──> hold
+//!    │                   │                      │                      │
+//!    └───────────────────┴──────────────────────┴──────────────────────┴──> release ──> gone
 //! ```
 
 pub mod answer;
+pub mod hold;
 pub mod release;
 pub mod setup;
 
@@ -14,10 +15,14 @@ use std::time::Instant;
 
 use super::cause::ReleaseCause;
 use super::event::EventKind;
+use super::topology::ParkSource;
+use super::wish::Wish;
 use crate::id::LegId;
 use crate::plan::LegStats;
+use crate::sdp::description;
 
 pub use answer::Answer;
+pub use hold::Hold;
 pub use release::Release;
 pub use setup::{Setup, SetupLimits};
 
@@ -59,6 +64,24 @@ pub enum Signal {
         cause: ReleaseCause,
         /// The peer's own Reason header, to be passed on.
         reason: Option<Vec<u8>>,
+    },
+    /// Somebody wishes something of the call.
+    Wish(Wish),
+    /// A peer changed its description in mid-call, by an offer of its own or by its answer to an offer that it asked for.
+    Reoffered {
+        /// Which leg.
+        leg: LegId,
+        /// What the peer sent and received so far, as it writes it; an address that takes nothing counts as not receiving.
+        before: description::Direction,
+        /// What it sends and receives from now on.
+        after: description::Direction,
+    },
+    /// [`Action::Reinvite`] came to its end.
+    ReinviteDone {
+        /// Which leg.
+        leg: LegId,
+        /// 200 where the peer's answer holds; 491 where it may be tried again; else the refusal, after which all is as before.
+        status: u16,
     },
     /// The gateway wants the call to end.
     Release(ReleaseCause),
@@ -110,6 +133,24 @@ pub enum Action {
     TryTarget(usize),
     /// Let two legs hear each other.
     Connect(LegId, LegId),
+    /// Let all these legs hear each other.
+    Mix(Vec<LegId>),
+    /// Let a leg hear a source alone.
+    Park {
+        /// Which leg.
+        leg: LegId,
+        /// What it is to hear.
+        source: ParkSource,
+    },
+    /// Send a re-INVITE with an offer of ours; [`Signal::ReinviteDone`] follows, at once where it cannot be sent.
+    Reinvite {
+        /// Which leg.
+        leg: LegId,
+        /// What we send and receive from then on.
+        direction: description::Direction,
+    },
+    /// Make a ringing phone answer.
+    AskToAnswer(LegId),
     /// Tell the world.
     Emit(EventKind),
     /// The call is over, forget it.
@@ -123,6 +164,8 @@ pub enum Procedure {
     Setup(Setup),
     /// The callee answered, the caller has not acknowledged.
     Answer(Answer),
+    /// The other party is put on hold or taken back.
+    Hold(Hold),
     /// The call is being taken down.
     Release(Release),
 }
@@ -136,6 +179,15 @@ pub enum Next {
     Answered(LegId),
     /// The procedure is done, the parties talk.
     Done,
+    /// The agent's hold is in force, or over.
+    Held {
+        /// The agent's leg.
+        near: LegId,
+        /// The other one.
+        far: LegId,
+        /// In force.
+        hold: bool,
+    },
     /// The call is to be taken down.
     Release {
         /// Why.
@@ -172,6 +224,7 @@ impl Procedure {
         match self {
             Procedure::Setup(setup) => setup.on(signal, now),
             Procedure::Answer(answer) => answer.on(signal),
+            Procedure::Hold(hold) => hold.on(signal, now),
             Procedure::Release(release) => release.on(signal, now),
         }
     }
@@ -181,6 +234,7 @@ impl Procedure {
         match self {
             Procedure::Setup(setup) => Some(setup.deadline()),
             Procedure::Answer(_) => None,
+            Procedure::Hold(hold) => hold.deadline(),
             Procedure::Release(release) => Some(release.deadline()),
         }
     }

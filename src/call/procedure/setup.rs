@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Next, Signal, Step};
 use crate::call::cause::ReleaseCause;
 use crate::call::event::{Direction, EventKind};
+use crate::call::wish::Wish;
 use crate::id::LegId;
 
 /// Reason header for those that rang in vain (RFC 3326 2).
@@ -40,6 +41,10 @@ pub struct Setup {
     best: Option<u16>,
     told: Option<(u16, bool)>,
     rung: bool,
+    /// Callees that ring, and whether each was asked to answer.
+    ringing: Vec<(LegId, bool)>,
+    /// Somebody wishes that the phone answers.
+    wished: bool,
 }
 
 impl Setup {
@@ -56,6 +61,8 @@ impl Setup {
             best: None,
             told: None,
             rung: false,
+            ringing: Vec::new(),
+            wished: false,
         }
     }
 
@@ -91,8 +98,26 @@ impl Setup {
             }
             Signal::NoTarget if self.callees.is_empty() => give_up(Vec::new(), self.best.unwrap_or(503)),
             Signal::Deadline { target_alive } => self.timed_out(target_alive, now),
-            Signal::NoTarget | Signal::Acked | Signal::MediaClosed { .. } => Step::stay(Vec::new()),
+            Signal::Wish(Wish::Answer) if self.direction == Direction::Inbound => {
+                self.wished = true;
+                Step::stay(self.ask())
+            }
+            _ => Step::stay(Vec::new()),
         }
+    }
+
+    /// Asks each phone that rings to answer, once. One that does not ring yet has no dialog to be asked in.
+    fn ask(&mut self) -> Vec<Action> {
+        if !self.wished {
+            return Vec::new();
+        }
+        let unasked = self.ringing.iter_mut().filter(|(_, asked)| !asked);
+        unasked
+            .map(|(leg, asked)| {
+                *asked = true;
+                Action::AskToAnswer(*leg)
+            })
+            .collect()
     }
 
     fn ringing(&mut self, leg: LegId, status: u16, early_media: bool) -> Step {
@@ -112,6 +137,10 @@ impl Setup {
             self.rung = true;
             actions.push(Action::Emit(EventKind::Ringing));
         }
+        if !self.ringing.iter().any(|(id, _)| *id == leg) {
+            self.ringing.push((leg, false));
+        }
+        actions.extend(self.ask());
         Step::stay(actions)
     }
 
@@ -131,6 +160,7 @@ impl Setup {
             return Step::stay(Vec::new());
         }
         self.callees.retain(|&callee| callee != leg);
+        self.ringing.retain(|(id, _)| *id != leg);
         let mut actions = Vec::new();
         if !heard && self.direction == Direction::Outbound {
             actions.push(Action::NoteSilence(leg));

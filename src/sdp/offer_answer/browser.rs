@@ -44,6 +44,7 @@ pub fn answer_browser(
         codec: Some(Encoding::of(&choice.codec)),
         role: Some(role),
         remote_ice: Some(ice.clone()),
+        theirs: audio.direction(),
         ..Agreed::default()
     };
     codecs::remember(&mut agreed.formats, &formats);
@@ -106,6 +107,7 @@ pub fn accept_browser_answer(state: &OfferState, answer: &[u8]) -> Result<(Brows
     agreed.codec = Some(Encoding::of(&plan.codec));
     agreed.role = Some(role);
     agreed.remote_ice = Some(ice.clone());
+    agreed.theirs = audio.direction();
     agreed.bundled &= audio.is_bundled();
     Ok((BrowserRemote { ice, fingerprint, role, audio: plan }, agreed))
 }

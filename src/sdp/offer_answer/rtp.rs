@@ -23,13 +23,15 @@ pub fn answer_rtp(offer: &[u8], local: &RtpLocal, previous: Option<&Agreed>) -> 
     let (rtp, rtcp) = addresses(&audio, local.rtp)?;
     let formats = codecs::read_formats(&audio, false);
     let choice = codecs::choose(&audio, &formats, &local.audio, previous.and_then(|p| p.codec))?;
-    let plan = super::plan(&choice, local.audio.direction, audio.direction(), takes_media(rtp, local.rtp));
+    let takes = takes_media(rtp, local.rtp);
+    let plan = super::plan(&choice, local.audio.direction, audio.direction(), takes);
 
     let mut agreed = Agreed {
         slots: super::slots(&session),
         audio_slot,
         formats: previous.map(|p| p.formats.clone()).unwrap_or_default(),
         codec: Some(Encoding::of(&choice.codec)),
+        theirs: Direction::new(audio.direction().sends(), audio.direction().receives() && takes),
         ..Agreed::default()
     };
     codecs::remember(&mut agreed.formats, &formats);
@@ -74,8 +76,10 @@ pub fn accept_rtp_answer(state: &OfferState, answer: &[u8]) -> Result<(RtpRemote
     }
     let own = state.own.ok_or(OfferError::NoAddress)?;
     let (rtp, rtcp) = addresses(&audio, own)?;
-    let plan = super::answered_plan(state, &audio, false, takes_media(rtp, own))?;
+    let takes = takes_media(rtp, own);
+    let plan = super::answered_plan(state, &audio, false, takes)?;
     let mut agreed = state.offered.clone();
+    agreed.theirs = Direction::new(audio.direction().sends(), audio.direction().receives() && takes);
     agreed.codec = Some(Encoding::of(&plan.codec));
     Ok((RtpRemote { rtp, rtcp, audio: plan }, agreed))
 }

@@ -1,0 +1,133 @@
+//! What is wished of a call, and the rule for wishes that come while another change is under way.
+//!
+//! A call is in one procedure at a time. A wish to hold or to retrieve that comes meanwhile is kept, the latest one, and
+//! carried out when the procedure is done; any other is declined with the reason.
+
+use super::procedure::{Action, Hold, Procedure, Signal};
+use super::topology::Joined;
+use super::{Call, EventKind, LegKind};
+use crate::id::LegId;
+use crate::sdp::description::Direction;
+use std::time::Instant;
+
+/// What is wished of a call, whoever says it: NOTIFY talk and hold, page, REST, the browser's own hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// The agent's phone is to answer.
+    Answer,
+    /// The other party is to be put on hold.
+    Hold,
+    /// The other party is to be taken back from hold.
+    Retrieve,
+}
+
+/// Why a wish was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Declined {
+    /// Another change of the call is under way.
+    #[error("another change of the call is under way")]
+    Busy,
+    /// The call is not answered, or over already.
+    #[error("the call is not in a state for it")]
+    WrongState,
+    /// The peer refused with this status.
+    #[error("refused with {0}")]
+    Refused(u16),
+}
+
+/// Who has put the call on hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Holders {
+    /// The agent: by phone, page, REST or NOTIFY hold.
+    pub by_agent: bool,
+    /// The trunk, by its description.
+    pub by_trunk: bool,
+}
+
+impl Call {
+    /// Says whether a procedure may begin: transfer, conference, resume.
+    pub fn may_begin(&self) -> Result<(), Declined> {
+        match &self.procedure {
+            None => Ok(()),
+            Some(Procedure::Setup(_) | Procedure::Release(_)) => Err(Declined::WrongState),
+            Some(_) => Err(Declined::Busy),
+        }
+    }
+
+    /// Takes a wish and says what follows.
+    pub(super) fn wish(&mut self, wish: Wish, now: Instant) -> Vec<Action> {
+        let hold = match wish {
+            Wish::Answer => {
+                return match &mut self.procedure {
+                    Some(procedure @ Procedure::Setup(_)) => procedure.on(Signal::Wish(wish), now).actions,
+                    _ => Vec::new(),
+                };
+            }
+            Wish::Hold => true,
+            Wish::Retrieve => false,
+        };
+        match &self.procedure {
+            None => self.begin_hold(hold),
+            Some(Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
+            Some(_) => {
+                self.kept = Some(hold);
+                Vec::new()
+            }
+        }
+    }
+
+    /// A procedure is done: what was wished meanwhile has its turn.
+    pub(super) fn resume_wish(&mut self) -> Vec<Action> {
+        match self.kept.take() {
+            Some(hold) => self.begin_hold(hold),
+            None => Vec::new(),
+        }
+    }
+
+    fn begin_hold(&mut self, hold: bool) -> Vec<Action> {
+        if hold == self.hold.by_agent {
+            return Vec::new();
+        }
+        let (Some(near), Some(far)) = (self.agent_leg().map(|leg| leg.id), self.far_leg()) else { return Vec::new() };
+        if matches!(self.topology.joined(), Joined::Mix(_)) {
+            return vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })];
+        }
+        if far.kind == LegKind::Browser {
+            // Two browsers: nobody else need be told.
+            let far = far.id;
+            return self.held(near, far, hold);
+        }
+        let (procedure, actions) = Hold::begin(near, far.id, hold);
+        self.procedure = Some(Procedure::Hold(procedure));
+        actions
+    }
+
+    /// The agent's hold is in force, or over.
+    pub(super) fn held(&mut self, near: LegId, far: LegId, hold: bool) -> Vec<Action> {
+        self.hold.by_agent = hold;
+        if hold {
+            vec![super::procedure::hold::park(far), Action::Emit(EventKind::Held { by_agent: true })]
+        } else {
+            vec![Action::Connect(near, far), Action::Emit(EventKind::Retrieved { by_agent: true })]
+        }
+    }
+
+    /// A peer's description has changed its direction, as the peer writes it.
+    pub(super) fn reoffered(&mut self, leg: LegId, before: Direction, after: Direction, now: Instant) -> Vec<Action> {
+        let is_agent = self.agent_leg().is_some_and(|agent| agent.id == leg);
+        match (is_agent, before.receives(), after.receives()) {
+            (true, true, false) => self.wish(Wish::Hold, now),
+            (true, false, true) => self.wish(Wish::Retrieve, now),
+            (true, ..) => Vec::new(),
+            (false, _, receives) => self.held_by_trunk(!receives),
+        }
+    }
+
+    pub(super) fn held_by_trunk(&mut self, hold: bool) -> Vec<Action> {
+        if std::mem::replace(&mut self.hold.by_trunk, hold) == hold {
+            return Vec::new();
+        }
+        let by_agent = false;
+        vec![Action::Emit(if hold { EventKind::Held { by_agent } } else { EventKind::Retrieved { by_agent } })]
+    }
+}
