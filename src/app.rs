@@ -131,7 +131,7 @@ impl App {
         };
         let wake = Arc::new(Notify::new());
         let mut workers = Vec::new();
-        for worker in compose::workers(&self.config) {
+        for worker in compose::workers(&self.config, &[].into()) {
             let wake = wake.clone();
             match worker::spawn(worker, certificate.clone(), move || wake.notify_one()) {
                 Ok(handle) => workers.push(handle),

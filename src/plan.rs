@@ -205,7 +205,7 @@ pub enum Topology {
     /// Two legs hear each other.
     Pair(LegId, LegId),
     /// Each leg hears all the others and never itself. The mix that has most of them goes on as this one: legs that it
-    /// keeps notice nothing, those that it no longer names are parked on nothing.
+    /// keeps notice nothing, those that it no longer names are parked on nothing, and so is one that all others leave.
     Mix(Vec<LegId>),
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Addresses, StartError};
@@ -14,6 +15,7 @@ use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
 use crate::io::accept::Limits;
 use crate::io::worker::{MediaAddress, WorkerConfig};
+use crate::media::Sound;
 use crate::path::Transport;
 use crate::plan::{AudioCodec, Source};
 use crate::sip::endpoint::SourceLimit;
@@ -143,7 +145,7 @@ fn cores() -> usize {
 }
 
 /// Shares the ports out among the media threads, each share from an even port on.
-pub(super) fn workers(config: &Config) -> Vec<WorkerConfig> {
+pub(super) fn workers(config: &Config, sounds: &Arc<[Sound]>) -> Vec<WorkerConfig> {
     let count = if config.media.workers == 0 { cores() } else { config.media.workers };
     let count = u16::try_from(count).unwrap_or(u16::MAX).max(1);
     let (first, last) = (config.media.ports.first, config.media.ports.last);
@@ -167,6 +169,7 @@ pub(super) fn workers(config: &Config) -> Vec<WorkerConfig> {
                 reserve: config.media.reserve,
                 drain: PORT_DRAIN,
                 queue: ORDER_QUEUE,
+                sounds: sounds.clone(),
                 seed: rand::random(),
             }
         })

@@ -48,6 +48,8 @@ pub struct WorkerConfig {
     pub drain: std::time::Duration,
     /// How many orders may wait; the last quarter is kept for orders that open no leg.
     pub queue: usize,
+    /// Sounds for parked legs, by [`crate::plan::SoundId`].
+    pub sounds: Arc<[crate::media::Sound]>,
     /// Seed of the worker's randomness (sequence numbers, timestamps, CNAMEs).
     pub seed: u64,
 }

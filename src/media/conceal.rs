@@ -29,12 +29,18 @@ impl Conceal {
 
     /// Fills `out` with what might have been there.
     pub fn fill(&self, out: &mut [i16]) {
+        self.fill_from(0, out);
+    }
+
+    /// Fills `out` with what might have been there after `made_up` samples that were filled in already.
+    pub fn fill_from(&self, made_up: usize, out: &mut [i16]) {
         let Some(past) = self.last.get(KEPT - self.filled..).filter(|p| !p.is_empty()) else {
             out.fill(0);
             return;
         };
-        for (k, (sample, past)) in out.iter_mut().zip(past.iter().cycle()).enumerate() {
-            let left = (MAX_CONCEALED - k as i64).max(0);
+        let past = past.iter().cycle().skip(made_up % past.len());
+        for (k, (sample, past)) in out.iter_mut().zip(past).enumerate() {
+            let left = (MAX_CONCEALED - (made_up + k) as i64).max(0);
             *sample = (i64::from(*past) * left / MAX_CONCEALED) as i16;
         }
     }

@@ -9,6 +9,7 @@
 
 mod arrive;
 mod directory;
+mod mixing;
 mod orders;
 mod tend;
 
@@ -21,10 +22,12 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use self::directory::Directory;
-use super::deadline::Deadlines;
+use super::deadline::{Deadlines, Due};
 use super::discard::{Discard, Discards};
 use super::join::Scratch;
 use super::leg::Leg;
+use super::mix::Mix;
+use super::sound::Sound;
 use super::tap::{Direction, Tap};
 use crate::id::{LegId, PortPairId};
 use crate::packet::{PacketBuf, Pool};
@@ -64,6 +67,8 @@ pub struct EngineConfig {
     pub browser: Vec<SocketAddr>,
     /// NTP time (RFC 3550 4) at the instant that the engine is made.
     pub ntp_at_start: u64,
+    /// What [`crate::plan::SoundId`] names, by its place.
+    pub sounds: Arc<[Sound]>,
 }
 
 /// What the engine counted; figures only rise, except `legs`.
@@ -102,6 +107,8 @@ pub struct Engine {
     rng: StdRng,
     legs: Vec<Option<Box<Leg>>>,
     directory: Directory,
+    mixes: Vec<Option<Box<Mix>>>,
+    begun_mixes: u64,
     deadlines: Deadlines,
     scratch: Scratch,
     flights: (VecDeque<Flight>, Pool),
@@ -120,6 +127,8 @@ impl Engine {
             rng: StdRng::seed_from_u64(seed),
             legs: Vec::new(),
             directory: Directory::default(),
+            mixes: Vec::new(),
+            begun_mixes: 0,
             deadlines: Deadlines::with_capacity(1024),
             scratch: Scratch::new(),
             flights: (VecDeque::with_capacity(HANDSHAKES), Pool::new(HANDSHAKES)),
@@ -218,7 +227,7 @@ impl Engine {
             && leg.due.is_none_or(|standing| due < standing)
         {
             leg.due = Some(due);
-            self.deadlines.push(due, leg.id, slot);
+            self.deadlines.push(due, Due::Leg(leg.id, slot));
         }
     }
 

@@ -9,13 +9,14 @@ use super::engine::{Sink, Socket};
 use super::framer::Framer;
 use super::key::Keys;
 use super::news::News;
+use super::player::Player;
 use super::port::browser::BrowserPort;
 use super::port::rtp::RtpPort;
 use super::report::Reception;
+use super::seat::Seat;
 use super::stream::Stream;
 use super::tap::{Direction, Tap};
 use super::timeline::Timeline;
-use super::tone::Tone;
 use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
@@ -40,8 +41,12 @@ pub(super) struct Leg {
     pub audio: Option<AudioPlan>,
     pub inbound: Inbound,
     pub outbound: Outbound,
+    /// Whom it is paired with.
     pub peer: Option<usize>,
-    pub tone: Option<Box<Tone>>,
+    /// Its place in a mix.
+    pub seat: Option<Box<Seat>>,
+    /// What it hears while it is parked.
+    pub player: Option<Box<Player>>,
     pub news: News,
     /// The deadline that is entered in the heap.
     pub due: Option<Instant>,
@@ -178,7 +183,7 @@ impl Leg {
         [
             transport,
             Some(self.outbound.report_at),
-            self.tone.as_ref().map(|t| t.due()),
+            self.player.as_ref().map(|player| player.due()),
             self.outbound.key.due(now),
             self.inbound.key.poll_timeout(),
         ]

@@ -1,7 +1,8 @@
 //! The media plane of one worker, pure: datagrams in, datagrams out, told the time.
 //!
 //! RTP and RTCP (RFC 3550), telephone-event (RFC 4733), Opus in RTP (RFC 7587), G.711, STUN/DTLS/SRTP by way of
-//! [`crate::webrtc`]. We do not keep a jitter buffer, because both ends have one: a packet in is a packet out.
+//! [`crate::webrtc`]. We do not keep a jitter buffer, because both ends have one: a packet in is a packet out. A mix alone runs on a
+//! clock of its own.
 
 mod conceal;
 mod deadline;
@@ -11,9 +12,13 @@ pub mod framer;
 mod join;
 mod key;
 mod leg;
+mod mix;
 mod news;
+pub mod player;
 mod port;
 mod report;
+mod seat;
+pub mod sound;
 mod stream;
 pub mod tap;
 pub mod timeline;
@@ -21,3 +26,4 @@ pub mod tone;
 
 pub use discard::{Discard, Discards};
 pub use engine::{Counters, Engine, EngineConfig, Sink, Socket};
+pub use sound::Sound;

@@ -1,7 +1,7 @@
 //! Generated tones: sine waves in a cadence, at 8 kHz.
 
 use std::f64::consts::TAU;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::plan::Cadence;
 
@@ -22,39 +22,22 @@ pub struct Tone {
     /// In turns, per sine.
     phase: [f64; 2],
     amplitude: f64,
-    /// Samples played.
-    played: i64,
-    next: Instant,
 }
 
 impl Tone {
-    /// Starts a tone; the first frame is due at once.
-    pub fn new(cadence: Cadence, now: Instant) -> Self {
+    /// Starts a tone.
+    pub fn new(cadence: Cadence) -> Self {
         let amplitude = PEAK_0_DBM0 * 10f64.powf(f64::from(cadence.level_dbm0.min(0)) / 20.0);
-        let mut tone = Tone { cadence, part: 0, left: 0, phase: [0.0; 2], amplitude, played: 0, next: now };
+        let mut tone = Tone { cadence, part: 0, left: 0, phase: [0.0; 2], amplitude };
         tone.left = tone.samples(0);
         tone
     }
 
-    /// Returns when the next frame is due.
-    pub fn due(&self) -> Instant {
-        self.next
-    }
-
-    /// Writes the next frame and returns its position in samples. A player that is late by more than 200 ms skips what
-    /// it missed.
-    pub fn play(&mut self, frame: &mut [i16], now: Instant) -> i64 {
-        let length = Duration::from_micros(frame.len() as u64 * 125);
-        if now.saturating_duration_since(self.next) > Duration::from_millis(200) {
-            self.next = now;
-        }
-        self.next += length;
+    /// Writes the next samples.
+    pub fn fill(&mut self, frame: &mut [i16]) {
         for sample in frame.iter_mut() {
             *sample = self.sample();
         }
-        let at = self.played;
-        self.played += frame.len() as i64;
-        at
     }
 
     fn samples(&self, part: usize) -> u64 {
@@ -94,23 +77,21 @@ mod tests {
 
     #[test]
     fn a_cadence_sounds_and_pauses_by_turns() {
-        let now = Instant::now();
-        let mut tone = Tone::new(Cadence { parts: vec![part(425, 40), part(0, 20)], level_dbm0: -10 }, now);
+        let mut tone = Tone::new(Cadence { parts: vec![part(425, 40), part(0, 20)], level_dbm0: -10 });
         let mut frame = [0; 160];
         let mut loud = Vec::new();
-        for k in 0..6 {
-            assert_eq!(tone.play(&mut frame, tone.due()), k * 160);
+        for _ in 0..6 {
+            tone.fill(&mut frame);
             loud.push(frame.iter().any(|s| s.abs() > 1000));
         }
         assert_eq!(loud, [true, true, false, true, true, false]);
-        assert_eq!(tone.due(), now + Duration::from_millis(120));
     }
 
     #[test]
     fn the_level_is_that_of_dbm0() {
         let cadence = Cadence { parts: vec![TonePart { hz: [1000, 0], length: Duration::MAX }], level_dbm0: 0 };
         let mut frame = [0; 160];
-        Tone::new(cadence, Instant::now()).play(&mut frame, Instant::now());
+        Tone::new(cadence).fill(&mut frame);
         let power: f64 = frame.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 160.0;
         // A full-scale sine is +3.14 dBm0 (A-law): 0 dBm0 is so much below it.
         let above_full_scale = 10.0 * (power / (32_124f64.powi(2) / 2.0)).log10();
@@ -119,9 +100,9 @@ mod tests {
 
     #[test]
     fn an_empty_cadence_is_silence() {
-        let mut tone = Tone::new(Cadence { parts: Vec::new(), level_dbm0: 0 }, Instant::now());
+        let mut tone = Tone::new(Cadence { parts: Vec::new(), level_dbm0: 0 });
         let mut frame = [7; 160];
-        tone.play(&mut frame, Instant::now());
+        tone.fill(&mut frame);
         assert_eq!(frame, [0; 160]);
     }
 }

@@ -40,7 +40,8 @@ pub fn media_engine(mut data: &[u8]) {
         CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate(DtlsVersions::V12).expect("a certificate"))).clone();
     let mut now = Instant::now();
     let browser = vec![SocketAddr::from(([192, 0, 2, 1], 10_000))];
-    let mut engine = Engine::new(EngineConfig { certificate, browser, ntp_at_start: 1 << 40 }, 1, now);
+    let mut engine =
+        Engine::new(EngineConfig { certificate, browser, ntp_at_start: 1 << 40, sounds: [].into() }, 1, now);
     let mut out = Count(0);
     let plans = [audio(AudioCodec::Opus(OpusParams::default()), 111, 48_000, 20), audio(AudioCodec::Pcmu, 0, 8000, 30)];
     for (n, audio) in (1..).zip(plans) {

@@ -5,6 +5,7 @@ mod browser;
 mod digits;
 mod feedback;
 mod hostile;
+mod mixing;
 #[allow(dead_code)]
 mod peer;
 mod restart;

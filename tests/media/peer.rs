@@ -138,7 +138,8 @@ pub fn to_home(rig: &mut Rig) -> Vec<Vec<u8>> {
 /// A browser leg `A`, joined with a trunk leg `B`, before its first check.
 pub fn rig(browser: AudioPlan, trunk: AudioPlan) -> (Rig, Browser) {
     let now = std::time::Instant::now();
-    let config = EngineConfig { certificate: certificate(), browser: vec![local()], ntp_at_start: 1 << 40 };
+    let config =
+        EngineConfig { certificate: certificate(), browser: vec![local()], ntp_at_start: 1 << 40, sounds: [].into() };
     let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
     let ours = IceCredentials { ufrag: "gateway".into(), pwd: PWD.into() };
     let theirs = Some(described(DtlsRole::Server, "browser", browser));

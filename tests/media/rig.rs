@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crosspoint::codec::{g711, opus};
 use crosspoint::id::{LegId, PortPairId};
-use crosspoint::media::{Engine, EngineConfig, Sink, Socket};
+use crosspoint::media::{Engine, EngineConfig, Sink, Socket, Sound};
 use crosspoint::packet::PacketBuf;
 use crosspoint::plan::*;
 use crosspoint::rtp::{HEADER_LEN, RtpHeader, RtpView, write_header};
@@ -14,6 +14,7 @@ use crosspoint::webrtc::dtls::{Certificate, DtlsVersions};
 
 pub const A: LegId = LegId(1);
 pub const B: LegId = LegId(2);
+pub const C: LegId = LegId(3);
 
 /// What was sent, by the engine.
 #[derive(Default)]
@@ -78,17 +79,28 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(a: AudioPlan, b: AudioPlan) -> Self {
+        let mut rig = Rig::parked(&[a, b], &[]);
+        rig.order(Order::Connect(Topology::Pair(A, B)));
+        rig
+    }
+
+    /// An engine with plain legs, `LegId(1)` and so on, that hear nothing.
+    pub fn parked(plans: &[AudioPlan], sounds: &[Sound]) -> Self {
         let now = Instant::now();
-        let config = EngineConfig { certificate: certificate(), browser: Vec::new(), ntp_at_start: 1 << 40 };
+        let config = EngineConfig {
+            certificate: certificate(),
+            browser: Vec::new(),
+            ntp_at_start: 1 << 40,
+            sounds: sounds.into(),
+        };
         let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
-        for (leg, audio) in [(A, a), (B, b)] {
+        for (leg, audio) in (1..).map(LegId).zip(plans.iter().copied()) {
             let remote = Some(remote(leg, audio));
             rig.order(Order::OpenRtp(
                 leg,
                 Box::new(RtpPlan { pair: pair(leg), ssrc: leg.0 as u32, latch: Latch::Off, remote }),
             ));
         }
-        rig.order(Order::Connect(Topology::Pair(A, B)));
         rig
     }
 
@@ -194,6 +206,16 @@ impl Speaker {
         (header, payload)
     }
 
+    /// Changes what is sent from here on; sound and timestamps go on.
+    pub fn change(&mut self, plan: AudioPlan) {
+        self.plan = plan;
+    }
+
+    /// Loses the next packet on its way.
+    pub fn lose(&mut self, ms: usize) {
+        self.next(ms);
+    }
+
     /// Sends the next packet and lets its time pass.
     pub fn speak(&mut self, rig: &mut Rig, ms: usize) {
         let (header, payload) = self.next(ms);
@@ -227,6 +249,28 @@ pub fn level(pcm: &[i16], hz: f64) -> f64 {
         (s2, s1) = (s1, s);
     }
     (s1 * s1 + s2 * s2 - w * s1 * s2).max(0.0).sqrt() * 2.0 / pcm.len() as f64
+}
+
+/// Returns the greatest step between two samples that follow each other.
+pub fn steepest(pcm: &[i16]) -> i32 {
+    pcm.windows(2).map(|two| (i32::from(two[1]) - i32::from(two[0])).abs()).max().unwrap_or(0)
+}
+
+/// Asserts that no step is greater than sines of these frequencies have it, G.711's coarseness allowed for.
+pub fn assert_smooth(pcm: &[i16], hz: &[f64]) {
+    let steps: f64 = hz.iter().map(|hz| PEAK * std::f64::consts::TAU * hz / 8000.0).sum();
+    let most = steepest(pcm);
+    assert!(f64::from(most) < steps + 600.0, "a click: a step of {most} among sines of {hz:?} Hz, {steps:.0}");
+}
+
+/// Asserts that sequence numbers and timestamps go on from packet to packet, in steps of `ticks`.
+pub fn assert_unbroken(heard: &[Heard], ticks: u32) {
+    for two in heard.windows(2) {
+        assert_eq!(two[1].header.seq, two[0].header.seq.wrapping_add(1));
+        assert_eq!(two[1].header.ssrc, two[0].header.ssrc);
+        let step = two[1].header.timestamp.wrapping_sub(two[0].header.timestamp);
+        assert_eq!(step, ticks, "at {}", two[1].header.seq);
+    }
 }
 
 /// Asserts that `pcm` is the sine of `hz` within 1 dB, and that nothing else is nearly as loud.

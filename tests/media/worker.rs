@@ -23,6 +23,7 @@ fn start(last: u8, pairs: u16) -> (WorkerHandle, Receiver<()>) {
         reserve: 2,
         drain: Duration::from_millis(50),
         queue: 64,
+        sounds: [].into(),
         seed: 1,
     };
     let (woken, wakes) = channel();

@@ -64,7 +64,7 @@ fn a_secret_of_a_single_number_comes_before_that_of_its_range() {
 
 #[test]
 fn the_shares_of_the_workers_do_not_overlap_and_stay_in_the_range() {
-    let made = workers(&config(MEDIA, &[]));
+    let made = workers(&config(MEDIA, &[]), &[].into());
     assert_eq!(made.len(), 3);
     let mut free_from = 10_000;
     for worker in &made {
@@ -175,7 +175,7 @@ fn what_the_file_says_of_trunks_and_media_reaches_the_gateway_and_its_workers() 
     let opus = made.media.opus;
     assert_eq!((opus.bitrate_bps, opus.complexity, opus.fec), (16_000, 5, false));
     assert_eq!(made.media.browser_codecs.first(), Some(&AudioCodec::Opus(opus)));
-    let workers = workers(&config);
+    let workers = workers(&config, &[].into());
     assert_eq!(workers.len(), 2);
     assert_eq!((workers[0].browser_port, workers[1].browser_port), (20_000, 20_050));
     for worker in &workers {

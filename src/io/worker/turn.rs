@@ -101,7 +101,8 @@ impl Turning {
             browser.len(),
         );
         let now = Instant::now();
-        let engine = EngineConfig { certificate, browser: locals, ntp_at_start: ntp_now() };
+        let engine =
+            EngineConfig { certificate, browser: locals, ntp_at_start: ntp_now(), sounds: config.sounds.clone() };
         Ok(Turning {
             poll,
             browser,

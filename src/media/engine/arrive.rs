@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::discard::Discard;
-use super::super::join::{Arrival, carry};
+use super::super::join::{Arrival, carry, hear};
 use super::super::leg::{Leg, Port, scale};
 use super::super::report;
 use super::super::tap::Direction;
@@ -217,10 +217,16 @@ impl Engine {
         if let Some(format) = event {
             return self.event(slot, header.timestamp, payload, format, packet, now, out);
         }
-        let Some(peer) = self.legs.get(slot).and_then(Option::as_ref).and_then(|leg| leg.peer) else { return };
-        let Ok([Some(leg), Some(to)]) = self.legs.get_disjoint_mut([slot, peer]) else { return };
         let arrival = Arrival { timestamp: header.timestamp, payload, verdict };
-        if let Err(reason) = carry(leg, to, &arrival, packet, &mut self.scratch, now, out) {
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let carried = if leg.seat.is_some() {
+            hear(leg, &arrival, packet, &mut self.scratch)
+        } else {
+            let Some(peer) = leg.peer else { return };
+            let Ok([Some(leg), Some(to)]) = self.legs.get_disjoint_mut([slot, peer]) else { return };
+            carry(leg, to, &arrival, packet, &mut self.scratch, now, out)
+        };
+        if let Err(reason) = carried {
             self.counters.discards.count(reason);
         }
     }
@@ -241,7 +247,6 @@ impl Engine {
             Err(reason) => return self.discard(Some(slot), reason.into()),
         };
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        let peer = leg.peer;
         let stream_hz = leg.audio.map_or(format.clock_hz, |audio| scale(audio.codec) * 8000);
         let key = &mut leg.inbound.key;
         let cut_short = key.set_clocks(format.clock_hz, stream_hz);
@@ -251,9 +256,12 @@ impl Engine {
         for digit in cut_short.into_iter().chain(change.up) {
             self.key_released(slot, digit, now, out);
         }
-        if let (Some(held), Some(peer)) = (held, peer) {
+        if let Some(held) = held {
             let pressed = change.down.map(|event| (event, payload.volume));
-            self.key_held(peer, pressed, held, now, out);
+            for k in 0.. {
+                let Some(listener) = self.listener(slot, k) else { break };
+                self.key_held(listener, pressed, held, now, out);
+            }
         }
         if let Some(digit) = change.down_and_up {
             self.key_released(slot, digit, now, out);

@@ -6,15 +6,15 @@ use rand::RngExt;
 
 use super::super::framer::Framer;
 use super::super::leg::{Inbound, Leg, Outbound, Port};
+use super::super::player::Player;
 use super::super::port::browser::BrowserPort;
 use super::super::port::rtp::RtpPort;
 use super::super::stream::Stream;
-use super::super::tone::Tone;
 use super::super::{key::Keys, news::News, report};
 use super::{Engine, Sink, figures};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
-use crate::plan::{BrowserPlan, BrowserRemote, LegStats, Order, Report, RtpPlan, RtpRemote, Source, Topology};
+use crate::plan::{BrowserPlan, BrowserRemote, LegStats, Order, Report, RtpPlan, RtpRemote, SoundId, Source, Topology};
 
 /// Samples of a frame until the plan says otherwise: 20 ms.
 const FRAME: usize = 160;
@@ -82,7 +82,8 @@ impl Engine {
             inbound: Inbound::default(),
             outbound,
             peer: None,
-            tone: None,
+            seat: None,
+            player: None,
             news: News::default(),
             due: None,
             tap: None,
@@ -153,24 +154,47 @@ impl Engine {
     }
 
     /// Takes a leg out of whatever it is in.
-    fn part(&mut self, slot: usize) {
+    pub(super) fn part(&mut self, slot: usize) {
+        self.release_keys(slot);
+        self.leave_mix(slot);
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        leg.tone = None;
+        leg.player = None;
         leg.forget();
         leg.outbound.key.sender.release(Duration::ZERO);
         let peer = leg.peer.take();
         if let Some(peer) = peer.and_then(|peer| self.legs.get_mut(peer)?.as_mut()) {
             peer.peer = None;
             peer.forget();
-            peer.outbound.key.sender.release(Duration::ZERO);
+        }
+    }
+
+    /// Lets go of the keys that others are sent because this leg holds them.
+    fn release_keys(&mut self, slot: usize) {
+        let leg = self.legs.get(slot).and_then(Option::as_ref);
+        if leg.is_none_or(|leg| leg.seat.is_some() && leg.inbound.key.held().is_none()) {
+            return;
+        }
+        for k in 0.. {
+            let Some(listener) = self.listener(slot, k) else { break };
+            if let Some(leg) = self.legs.get_mut(listener).and_then(Option::as_mut) {
+                leg.outbound.key.sender.release(Duration::ZERO);
+            }
         }
     }
 
     fn park(&mut self, id: LegId, source: Source, now: Instant) {
         let Some(slot) = self.directory.leg(id) else { return };
         self.part(slot);
-        if let (Some(leg), Source::Tone(cadence)) = (self.legs[slot].as_mut(), source) {
-            leg.tone = Some(Box::new(Tone::new(cadence, now)));
+        let player = match source {
+            Source::Nothing => None,
+            Source::Tone(cadence) => Some(Player::tone(cadence, now)),
+            Source::Sound(SoundId(id)) => {
+                let sound = usize::try_from(id).ok().and_then(|id| self.config.sounds.get(id));
+                Some(Player::sound(sound.cloned().unwrap_or_default(), now))
+            }
+        };
+        if let Some(leg) = self.legs[slot].as_mut() {
+            leg.player = player.map(Box::new);
         }
         self.schedule(slot, now);
     }
@@ -181,15 +205,9 @@ impl Engine {
         if a == b || joined {
             return;
         }
-        for (slot, peer) in [(a, b), (b, a)] {
+        for slot in [a, b] {
             self.part(slot);
-            if let Some(leg) = self.legs[slot].as_mut()
-                && let Port::Rtp(port) = &mut leg.port
-            {
-                // The answer goes out about now: this is when a peer behind NAT begins to send.
-                port.open_window(now);
-            }
-            let _ = peer;
+            self.open_window(slot, now);
         }
         for (slot, peer) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs[slot].as_mut() {
@@ -198,11 +216,13 @@ impl Engine {
         }
     }
 
-    /// Two of them hear each other; further ones are parked.
-    fn mix(&mut self, legs: &[LegId], now: Instant) {
-        if let [one, other, rest @ ..] = legs {
-            self.pair(*one, *other, now);
-            rest.iter().for_each(|leg| self.park(*leg, Source::Nothing, now));
+    /// Gives a plain leg's peer its time to be learnt.
+    pub(super) fn open_window(&mut self, slot: usize, now: Instant) {
+        if let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut)
+            && let Port::Rtp(port) = &mut leg.port
+        {
+            // The answer goes out about now: this is when a peer behind NAT begins to send.
+            port.open_window(now);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::deadline::Due;
 use super::super::join::send_frame;
 use super::super::leg::{Leg, Port};
 use super::super::port::browser::socket_of;
@@ -13,13 +14,20 @@ use crate::rtp::EventPayload;
 use crate::rtp::{HEADER_LEN, RtpHeader, write_header};
 use crate::webrtc::transport::Output;
 
-/// Frames of a tone that one turn may catch up with.
+/// Frames of a sound that one turn may catch up with.
 const CATCH_UP: usize = 12;
 
 impl Engine {
     /// Runs whatever is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Sink) {
-        while let Some((at, id, slot)) = self.deadlines.pop_due(now) {
+        while let Some((at, due)) = self.deadlines.pop_due(now) {
+            let (id, slot) = match due {
+                Due::Leg(id, slot) => (id, slot),
+                Due::Mix(id, slot) => {
+                    self.tick(slot, id, now, out);
+                    continue;
+                }
+            };
             let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { continue };
             if leg.id != id || leg.due != Some(at) {
                 continue;
@@ -69,11 +77,11 @@ impl Engine {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         let Scratch { frame, packet, .. } = &mut self.scratch;
         for _ in 0..CATCH_UP {
-            let Some(tone) = leg.tone.as_mut().filter(|t| t.due() <= now) else { break };
+            let Some(player) = leg.player.as_mut().filter(|player| player.due() <= now) else { break };
             let size = leg.outbound.framer.frame();
-            let at = tone.play(&mut frame[..size], now);
+            let at = player.play(&mut frame[..size], now);
             if leg.can_send() && !leg.outbound.key.sender.is_down() {
-                // A tone that cannot be sent plays on unheard.
+                // What cannot be sent plays on unheard.
                 let _ = send_frame(leg, at, &frame[..size], packet, now, out);
             }
         }
@@ -90,9 +98,9 @@ impl Engine {
     pub(super) fn key_released(&mut self, slot: usize, digit: Digit, now: Instant, out: &mut impl Sink) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         leg.news.digit(digit);
-        let peer = leg.peer;
         self.announce(slot);
-        if let Some(peer) = peer {
+        for k in 0.. {
+            let Some(peer) = self.listener(slot, k) else { break };
             if let Some(leg) = self.legs.get_mut(peer).and_then(Option::as_mut) {
                 leg.outbound.key.sender.release(digit.duration);
             }

@@ -2,6 +2,7 @@
 //! length, else transcoded. Judged per packet, so that a peer that changes its frame length is followed.
 
 mod forward;
+mod seated;
 mod transcode;
 
 use std::time::Instant;
@@ -15,6 +16,7 @@ use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, AudioPlan, Pt};
 use crate::rtp::{RtpHeader, Verdict};
 
+pub(super) use seated::{hear, speak};
 pub(super) use transcode::send_frame;
 
 /// What one packet at a time is worked in.

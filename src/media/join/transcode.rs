@@ -14,7 +14,7 @@ use crate::plan::{AudioCodec, OpusParams};
 use crate::rtp::{HEADER_LEN, write_header};
 
 /// Opus works in steps of 2.5 ms.
-const OPUS_STEP: i64 = 20;
+pub(super) const OPUS_STEP: i64 = 20;
 /// Room for a frame of Opus (RFC 6716 3.4 allows 1275 bytes) or 60 ms of G.711.
 const PAYLOAD: usize = 1275;
 /// Opus packets up to this length say that nothing need be sent (RFC 6716 2.1.9).
@@ -54,21 +54,30 @@ pub(super) fn transcode(
     } else if span.gap != 0 {
         finish(to, scratch, now, out);
     }
-    let inbound = &mut from.inbound;
-    let pcm = &mut scratch.pcm[..];
-    let len = match source.codec {
+    let len = decode(&mut from.inbound, source.codec, payload, &mut scratch.pcm[..])?;
+    emit(to, span.at, len, scratch, now, out)
+}
+
+/// Decodes a payload and returns its samples.
+#[inline]
+pub(super) fn decode(
+    inbound: &mut Inbound,
+    codec: AudioCodec,
+    payload: &[u8],
+    pcm: &mut [i16],
+) -> Result<usize, Discard> {
+    let len = match codec {
         AudioCodec::Pcmu => g711::decode_ulaw(payload, pcm),
         AudioCodec::Pcma => g711::decode_alaw(payload, pcm),
         AudioCodec::Opus(_) => decoder(inbound)?.decode(payload, pcm).map_err(|_| Discard::Codec)?,
     };
-    if let AudioCodec::Pcmu | AudioCodec::Pcma = source.codec {
-        inbound.conceal.hear(&scratch.pcm[..len]);
-    }
-    emit(to, span.at, len, scratch, now, out)
+    // Opus conceals by itself, but not where it goes into a mix.
+    inbound.conceal.hear(&pcm[..len]);
+    Ok(len)
 }
 
 /// Makes up for lost frames: by the FEC of the packet that shows the gap, by concealment before that.
-fn fill_gap(inbound: &mut Inbound, codec: AudioCodec, payload: &[u8], pcm: &mut [i16]) -> bool {
+pub(super) fn fill_gap(inbound: &mut Inbound, codec: AudioCodec, payload: &[u8], pcm: &mut [i16]) -> bool {
     match codec {
         AudioCodec::Pcmu | AudioCodec::Pcma => {
             inbound.conceal.fill(pcm);
@@ -88,7 +97,7 @@ fn decoder(inbound: &mut Inbound) -> Result<&mut Decoder, Discard> {
 
 /// Sends the first `len` samples of the scratch frame, at once where their number is that of a frame.
 #[inline]
-fn emit(
+pub(super) fn emit(
     to: &mut Leg,
     at: i64,
     len: usize,
