@@ -48,6 +48,7 @@ struct Rule {
     sha256: bool,
     dial: Vec<String>,
     ring: Option<Duration>,
+    resume: bool,
 }
 
 /// The directory and its guard.
@@ -67,7 +68,7 @@ impl From<DnRule> for Rule {
             Secret::Plain(password) => vec![digest::Secret::Password(password)],
             Secret::Ha1 { md5, sha256 } => [md5, sha256].into_iter().flatten().map(digest::Secret::Ha1).collect(),
         };
-        Rule { dns: rule.dns, secrets, sha256: rule.sha256, dial: rule.dial, ring: rule.ring }
+        Rule { dns: rule.dns, secrets, sha256: rule.sha256, dial: rule.dial, ring: rule.ring, resume: rule.resume }
     }
 }
 
@@ -97,6 +98,11 @@ impl Admission {
     /// Returns how long the DN rings, where its rule says so.
     pub(super) fn ring(&self, dn: &str) -> Option<Duration> {
         self.rule(dn)?.ring
+    }
+
+    /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
+    pub(super) fn resumes(&self, dn: &str) -> bool {
+        self.rule(dn).is_some_and(|rule| rule.resume)
     }
 
     /// Returns true if the DN may call this number: a stolen DN cannot dial the world.

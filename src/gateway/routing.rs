@@ -9,7 +9,7 @@ use super::identity::{self, Identity};
 use super::reach::Target;
 use super::sessions::has_sdp;
 use super::{Closing, Gateway};
-use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal};
+use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::Order;
@@ -150,6 +150,8 @@ impl Gateway {
             peer_name: caller.name,
             direction: Direction::Inbound,
             call_uuid: identity::call_uuid(invite),
+            data: self.peers.trunk(trunk).map(|t| identity::carried_in(invite, &t.carry).into()).unwrap_or_default(),
+            told: UserData::default(),
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
@@ -200,8 +202,16 @@ impl Gateway {
         }
         let limits =
             SetupLimits { answer: self.policy.dial_timeout, target: Some(self.policy.target_timeout), targets };
-        let parties =
-            Parties { dn, peer: number, peer_name: String::new(), direction: Direction::Outbound, call_uuid: None };
+        let told = self.peers.trunk(0).map(|t| identity::carried_out(invite, &t.carry).into()).unwrap_or_default();
+        let parties = Parties {
+            dn,
+            peer: number,
+            peer_name: String::new(),
+            direction: Direction::Outbound,
+            call_uuid: None,
+            data: UserData::default(),
+            told,
+        };
         let caller =
             Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
         // The port pair is taken first: without one there is no call, and no event of one.
@@ -236,8 +246,7 @@ impl Gateway {
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let Some(found) = self.calls.get(call) else { return };
         let caller = Identity { number: found.parties.peer.clone(), name: found.parties.peer_name.clone() };
-        let uuid = found.parties.call_uuid.as_ref();
-        let headers = uuid.map(|u| ("X-Genesys-CallUUID".to_owned(), u.clone().into_bytes())).into_iter().collect();
+        let headers = identity::told_to_browser(&found.parties);
         let invite = OutInvite {
             uri: binding.contact.uri.clone(),
             from: identity::address(&caller, &self.realm),
@@ -303,10 +312,13 @@ impl Gateway {
             to: format!("<{uri}>"),
             uri,
             contact: contact(&found.parties.dn, listener),
-            headers: vec![
+            headers: [
                 ("P-Asserted-Identity".to_owned(), own.into_bytes()),
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
-            ],
+            ]
+            .into_iter()
+            .chain(identity::headers(&found.parties.told))
+            .collect(),
             sdp: Some(media.sdp.clone()),
             ..OutInvite::default()
         };

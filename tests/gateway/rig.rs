@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
-    RegistrationPolicy, Secret, Snapshot, Trunk,
+    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
+    Output, RegistrationPolicy, Secret, Snapshot, Trunk,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -68,6 +68,7 @@ pub fn config() -> GatewayConfig {
             ptime_ms: 20,
             latch: Latch::Port,
             media: None,
+            carry: Carry::default(),
             hold: None,
         }],
         dns: vec![DnRule {
@@ -76,6 +77,7 @@ pub fn config() -> GatewayConfig {
             sha256: false,
             dial: Vec::new(),
             ring: None,
+            resume: false,
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),

@@ -132,6 +132,7 @@ impl Web {
                 sha256: false,
                 dial: Vec::new(),
                 ring: None,
+                resume: false,
             }],
             registration: RegistrationPolicy::default(),
             calls: CallPolicy::default(),
