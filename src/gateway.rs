@@ -23,6 +23,7 @@ mod requests;
 mod routing;
 mod sessions;
 pub mod snapshot;
+mod trunks;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -33,11 +34,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 pub use config::{
-    CallPolicy, Carry, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, LocalCalls, MediaPolicy,
-    RegistrationPolicy, Secret, Trunk,
+    CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy,
+    Secret, Trunk,
 };
 pub use reach::TargetId;
-pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters};
+pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters, TrunkView};
+pub use trunks::liveness::Health;
+pub use trunks::policy::{DnRegistration, Route, TrunkAccount, TrunkPolicy};
+pub use trunks::registration::{RegistrationCounts, Standing};
+pub use trunks::{TargetState, TrunkState};
 
 use crate::call::{Call, CallEvent, Command, Procedure, ReleaseCause, Signal};
 use crate::id::{FlowId, WorkerId};
@@ -52,6 +57,7 @@ use calls::CallTable;
 use peers::Peers;
 use ports::{Ports, Sounds};
 use reach::Reach;
+use trunks::Trunks;
 
 /// What the gateway is told.
 #[derive(Debug)]
@@ -158,6 +164,7 @@ pub struct Gateway {
     ports: Ports,
     peers: Peers,
     reach: Reach,
+    trunks: Trunks,
     outputs: VecDeque<Output>,
     counters: Counters,
     closing: Closing,
@@ -197,6 +204,7 @@ impl Gateway {
         };
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));
         let reach = Reach::new(&config.listeners, &config.trunks, now);
+        let trunks = Trunks::new(&config.trunks, config.routes, fork(&mut rng));
         let peers = Peers::new(config.listeners, config.trunks, reach.hosts());
         endpoint.set_trusted(peers.trusted());
         endpoint.set_known(peers.known());
@@ -218,6 +226,7 @@ impl Gateway {
             calls: CallTable::default(),
             peers,
             reach,
+            trunks,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             closing: Closing::No,
@@ -252,7 +261,9 @@ impl Gateway {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
-        self.registrar.handle_timeout(now);
+        for (dn, _) in self.registrar.handle_timeout(now) {
+            self.note_presence(&dn, now);
+        }
         self.reach.handle_timeout(now);
         self.settle(now);
         for call in self.calls.due(now) {
@@ -274,7 +285,9 @@ impl Gateway {
             _ => None,
         };
         let others = [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), self.calls.poll_timeout()];
-        others.into_iter().chain([closing, self.reach.poll_timeout()]).flatten().min()
+        let is_open = matches!(self.closing, Closing::No | Closing::Draining);
+        let trunks = if is_open { self.trunks.poll_timeout() } else { None };
+        others.into_iter().chain([closing, self.reach.poll_timeout(), trunks]).flatten().min()
     }
 
     /// Copies out what metrics and pages show.
@@ -290,11 +303,11 @@ impl Gateway {
             registrations: registrations.collect(),
             calls: self.calls.iter().map(view).collect(),
             flows: self.peers.flows(),
-            trunks: self.peers.trunk_counters(),
+            trunks: self.trunk_views(),
             free_pairs: self.ports.free(),
             transactions,
             sessions,
-            entries: self.endpoint.entries() + self.calls.entries() + self.ports.placed(),
+            entries: self.endpoint.entries() + self.calls.entries() + self.ports.placed() + self.trunks.entries(),
             counters: Counters { strangers, ..self.counters },
             sip,
         }
@@ -308,12 +321,14 @@ impl Gateway {
             }
             return;
         }
-        self.reach.note(&path, now);
+        self.trunk_heard(&path, &bytes, now);
         self.endpoint.handle_message(path, transport, bytes, now);
     }
 
     fn flow_closed(&mut self, flow: FlowId, now: Instant) {
-        self.registrar.drop_flow(flow);
+        for (dn, _) in self.registrar.drop_flow(flow) {
+            self.note_presence(&dn, now);
+        }
         self.peers.close(flow);
         self.reach.closed(flow, now);
         self.endpoint.handle_flow_closed(flow, now);
@@ -339,8 +354,11 @@ impl Gateway {
                 self.outputs.extend(connect);
                 self.outputs.push_back(Output::Transmit { path: out.path, bytes: out.bytes });
             }
-            let Some(event) = self.endpoint.poll_event() else { break };
-            self.event(event, now);
+            if let Some(event) = self.endpoint.poll_event() {
+                self.event(event, now);
+            } else if !self.tend_trunks(now) {
+                break;
+            }
         }
         let Closing::Waiting(until) = self.closing else { return };
         if self.calls.is_empty() && (now >= until || self.endpoint.load() == (0, 0)) {

@@ -10,6 +10,7 @@ use crate::call::Tones;
 use crate::config::{AuthAlgorithm, Config, DnEntry};
 use crate::gateway::{
     CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
+    TrunkPolicy,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
@@ -37,6 +38,7 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         user_agent: config.server.user_agent.clone(),
         listeners: listeners(config, bound),
         trunks: trunks(config, bound)?,
+        routes: Vec::new(),
         dns: dns(config),
         registration: RegistrationPolicy {
             min_expires: seconds(config.limits.min_expires_seconds),
@@ -47,8 +49,6 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         calls: CallPolicy {
             max_calls: usize::try_from(capacity).unwrap_or(usize::MAX),
             ring_timeout: seconds(config.limits.ring_seconds),
-            flow_grace: seconds(config.calls.grace_seconds),
-            local: config.calls.local_calls.into(),
             ..CallPolicy::default()
         },
         media: MediaPolicy {
@@ -101,8 +101,8 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             ptime_ms: 20,
             latch: trunk.latch.unwrap_or(config.media.latch).into(),
             media: trunk.media,
-            carry: trunk.carried(),
             hold: None,
+            policy: TrunkPolicy::default(),
         })
     });
     each.collect()
@@ -117,8 +117,8 @@ fn dns(config: &Config) -> Vec<DnRule> {
             secret: Secret::Plain(secret.0.clone()),
             sha256: known.is_some_and(|dn| dn.auth == Some(AuthAlgorithm::Sha256)),
             dial: Vec::new(),
+            trunk_secret: None,
             ring: known.map(|dn| seconds(dn.ring_seconds)),
-            resume: known.is_some_and(|dn| dn.resume),
         }
     });
     single.chain(config.dns.iter().filter_map(dn)).collect()
@@ -137,7 +137,7 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
         _ => DnSet::One(first.to_owned()),
     };
-    Some(DnRule { dns, secret, sha256, dial: Vec::new(), ring: entry.ring_seconds.map(seconds), resume: entry.resume })
+    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring: entry.ring_seconds.map(seconds) })
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -47,8 +47,8 @@ struct Rule {
     secrets: Vec<digest::Secret>,
     sha256: bool,
     dial: Vec<String>,
+    trunk_secret: Option<Secret>,
     ring: Option<Duration>,
-    resume: bool,
 }
 
 /// The directory and its guard.
@@ -68,7 +68,14 @@ impl From<DnRule> for Rule {
             Secret::Plain(password) => vec![digest::Secret::Password(password)],
             Secret::Ha1 { md5, sha256 } => [md5, sha256].into_iter().flatten().map(digest::Secret::Ha1).collect(),
         };
-        Rule { dns: rule.dns, secrets, sha256: rule.sha256, dial: rule.dial, ring: rule.ring, resume: rule.resume }
+        Rule {
+            dns: rule.dns,
+            secrets,
+            sha256: rule.sha256,
+            dial: rule.dial,
+            trunk_secret: rule.trunk_secret,
+            ring: rule.ring,
+        }
     }
 }
 
@@ -91,6 +98,11 @@ impl Admission {
         }
     }
 
+    /// Returns what the DN's own requests to a trunk are authenticated with.
+    pub(super) fn trunk_secret(&self, dn: &str) -> Option<&Secret> {
+        self.rule(dn)?.trunk_secret.as_ref()
+    }
+
     pub(super) fn knows(&self, dn: &str) -> bool {
         self.rule(dn).is_some()
     }
@@ -98,11 +110,6 @@ impl Admission {
     /// Returns how long the DN rings, where its rule says so.
     pub(super) fn ring(&self, dn: &str) -> Option<Duration> {
         self.rule(dn)?.ring
-    }
-
-    /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
-    pub(super) fn resumes(&self, dn: &str) -> bool {
-        self.rule(dn).is_some_and(|rule| rule.resume)
     }
 
     /// Returns true if the DN may call this number: a stolen DN cannot dial the world.

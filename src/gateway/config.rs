@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::trunks::policy::{Route, TrunkPolicy};
 use crate::call::Tones;
 use crate::path::{Net, Transport};
 use crate::plan::{AudioCodec, Latch, OpusParams, Source};
@@ -18,8 +19,10 @@ pub struct GatewayConfig {
     pub user_agent: String,
     /// All SIP sockets, named by their place in this list.
     pub listeners: Vec<Listener>,
-    /// SIP peers; the first one takes outgoing calls.
+    /// SIP peers; the first one takes outgoing calls where there are no `routes`.
     pub trunks: Vec<Trunk>,
+    /// Which trunk a number goes to, in order of preference.
+    pub routes: Vec<Route>,
     /// Who may register, and call.
     pub dns: Vec<DnRule>,
     /// Rules for REGISTER and digest.
@@ -76,34 +79,8 @@ pub struct Trunk {
     pub media: Option<IpAddr>,
     /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
     pub hold: Option<Source>,
-    /// Which header fields go along with a call.
-    pub carry: Carry,
-}
-
-/// Names of header fields that are carried from one side of a call to the other: whole, or a beginning with `*` behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carry {
-    /// From the trunk to browsers, and kept on the call.
-    pub inbound: Vec<String>,
-    /// From browsers to the trunk; what asserts an identity is never taken from a browser.
-    pub outbound: Vec<String>,
-}
-
-impl Carry {
-    /// Returns true for a header field that may be carried: it says nothing of the dialog, the transaction or the hop.
-    pub fn is_carriable(name: &str) -> bool {
-        super::identity::may_be_carried(name)
-    }
-}
-
-impl Default for Carry {
-    fn default() -> Self {
-        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
-        Carry {
-            inbound: names(&["X-Genesys-*", "x-iscc-*", "User-to-User", "Diversion", "Privacy"]),
-            outbound: names(&["User-to-User", "Privacy"]),
-        }
-    }
+    /// How it is watched, and how DNs are registered there.
+    pub policy: TrunkPolicy,
 }
 
 /// Where the requests of a trunk go.
@@ -138,11 +115,10 @@ pub struct DnRule {
     pub sha256: bool,
     /// Prefixes of the numbers that may be dialled; empty: all.
     pub dial: Vec<String>,
+    /// What the DN's own requests to a trunk are authenticated with; without it the trunk's own secret.
+    pub trunk_secret: Option<Secret>,
     /// How long these ring before the caller hears 480; [`CallPolicy::ring_timeout`] without it.
     pub ring: Option<Duration>,
-    /// A phone that lost its dialogs (a page reload) is sent a new INVITE for its call, though it did not say that it
-    /// knows what this means.
-    pub resume: bool,
 }
 
 /// One DN or a numeric range.
@@ -240,12 +216,8 @@ pub struct CallPolicy {
     pub ring_timeout: Duration,
     /// How long the trunk may stay without a final response.
     pub dial_timeout: Duration,
-    /// How long a target of a trunk may stay without any response before the next is tried.
-    pub target_timeout: Duration,
     /// How long a call lives on after its browser's connection was lost; zero: it ends at once.
     pub flow_grace: Duration,
-    /// Whether a DN that calls another one is connected here.
-    pub local: LocalCalls,
     /// Value of Retry-After with a 503.
     pub retry_after: Duration,
 }
@@ -256,24 +228,10 @@ impl Default for CallPolicy {
             max_calls: 2000,
             ring_timeout: Duration::from_secs(120),
             dial_timeout: Duration::from_secs(180),
-            target_timeout: Duration::from_secs(6),
-            flow_grace: Duration::from_secs(20),
-            local: LocalCalls::Never,
+            flow_grace: Duration::ZERO,
             retry_after: Duration::from_secs(5),
         }
     }
-}
-
-/// Whether calls between two of our DNs stay here; the SIP Server does not see those that do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LocalCalls {
-    /// They go out to the trunk.
-    #[default]
-    Never,
-    /// Only while the trunk is down.
-    TrunkDown,
-    /// Wherever the DN that is called is registered here.
-    Always,
 }
 
 /// What is offered and answered in SDP towards browsers.

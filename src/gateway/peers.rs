@@ -97,9 +97,9 @@ impl Peers {
         }
     }
 
-    /// Returns the figures of all trunks, by name.
-    pub(super) fn trunk_counters(&self) -> Vec<(String, TrunkCounters)> {
-        self.trunks.iter().map(|trunk| trunk.name.clone()).zip(self.counters.iter().copied()).collect()
+    /// Returns the names and figures of all trunks, as they are configured.
+    pub(super) fn trunk_counters(&self) -> impl Iterator<Item = (String, TrunkCounters)> {
+        self.trunks.iter().map(|trunk| trunk.name.clone()).zip(self.counters.iter().copied())
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {

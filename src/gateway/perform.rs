@@ -39,7 +39,7 @@ impl Gateway {
             }
             Action::CloseMedia(leg) => self.close_media(call, leg),
             Action::Forget(leg) => self.calls.forget_leg(call, leg),
-            Action::NoteSilence(leg) => self.note_silence(call, leg),
+            Action::NoteSilence(leg) => self.note_silence(call, leg, now),
             Action::TryTarget(target) => self.try_target(call, target, now),
             Action::Connect(one, other) => self.connect(call, one, other),
             Action::Mix(legs) => self.mix(call, &legs),
@@ -49,12 +49,6 @@ impl Gateway {
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => self.finish(call),
         }
-    }
-
-    fn note_silence(&mut self, call: CallId, leg: LegId) {
-        let Some(trunk) = self.peers.trunk(0) else { return };
-        tracing::warn!(%call, %leg, trunk = trunk.name, "no answer from the trunk");
-        self.peers.count(0, |counters| counters.silent += 1);
     }
 
     fn progress(&mut self, call: CallId, status: u16, early_media: bool, now: Instant) {
@@ -162,6 +156,7 @@ impl Gateway {
     }
 
     fn finish(&mut self, call: CallId) {
+        self.trunks.forget(call);
         if let Some(gone) = self.calls.remove(call) {
             self.ports.unplace(&gone.parties.dn);
         }

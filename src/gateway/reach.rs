@@ -9,7 +9,8 @@
 mod names;
 mod pool;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -44,6 +45,12 @@ impl Target {
     /// Returns the host part of a Request-URI for it: the configured name, not what it happens to be (RFC 3263 4).
     pub(super) fn uri_host(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.addr.to_string())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transport.via_token().to_ascii_lowercase(), self.addr)
     }
 }
 
@@ -110,8 +117,6 @@ pub(super) struct Reach {
     hosts: Hosts,
     outputs: VecDeque<Output>,
     last_target: u64,
-    /// When each target was last heard of.
-    heard: HashMap<SocketAddr, Instant>,
 }
 
 impl Reach {
@@ -132,7 +137,6 @@ impl Reach {
             hosts: Hosts::default(),
             outputs: VecDeque::new(),
             last_target: 0,
-            heard: HashMap::new(),
         };
         reach.rebuild();
         reach.handle_timeout(now);
@@ -234,19 +238,6 @@ impl Reach {
         }
     }
 
-    /// A message came from this address.
-    pub(super) fn note(&mut self, path: &Path, now: Instant) {
-        let remote = path.remote();
-        if self.trunks.iter().any(|trunk| trunk.targets.iter().any(|target| target.addr == remote)) {
-            self.heard.insert(remote, now);
-        }
-    }
-
-    /// Returns true if the peer was heard of since.
-    pub(super) fn heard_since(&self, path: &Path, since: Instant) -> bool {
-        self.heard.get(&path.remote()).is_some_and(|at| *at >= since)
-    }
-
     /// Asks for names that run out, and opens lost connections anew.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         while let Some(question) = self.names.poll(now) {
@@ -300,8 +291,6 @@ impl Reach {
             shared.hosts = targets().map(|target| target.addr.ip().to_canonical()).collect();
             shared.nets = self.trunks.iter().flat_map(|trunk| trunk.sources.iter().copied()).collect();
         });
-        let addresses: HashSet<SocketAddr> = targets().map(|target| target.addr).collect();
-        self.heard.retain(|addr, _| addresses.contains(addr));
     }
 
     /// What the destinations of a trunk are at this moment, as far as we have sockets for it.

@@ -39,8 +39,11 @@ impl Gateway {
             cseq: message.cseq().number,
             path,
         };
-        match self.registrar.register(request, now) {
-            Ok(registered) => self.registered(tx, message, &path, registered, keeps_flow, now),
+        let dn = request.aor.clone();
+        let outcome = self.registrar.register(request, now);
+        self.note_presence(&dn, now);
+        match outcome {
+            Ok(registered) => self.registered(tx, message, &dn, &path, registered, keeps_flow, now),
             Err(error) => {
                 let headers = match error {
                     RegisterError::TooBrief { min_expires_s } => {
@@ -57,6 +60,7 @@ impl Gateway {
         &mut self,
         tx: ServerTx,
         message: &Message,
+        dn: &str,
         path: &Path,
         registered: Registered,
         keeps_flow: bool,
@@ -76,7 +80,7 @@ impl Gateway {
             // RFC 5626 6: requests will come down this very flow.
             headers.push(("Require".to_owned(), b"outbound".to_vec()));
         }
-        self.reply(tx, message, 200, &headers, now);
+        self.welcome(tx, message, dn, headers, now);
     }
 }
 

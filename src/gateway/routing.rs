@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::admission::Verdict;
 use super::config::Listener;
 use super::identity::{self, Identity};
-use super::reach::Target;
 use super::sessions::has_sdp;
+use super::trunks::Attempt;
 use super::{Closing, Gateway};
-use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
+use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::Order;
@@ -56,13 +56,18 @@ fn hop(listener: &Listener, path: Path, transport: Transport) -> Hop {
 
 /// Our Contact: the DN is its user, so that a NOTIFY's Request-URI names it (genesys.md).
 fn contact(dn: &str, listener: &Listener) -> String {
+    format!("<{}>", contact_uri(dn, listener))
+}
+
+/// The URI of [`contact`].
+pub(super) fn contact_uri(dn: &str, listener: &Listener) -> String {
     let transport = match listener.transport {
         Transport::Udp => "",
         Transport::Tcp => ";transport=tcp",
         Transport::Tls => ";transport=tls",
         Transport::Ws | Transport::Wss => ";transport=ws",
     };
-    format!("<sip:{}@{}{transport}>", escape(dn), listener.advertise)
+    format!("sip:{}@{}{transport}", escape(dn), listener.advertise)
 }
 
 impl Gateway {
@@ -150,8 +155,6 @@ impl Gateway {
             peer_name: caller.name,
             direction: Direction::Inbound,
             call_uuid: identity::call_uuid(invite),
-            data: self.peers.trunk(trunk).map(|t| identity::carried_in(invite, &t.carry).into()).unwrap_or_default(),
-            told: UserData::default(),
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
@@ -182,10 +185,9 @@ impl Gateway {
         if !self.admission.may_dial(&dn, &number) {
             return Err(403.into());
         }
-        let targets = self.reach.targets(0).len();
-        if targets == 0 {
-            return Err(503.into());
-        }
+        let mut attempts = self.trunks.attempts(&dn, &number).ok_or(404)?;
+        let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503)?;
+        attempts.drain(..first);
         let offer = offer(invite)?;
         let worker = self.ports.place(&dn).ok_or(503)?;
         let leg = self.calls.next_leg();
@@ -200,22 +202,14 @@ impl Gateway {
             let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
             self.endpoint.set_local(session, &sent_by, &contact);
         }
-        let limits =
-            SetupLimits { answer: self.policy.dial_timeout, target: Some(self.policy.target_timeout), targets };
-        let told = self.peers.trunk(0).map(|t| identity::carried_out(invite, &t.carry).into()).unwrap_or_default();
-        let parties = Parties {
-            dn,
-            peer: number,
-            peer_name: String::new(),
-            direction: Direction::Outbound,
-            call_uuid: None,
-            data: UserData::default(),
-            told,
-        };
+        let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
+        let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
+        let parties =
+            Parties { dn, peer: number, peer_name: String::new(), direction: Direction::Outbound, call_uuid: None };
         let caller =
             Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
         // The port pair is taken first: without one there is no call, and no event of one.
-        let (first, media, order) = match self.target_media(worker, 0) {
+        let (first, media, order) = match self.attempt_media(worker, attempts.first()) {
             Ok(made) => made,
             Err(refusal) => {
                 self.ports.unplace(&parties.dn);
@@ -223,7 +217,8 @@ impl Gateway {
             }
         };
         let call = self.begin(parties, caller, limits, open, now);
-        self.dial(call, first, media, order, 0, now);
+        self.trunks.keep_attempts(call, attempts);
+        self.dial(call, 0, (first, media, order), now);
         self.calls.schedule(call);
         Ok(())
     }
@@ -246,7 +241,8 @@ impl Gateway {
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let Some(found) = self.calls.get(call) else { return };
         let caller = Identity { number: found.parties.peer.clone(), name: found.parties.peer_name.clone() };
-        let headers = identity::told_to_browser(&found.parties);
+        let uuid = found.parties.call_uuid.as_ref();
+        let headers = uuid.map(|u| ("X-Genesys-CallUUID".to_owned(), u.clone().into_bytes())).into_iter().collect();
         let invite = OutInvite {
             uri: binding.contact.uri.clone(),
             from: identity::address(&caller, &self.realm),
@@ -288,23 +284,25 @@ impl Gateway {
         }
     }
 
-    fn target(&self, target: usize) -> Result<&Target, Refusal> {
-        Ok(self.reach.targets(0).get(target).ok_or(503)?)
+    fn attempt_media(
+        &mut self,
+        worker: WorkerId,
+        attempt: Option<&Attempt>,
+    ) -> Result<(LegId, LegMedia, Order), Refusal> {
+        let attempt = attempt.ok_or(503)?;
+        let host = self.reach.target(attempt.target).ok_or(503)?.addr.ip();
+        self.trunk_media(worker, attempt.trunk, host, None)
     }
 
-    fn target_media(&mut self, worker: WorkerId, target: usize) -> Result<(LegId, LegMedia, Order), Refusal> {
-        let host = self.target(target)?.addr.ip();
-        self.trunk_media(worker, 0, host, None)
-    }
-
-    /// Sends the INVITE to a target of the trunk.
-    fn dial(&mut self, call: CallId, leg: LegId, media: LegMedia, open: Order, target: usize, now: Instant) {
-        let Ok(target) = self.target(target).cloned() else { return };
+    /// Sends the INVITE to a target of a trunk.
+    fn dial(&mut self, call: CallId, at: usize, (leg, media, open): (LegId, LegMedia, Order), now: Instant) {
+        let Some(Attempt { trunk, target, number, .. }) = self.trunks.attempt(call, at).cloned() else { return };
+        let Some(target) = self.reach.target(target).cloned() else { return };
         let Some(hop) = self.reach.hop(target.id, now) else { return };
         let (Some(listener), Some(found)) = (self.peers.listener(target.listener), self.calls.get(call)) else {
             return;
         };
-        let (dn, number) = (escape(&found.parties.dn), escape(&found.parties.peer));
+        let (dn, number) = (escape(&found.parties.dn), escape(&number));
         let own = format!("<sip:{dn}@{}>", listener.advertise);
         let uri = format!("sip:{number}@{}", target.uri_host());
         let invite = OutInvite {
@@ -312,19 +310,18 @@ impl Gateway {
             to: format!("<{uri}>"),
             uri,
             contact: contact(&found.parties.dn, listener),
-            headers: [
+            headers: vec![
                 ("P-Asserted-Identity".to_owned(), own.into_bytes()),
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
-            ]
-            .into_iter()
-            .chain(identity::headers(&found.parties.told))
-            .collect(),
+            ],
             sdp: Some(media.sdp.clone()),
+            has_account: self.trunks.has_account(trunk),
             ..OutInvite::default()
         };
         let path = hop.path;
         let session = Some(self.endpoint.invite(invite, hop, now));
-        self.peers.count(0, |counters| counters.outbound += 1);
+        self.peers.count(trunk, |counters| counters.outbound += 1);
+        self.trunks.attempted(call, at, leg);
         self.order(media.worker, open);
         let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None };
         self.calls.add_callee(call, leg, now);
@@ -335,17 +332,12 @@ impl Gateway {
         let Some(worker) = self.calls.get(call).and_then(|c| c.legs.first()).map(|leg| leg.media.worker) else {
             return;
         };
-        match self.target_media(worker, target) {
-            Ok((leg, media, open)) => self.dial(call, leg, media, open, target, now),
+        let attempt = self.trunks.attempt(call, target).cloned();
+        let can_be_sent = attempt.as_ref().is_some_and(|attempt| self.reach.hop(attempt.target, now).is_some());
+        match self.attempt_media(worker, attempt.as_ref().filter(|_| can_be_sent)) {
+            Ok(made) => self.dial(call, target, made, now),
             Err(_) => self.signal(call, Signal::NoTarget, now),
         }
-    }
-
-    /// Returns true if the trunk target that is being tried was heard of since.
-    pub(super) fn target_alive(&self, call: CallId) -> bool {
-        let Some(call) = self.calls.get(call) else { return false };
-        let last = call.legs.last().filter(|leg| leg.kind == LegKind::Trunk);
-        last.is_some_and(|leg| self.reach.heard_since(&leg.path, call.since))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::trunks::TrunkState;
 use crate::call::Direction;
 use crate::id::{CallId, FlowId, WorkerId};
 use crate::sip::endpoint::Stats;
@@ -15,8 +16,8 @@ pub struct Snapshot {
     pub calls: Vec<CallView>,
     /// Open connections.
     pub flows: usize,
-    /// What each trunk was used for, by its name.
-    pub trunks: Vec<(String, TrunkCounters)>,
+    /// The trunks as configured.
+    pub trunks: Vec<TrunkView>,
     /// Free port pairs per worker.
     pub free_pairs: Vec<(WorkerId, usize)>,
     /// SIP transactions alive.
@@ -29,6 +30,17 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What the SIP endpoint dropped or turned away since the start.
     pub sip: Stats,
+}
+
+/// One trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkView {
+    /// Its name.
+    pub name: String,
+    /// What it was used for.
+    pub counters: TrunkCounters,
+    /// Which of its targets answer, and which DNs are registered there.
+    pub state: TrunkState,
 }
 
 /// What one trunk was used for; the figures only rise.

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::gateway::{CallState, Snapshot};
+use crate::gateway::{CallState, Health, Snapshot, TargetState, TrunkView};
 use crate::id::WorkerId;
 use crate::io::signalling::Figures;
 use crate::io::tally::{Count, Tally};
@@ -84,11 +84,13 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     ];
     let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("signalling", "What signalling did and refused", counts);
-    let trunks = snapshot.trunks.iter().flat_map(|(name, c)| {
+    let trunks = snapshot.trunks.iter().flat_map(|trunk| {
+        let c = &trunk.counters;
         let each = [("inbound", c.inbound), ("outbound", c.outbound), ("silent", c.silent)];
-        each.map(|(what, value)| (vec![("trunk", name.clone()), ("what", what.to_owned())], value))
+        each.map(|(what, value)| (vec![("trunk", trunk.name.clone()), ("what", what.to_owned())], value))
     });
     page.counter("trunk", "INVITEs from and to each trunk, and those that it did not answer", trunks);
+    self::trunks(page, &snapshot.trunks);
     let sip = [
         ("malformed", snapshot.sip.malformed),
         ("stray_responses", snapshot.sip.stray_responses),
@@ -98,6 +100,32 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     ];
     let sip = sip.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("sip_dropped", "SIP messages dropped or turned away", sip);
+}
+
+fn trunks(page: &mut Page, trunks: &[TrunkView]) {
+    let label = |trunk: &TrunkView, name, value: &str| vec![("trunk", trunk.name.clone()), (name, value.to_owned())];
+    let up = trunks.iter().flat_map(|trunk| {
+        let each =
+            |target: &TargetState| (label(trunk, "target", &target.target), u64::from(target.health != Health::Down));
+        trunk.state.targets.iter().map(each)
+    });
+    page.gauge("trunk_up", "Targets of each trunk: 1 unless down", up);
+    let states = trunks.iter().flat_map(|trunk| {
+        let each = |health: Health| (label(trunk, "state", health.as_str()), u64::from(trunk.state.health == health));
+        [Health::Up, Health::Degraded, Health::Down].map(each)
+    });
+    page.gauge("trunk_state", "The state that each trunk is in is 1", states);
+    let registrations = trunks.iter().filter_map(|trunk| Some((trunk, trunk.state.registrations?)));
+    let registrations = registrations.flat_map(|(trunk, counts)| {
+        let each = [
+            ("registered", counts.registered),
+            ("pending", counts.pending),
+            ("refused", counts.refused),
+            ("unreachable", counts.unreachable),
+        ];
+        each.map(|(standing, count)| (label(trunk, "standing", standing), count as u64))
+    });
+    page.gauge("trunk_registrations", "DNs at each trunk that they are registered with", registrations);
 }
 
 fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
@@ -134,7 +162,7 @@ fn worker(id: WorkerId) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Counters, TrunkCounters};
+    use crate::gateway::{Counters, RegistrationCounts, TrunkCounters, TrunkState};
 
     fn figures() -> Figures {
         let counters = Counters { calls: 7, bad_digests: 3, ..Counters::default() };
@@ -142,7 +170,17 @@ mod tests {
             registrations: Vec::new(),
             calls: Vec::new(),
             flows: 2,
-            trunks: vec![("genesys".into(), TrunkCounters { silent: 5, ..TrunkCounters::default() })],
+            trunks: vec![TrunkView {
+                name: "genesys".into(),
+                counters: TrunkCounters { silent: 5, ..TrunkCounters::default() },
+                state: TrunkState {
+                    health: Health::Degraded,
+                    targets: [("udp:192.0.2.81:5060", Health::Up), ("udp:192.0.2.82:5060", Health::Down)]
+                        .map(|(target, health)| TargetState { target: target.into(), health })
+                        .into(),
+                    registrations: Some(RegistrationCounts { registered: 12, ..RegistrationCounts::default() }),
+                },
+            }],
             free_pairs: vec![(WorkerId(1), 30)],
             transactions: 0,
             sessions: 0,
@@ -169,6 +207,10 @@ mod tests {
             "crosspoint_media_discarded_total{worker=\"1\",reason=\"srtp_auth\"} 0",
             "crosspoint_port_pairs{worker=\"1\",state=\"ready\"} 30",
             "crosspoint_shell_total{what=\"slow_reader\"} 1",
+            "crosspoint_trunk_up{trunk=\"genesys\",target=\"udp:192.0.2.81:5060\"} 1",
+            "crosspoint_trunk_up{trunk=\"genesys\",target=\"udp:192.0.2.82:5060\"} 0",
+            "crosspoint_trunk_state{trunk=\"genesys\",state=\"degraded\"} 1",
+            "crosspoint_trunk_registrations{trunk=\"genesys\",standing=\"registered\"} 12",
             "crosspoint_trunk_total{trunk=\"genesys\",what=\"silent\"} 5",
             "crosspoint_calls{state=\"setup\"} 0",
         ] {

@@ -140,6 +140,15 @@ impl Endpoint {
         (self.table.len(), self.sessions.len())
     }
 
+    /// Returns true if our INVITE got any response: a provisional one, 100 included, a challenge, a 2xx.
+    pub fn is_proceeding(&self, s: SessionId) -> bool {
+        match self.sessions.get(&s).map(|session| &session.phase) {
+            Some(Phase::Calling(calling)) => calling.tx.is_none_or(|tx| self.table.is_proceeding(tx)),
+            Some(Phase::Talking(_)) => true,
+            Some(Phase::Ringing(_)) | None => false,
+        }
+    }
+
     /// Returns how many entries all maps and queues have together; zero where nothing is alive. A leak shows here.
     pub fn entries(&self) -> usize {
         let sessions = self.sessions.len() + self.by_tag.len() + self.alarms.len();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crosspoint::call::{Direction, EventKind, ReleaseCause};
+use crosspoint::gateway::TrunkView;
 use crosspoint::plan::Order;
 use crosspoint::sip::message::{Message, Method, Name};
 
@@ -158,7 +159,10 @@ fn the_next_target_is_tried_when_the_first_is_silent() {
     with.trunks[0].destinations.push(by_udp(spare_addr()));
     let mut rig = Rig::with(with, 1, 4);
     let (browser, _, _) = dialling(&mut rig);
-    rig.advance(Duration::from_secs(7));
+    rig.advance(Duration::from_millis(1990));
+    let spare = Ua::server(udp(spare_addr()));
+    assert!(rig.take(spare.path).is_empty());
+    rig.advance(Duration::from_millis(20));
     let spare = Ua::server(udp(spare_addr()));
     let invite = request(&rig.take(spare.path), Method::Invite);
     rig.deliver(spare.path, spare.respond(&invite, 200, Some(&sdp::trunk_answer())));
@@ -179,7 +183,7 @@ fn the_next_target_is_tried_when_the_first_says_503_and_all_dead_are_503() {
     assert!(rig.take(browser.path).iter().all(|m| m.status() < 200));
     rig.advance(Duration::from_secs(7));
     last_status(&rig.take(browser.path), 503);
-    let (name, counters) = rig.snapshot().trunks.remove(0);
+    let TrunkView { name, counters, .. } = rig.snapshot().trunks.remove(0);
     assert_eq!((name.as_str(), counters.outbound, counters.silent), ("genesys", 2, 1));
 }
 

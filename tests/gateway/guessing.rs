@@ -68,8 +68,14 @@ fn an_unknown_dn_is_offered_the_algorithms_of_a_known_one() {
     by_listener.listeners[WSS.0].sha256 = true;
     let secret = Secret::Ha1 { md5: Some("0".repeat(32)), sha256: None };
     let dial = Vec::new();
-    by_listener.dns =
-        vec![DnRule { dns: DnSet::One("6001".to_owned()), secret, sha256: false, dial, ring: None, resume: false }];
+    by_listener.dns = vec![DnRule {
+        dns: DnSet::One("6001".to_owned()),
+        secret,
+        sha256: false,
+        dial,
+        trunk_secret: None,
+        ring: None,
+    }];
     for with in [by_rule, by_listener] {
         let mut rig = Rig::with(with, 1, 1);
         let mut offered = Vec::new();

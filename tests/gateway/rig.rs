@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
-    Output, RegistrationPolicy, Secret, Snapshot, Trunk,
+    CallPolicy, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
+    RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -68,16 +68,18 @@ pub fn config() -> GatewayConfig {
             ptime_ms: 20,
             latch: Latch::Port,
             media: None,
-            carry: Carry::default(),
             hold: None,
+            // Tests that are not about it need no OPTIONS between their messages.
+            policy: TrunkPolicy { ping: Duration::ZERO, ..TrunkPolicy::default() },
         }],
+        routes: Vec::new(),
         dns: vec![DnRule {
             dns: DnSet::Range { first: 5001, last: 5999, digits: 4 },
             secret: Secret::Plain(PASSWORD.to_owned()),
             sha256: false,
             dial: Vec::new(),
+            trunk_secret: None,
             ring: None,
-            resume: false,
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),

@@ -125,8 +125,8 @@ async fn a_browser_hears_503_within_8_s_when_nothing_listens_where_the_trunk_sho
     let answer = outcome(&mut browser).await;
     assert!(answer.starts_with("SIP/2.0 503 ") && answer.contains("\r\nRetry-After: "), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    let (name, counters) = rig.app.figures().await.expect("alive").snapshot.trunks.remove(0);
-    assert_eq!((name.as_str(), counters.silent), ("genesys", 1));
+    let trunk = rig.app.figures().await.expect("alive").snapshot.trunks.remove(0);
+    assert_eq!((trunk.name.as_str(), trunk.counters.silent), ("genesys", 1));
 }
 
 #[tokio::test]

@@ -96,6 +96,10 @@ impl Setup {
                 actions.push(Action::Reject { status: cause.status() });
                 Step::release(actions, cause, None)
             }
+            Signal::NoTarget if self.callees.is_empty() && self.tried < self.limits.targets => {
+                self.tried += 1;
+                Step::stay(vec![Action::TryTarget(self.tried - 1)])
+            }
             Signal::NoTarget if self.callees.is_empty() => give_up(Vec::new(), self.best.unwrap_or(503)),
             Signal::Deadline { target_alive } => self.timed_out(target_alive, now),
             Signal::Wish(Wish::Answer) if self.direction == Direction::Inbound => {

@@ -1,0 +1,126 @@
+//! The targets that a new call tries, one after the other (RFC 3263 4.3).
+//!
+//! The list is made when the call begins and stays: what changes meanwhile is the next call's. The list of a call that
+//! goes on is of no more use, and what becomes of its target does not touch it.
+
+use std::time::{Duration, Instant};
+
+use super::super::Gateway;
+use super::super::reach::Target;
+use super::liveness::Health;
+use super::proof::{Proof, account};
+use super::{Attempt, Trunks};
+use crate::call::Signal;
+use crate::id::{CallId, LegId};
+use crate::path::Transport;
+use crate::sip::endpoint::{Header, SessionId};
+use crate::sip::message::{Message, Name};
+
+/// Most targets that one call tries.
+const MAX_ATTEMPTS: usize = 16;
+
+impl Trunks {
+    /// Returns how long an INVITE waits for any response before the next target is tried.
+    pub(in crate::gateway) fn failover(&self, trunk: usize) -> Duration {
+        self.watches.get(trunk).map_or(Duration::ZERO, |watch| watch.policy.failover)
+    }
+
+    /// Returns true where the trunk's challenges can be answered.
+    pub(in crate::gateway) fn has_account(&self, trunk: usize) -> bool {
+        self.watches.get(trunk).is_some_and(|watch| watch.policy.account.is_some())
+    }
+
+    /// Returns what a call to this number tries, best first: down targets last, those of a trunk that is out not at all.
+    /// No route: `None`.
+    pub(in crate::gateway) fn attempts(&self, caller: &str, number: &str) -> Option<Vec<Attempt>> {
+        let choices = self.routes.choose(caller, number);
+        if choices.is_empty() {
+            return None;
+        }
+        let mut all: Vec<(bool, Attempt)> = Vec::new();
+        for choice in choices {
+            let Some(watch) = self.watches.get(choice.trunk).filter(|watch| !watch.liveness.is_out()) else { continue };
+            for target in watch.liveness.ranked() {
+                let attempt = Attempt { trunk: choice.trunk, target, number: choice.number.clone(), leg: None };
+                all.push((watch.liveness.of(target) == Health::Down, attempt));
+            }
+        }
+        all.sort_by_key(|(is_down, _)| *is_down);
+        Some(all.into_iter().map(|(_, attempt)| attempt).take(MAX_ATTEMPTS).collect())
+    }
+
+    /// Keeps the attempts of a call.
+    pub(in crate::gateway) fn keep_attempts(&mut self, call: CallId, attempts: Vec<Attempt>) {
+        self.attempts.insert(call, attempts);
+    }
+
+    /// Returns an attempt of a call.
+    pub(in crate::gateway) fn attempt(&self, call: CallId, at: usize) -> Option<&Attempt> {
+        self.attempts.get(&call)?.get(at)
+    }
+
+    /// An attempt became this leg.
+    pub(in crate::gateway) fn attempted(&mut self, call: CallId, at: usize, leg: LegId) {
+        if let Some(attempt) = self.attempts.get_mut(&call).and_then(|all| all.get_mut(at)) {
+            attempt.leg = Some(leg);
+        }
+    }
+
+    fn attempt_of(&self, call: CallId, leg: LegId) -> Option<&Attempt> {
+        self.attempts.get(&call)?.iter().find(|attempt| attempt.leg == Some(leg))
+    }
+}
+
+impl Gateway {
+    /// The target that this leg was sent to gave no sign of life.
+    pub(in crate::gateway) fn note_silence(&mut self, call: CallId, leg: LegId, now: Instant) {
+        let Some(Attempt { trunk, target, .. }) = self.trunks.attempt_of(call, leg).cloned() else { return };
+        self.peers.count(trunk, |counters| counters.silent += 1);
+        let Some(watch) = self.trunks.watches.get_mut(trunk) else { return };
+        let addr = self.reach.target(target).map(Target::to_string);
+        tracing::warn!(%call, %leg, trunk = watch.name, target = addr, "no answer from the trunk to an INVITE");
+        watch.liveness.silent(target, now);
+    }
+
+    /// Returns true if the INVITE that is under way got any response: then it is the peer's turn.
+    pub(in crate::gateway) fn target_alive(&self, call: CallId) -> bool {
+        let last = self.calls.get(call).and_then(|call| call.legs.last());
+        last.and_then(|leg| leg.session).is_some_and(|session| self.endpoint.is_proceeding(session))
+    }
+
+    /// The trunk wants to know who we are (RFC 3261 22.2); no other's challenge is answered.
+    pub(in crate::gateway) fn challenged(
+        &mut self,
+        session: SessionId,
+        challenge: &Message,
+        request: &Message,
+        now: Instant,
+    ) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        if let Some(header) = self.credentials(call, leg, challenge, request)
+            && self.endpoint.authorize(session, &[header], now)
+        {
+            return;
+        }
+        self.calls.end_session(call, leg);
+        self.endpoint.hang_up(session, &[], now);
+        self.signal(call, Signal::Refused { leg, status: challenge.status(), heard: true }, now);
+    }
+
+    fn credentials(&mut self, call: CallId, leg: LegId, challenge: &Message, request: &Message) -> Option<Header> {
+        let found = self.calls.get(call)?;
+        let path = found.leg(leg)?.path;
+        let transport = if path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
+        let watch = self.trunks.watches.get(self.reach.trunk_of(&path, transport)?)?;
+        let dn = &found.parties.dn;
+        let account = account(watch.policy.account.as_ref()?, dn, self.admission.trunk_secret(dn))?;
+        let is_again = |name| request.header(name).is_some();
+        let again = is_again(Name::Authorization) || is_again(Name::ProxyAuthorization);
+        // The branch of the request is as random as a cnonce has to be.
+        let cnonce = request.via().branch().unwrap_or_default().to_owned();
+        let proof = Proof::new(account, challenge).header(&request.method(), request.request_uri(), &cnonce, again);
+        proof
+            .inspect_err(|error| tracing::warn!(%call, %leg, trunk = watch.name, %error, "challenge not answered"))
+            .ok()
+    }
+}
