@@ -34,8 +34,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 pub use config::{
-    CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, MediaPolicy, RegistrationPolicy,
-    Secret, Trunk,
+    CallPolicy, Carry, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, LocalCalls, MediaPolicy,
+    RegistrationPolicy, Secret, Trunk,
 };
 pub use reach::TargetId;
 pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters, TrunkView};

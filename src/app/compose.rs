@@ -49,6 +49,8 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         calls: CallPolicy {
             max_calls: usize::try_from(capacity).unwrap_or(usize::MAX),
             ring_timeout: seconds(config.limits.ring_seconds),
+            flow_grace: seconds(config.calls.grace_seconds),
+            local: config.calls.local_calls.into(),
             ..CallPolicy::default()
         },
         media: MediaPolicy {
@@ -101,6 +103,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             ptime_ms: 20,
             latch: trunk.latch.unwrap_or(config.media.latch).into(),
             media: trunk.media,
+            carry: trunk.carried(),
             hold: None,
             policy: TrunkPolicy::default(),
         })
@@ -119,6 +122,7 @@ fn dns(config: &Config) -> Vec<DnRule> {
             dial: Vec::new(),
             trunk_secret: None,
             ring: known.map(|dn| seconds(dn.ring_seconds)),
+            resume: known.is_some_and(|dn| dn.resume),
         }
     });
     single.chain(config.dns.iter().filter_map(dn)).collect()
@@ -137,7 +141,8 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
         _ => DnSet::One(first.to_owned()),
     };
-    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring: entry.ring_seconds.map(seconds) })
+    let ring = entry.ring_seconds.map(seconds);
+    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring, resume: entry.resume })
 }
 
 fn seconds(seconds: u32) -> Duration {

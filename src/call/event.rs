@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::UserData;
 use super::cause::ReleaseCause;
 use super::wish::Declined;
 use crate::id::CallId;
@@ -35,6 +36,8 @@ pub struct CallEvent {
     pub direction: Direction,
     /// The last `X-Genesys-CallUUID` seen: the key that joins this call to the CTI call.
     pub call_uuid: Option<String>,
+    /// What else the trunk said of the call.
+    pub data: UserData,
 }
 
 /// What happened.
@@ -47,6 +50,8 @@ pub enum EventKind {
     Ringing,
     /// The callee answered and the caller was told.
     Established,
+    /// The trunk changed `call_uuid` or `data`: a transfer, a conference, data attached by the CTI.
+    AttachedDataChanged,
     /// The party behind this call pressed a key; `from_agent` tells which.
     Digit {
         /// The key and how long it was held.

@@ -17,6 +17,7 @@ pub mod tones;
 pub mod topology;
 pub mod wish;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use cause::ReleaseCause;
@@ -45,7 +46,14 @@ pub struct Parties {
     pub direction: Direction,
     /// The last `X-Genesys-CallUUID` seen.
     pub call_uuid: Option<String>,
+    /// What else the trunk said of the call.
+    pub data: UserData,
+    /// What the browser's INVITE says to the trunk.
+    pub told: UserData,
 }
+
+/// Header fields of the trunk that go along with a call, by name: user data mapped to `X-…`, `User-to-User`.
+pub type UserData = Arc<[(String, String)]>;
 
 /// One call.
 #[derive(Debug)]
@@ -256,6 +264,7 @@ impl Call {
             peer: self.parties.peer.clone(),
             direction: self.parties.direction,
             call_uuid: self.parties.call_uuid.clone(),
+            data: Arc::clone(&self.parties.data),
         }
     }
 }

@@ -68,6 +68,7 @@ impl Config {
             file.must(self.dn(number).is_some(), key, "…", "a number, or a whole entry, of [[dn]]")?;
         }
         self.check_limits(&file)?;
+        self.check_calls(&file)?;
         let is_lab_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'+');
         for (at, number) in self.lab.numbers.iter().enumerate() {
             file.must(is_lab_number(&number.number), format!("lab.number[{at}].number"), &number.number, "digits")?;
@@ -200,10 +201,16 @@ fn check_listener(listener: &ListenerConfig, key: &str, file: &File) -> Result<(
 }
 
 /// The file's name, for messages.
-struct File<'a>(&'a str);
+pub(super) struct File<'a>(&'a str);
 
 impl File<'_> {
-    fn must(&self, ok: bool, key: impl Into<String>, value: impl Display, allowed: &str) -> Result<(), ConfigError> {
+    pub(super) fn must(
+        &self,
+        ok: bool,
+        key: impl Into<String>,
+        value: impl Display,
+        allowed: &str,
+    ) -> Result<(), ConfigError> {
         if ok {
             return Ok(());
         }

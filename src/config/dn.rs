@@ -86,6 +86,9 @@ pub struct DnEntry {
     pub auth: Option<AuthAlgorithm>,
     /// Seconds before 480; `limits.ring_seconds` where it is not said.
     pub ring_seconds: Option<u32>,
+    /// A phone of another make that lost its dialogs is sent a new INVITE for its call.
+    #[serde(default)]
+    pub resume: bool,
 }
 
 /// What is known of one DN.
@@ -99,6 +102,8 @@ pub struct Dn<'a> {
     pub auth: Option<AuthAlgorithm>,
     /// Seconds before 480.
     pub ring_seconds: u32,
+    /// Sent a new INVITE after a page reload.
+    pub resume: bool,
 }
 
 impl Config {
@@ -111,6 +116,7 @@ impl Config {
             ha1: entry.ha1.as_ref().filter(|_| own.is_none()).map(|s| s.0.as_str()),
             auth: entry.auth,
             ring_seconds: entry.ring_seconds.unwrap_or(self.limits.ring_seconds),
+            resume: entry.resume,
         })
     }
 

@@ -14,11 +14,13 @@ use serde::Deserialize;
 
 use crate::webrtc::dtls::DtlsVersions;
 
+mod calls;
 mod check;
 mod dn;
 mod lab;
 mod parse;
 
+pub use calls::{CallsConfig, LocalCallsConfig};
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
@@ -49,6 +51,9 @@ pub struct Config {
     /// `[[dn]]`; look up by [`Config::dn`].
     #[serde(default, rename = "dn")]
     pub dns: Vec<DnEntry>,
+    /// `[calls]`
+    #[serde(default)]
+    pub calls: CallsConfig,
     /// `[limits]`
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -342,6 +347,10 @@ pub struct TrunkConfig {
     pub latch: Option<LatchConfig>,
     /// Which advertised media address its legs use; the first where it is not said.
     pub media: Option<IpAddr>,
+    /// Header fields that go along with a call to browsers, whole or with `*` at the end.
+    pub carry: Option<Vec<String>>,
+    /// Header fields of browsers that the trunk hears.
+    pub carry_out: Option<Vec<String>>,
 }
 
 fn both_laws() -> Vec<CodecConfig> {

@@ -53,7 +53,8 @@ fn both_files_of_the_project_are_accepted() {
 #[test]
 fn the_values_commented_out_in_the_file_are_the_defaults() {
     // Takes the comment off every `# key = value` whose key has a default that the file can state.
-    let optional = ["certificate", "key", "origins", "latch", "media", "ha1", "auth", "ring_seconds"];
+    let optional =
+        ["certificate", "key", "origins", "latch", "media", "ha1", "auth", "ring_seconds", "carry", "carry_out"];
     let mut section = "";
     let mut full = String::new();
     for line in GATEWAY.lines() {
@@ -286,4 +287,26 @@ fn the_number_of_calls_follows_descriptors_ports_and_limit() {
     config.limits.calls = 7;
     assert_eq!(config.capacity(1 << 20, 8).calls(), 7);
     assert_eq!(config.capacity(10, 8).calls(), 0);
+}
+
+#[test]
+fn what_is_carried_along_belongs_to_the_call() {
+    let trunk = "addresses = [\"127.0.0.2:5060\"]";
+    let listed = |list: &str| with(trunk, &format!("{trunk}\ncarry = {list}"));
+    let config = parse(&listed("[\"X-Cust*\", \"P-Asserted-Identity\"]")).unwrap();
+    assert_eq!(config.trunks[0].carried().inbound, ["X-Cust*", "P-Asserted-Identity"]);
+    assert_eq!(config.trunks[0].carried().outbound, ["User-to-User", "Privacy"]);
+    for bad in ["[\"Via\"]", "[\"v\"]", "[\"Contact\"]", "[\"X Y\"]", "[\"*X\"]", "[\"\"]", "[\"X-Crosspoint-Resume\"]"]
+    {
+        assert!(error(&listed(bad)).contains("trunk[0].carry"), "{bad}");
+    }
+}
+
+#[test]
+fn the_rules_of_calls_have_their_ranges() {
+    let calls = |line: &str| format!("{LEAST}\n[calls]\n{line}");
+    let config = parse(&calls("grace_seconds = 0\nlocal_calls = \"trunk-down\"")).unwrap();
+    assert_eq!((config.calls.grace_seconds, config.calls.local_calls), (0, LocalCallsConfig::TrunkDown));
+    assert!(error(&calls("grace_seconds = 601")).contains("calls.grace_seconds"));
+    assert!(error(&calls("local_calls = \"sometimes\"")).contains("local_calls"));
 }

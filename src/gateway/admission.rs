@@ -49,6 +49,7 @@ struct Rule {
     dial: Vec<String>,
     trunk_secret: Option<Secret>,
     ring: Option<Duration>,
+    resume: bool,
 }
 
 /// The directory and its guard.
@@ -75,6 +76,7 @@ impl From<DnRule> for Rule {
             dial: rule.dial,
             trunk_secret: rule.trunk_secret,
             ring: rule.ring,
+            resume: rule.resume,
         }
     }
 }
@@ -110,6 +112,11 @@ impl Admission {
     /// Returns how long the DN rings, where its rule says so.
     pub(super) fn ring(&self, dn: &str) -> Option<Duration> {
         self.rule(dn)?.ring
+    }
+
+    /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
+    pub(super) fn resumes(&self, dn: &str) -> bool {
+        self.rule(dn).is_some_and(|rule| rule.resume)
     }
 
     /// Returns true if the DN may call this number: a stolen DN cannot dial the world.

@@ -79,8 +79,36 @@ pub struct Trunk {
     pub media: Option<IpAddr>,
     /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
     pub hold: Option<Source>,
+    /// Which header fields go along with a call.
+    pub carry: Carry,
     /// How it is watched, and how DNs are registered there.
     pub policy: TrunkPolicy,
+}
+
+/// Names of header fields that are carried from one side of a call to the other: whole, or a beginning with `*` behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// From the trunk to browsers, and kept on the call.
+    pub inbound: Vec<String>,
+    /// From browsers to the trunk; what asserts an identity is never taken from a browser.
+    pub outbound: Vec<String>,
+}
+
+impl Carry {
+    /// Returns true for a header field that may be carried: it says nothing of the dialog, the transaction or the hop.
+    pub fn is_carriable(name: &str) -> bool {
+        super::identity::may_be_carried(name)
+    }
+}
+
+impl Default for Carry {
+    fn default() -> Self {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+        Carry {
+            inbound: names(&["X-Genesys-*", "x-iscc-*", "User-to-User", "Diversion", "Privacy"]),
+            outbound: names(&["User-to-User", "Privacy"]),
+        }
+    }
 }
 
 /// Where the requests of a trunk go.
@@ -119,6 +147,9 @@ pub struct DnRule {
     pub trunk_secret: Option<Secret>,
     /// How long these ring before the caller hears 480; [`CallPolicy::ring_timeout`] without it.
     pub ring: Option<Duration>,
+    /// A phone that lost its dialogs (a page reload) is sent a new INVITE for its call, though it did not say that it
+    /// knows what this means.
+    pub resume: bool,
 }
 
 /// One DN or a numeric range.
@@ -218,6 +249,8 @@ pub struct CallPolicy {
     pub dial_timeout: Duration,
     /// How long a call lives on after its browser's connection was lost; zero: it ends at once.
     pub flow_grace: Duration,
+    /// Whether a DN that calls another one is connected here.
+    pub local: LocalCalls,
     /// Value of Retry-After with a 503.
     pub retry_after: Duration,
 }
@@ -228,10 +261,23 @@ impl Default for CallPolicy {
             max_calls: 2000,
             ring_timeout: Duration::from_secs(120),
             dial_timeout: Duration::from_secs(180),
-            flow_grace: Duration::ZERO,
+            flow_grace: Duration::from_secs(20),
+            local: LocalCalls::Never,
             retry_after: Duration::from_secs(5),
         }
     }
+}
+
+/// Whether calls between two of our DNs stay here; the SIP Server does not see those that do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalCalls {
+    /// They go out to the trunk.
+    #[default]
+    Never,
+    /// Only while the trunk is down.
+    TrunkDown,
+    /// Wherever the DN that is called is registered here.
+    Always,
 }
 
 /// What is offered and answered in SDP towards browsers.

@@ -1,10 +1,24 @@
-//! Who a request says it is from (RFC 3261 8.1.1.3, RFC 3325): believed from the trunk, never from a browser.
+//! Who a request says it is from (RFC 3261 8.1.1.3, RFC 3325), and what else it says that the other side is to hear:
+//! believed from the trunk, never from a browser.
 
-use crate::sip::message::{Message, Name, NameAddr};
+use super::config::Carry;
+use crate::call::{Parties, UserData};
+use crate::sip::endpoint::Header;
+use crate::sip::message::{HeaderName, Message, Name, NameAddr};
 use crate::sip::uri::{Uri, escape};
 
 /// Longest `X-Genesys-CallUUID` that is kept; real ones have 32 characters.
 const MAX_UUID: usize = 64;
+
+/// The key that joins a call to its CTI call.
+const UUID: &str = "X-Genesys-CallUUID";
+
+/// Most header fields that a call carries along, and bytes of all their values: a trunk's UDP message has fewer.
+const MAX_FIELDS: usize = 32;
+const MAX_BYTES: usize = 8192;
+
+/// What a browser may not say of itself, whatever the configuration allows (CVE-2024-35190).
+const ASSERTED: [&str; 4] = ["P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "X-Genesys-"];
 
 /// A party as shown to the other one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +29,12 @@ pub(super) struct Identity {
     pub(super) name: String,
 }
 
-/// Returns the caller as the trunk asserts it: P-Asserted-Identity, else From.
+/// Returns the caller as the trunk asserts it: P-Asserted-Identity, else From; nobody where it asks for privacy, for a
+/// browser is outside of the trust domain (RFC 3325 7).
 pub(super) fn from_trunk(invite: &Message) -> Identity {
+    if is_withheld(invite) {
+        return Identity::default();
+    }
     let from = identity(&invite.from());
     let asserted = invite
         .headers(Name::PAssertedIdentity)
@@ -29,7 +47,18 @@ pub(super) fn from_trunk(invite: &Message) -> Identity {
     }
 }
 
+/// Returns true where the caller's number is not to be shown (RFC 3323 4.2, RFC 3325 9.3).
+fn is_withheld(message: &Message) -> bool {
+    let fields = message.headers(Name::Privacy).filter_map(|value| std::str::from_utf8(value).ok());
+    let mut asked = fields.flat_map(|value| value.split([';', ','])).map(str::trim);
+    asked.any(|value| value.eq_ignore_ascii_case("id") || value.eq_ignore_ascii_case("user"))
+}
+
 fn identity(addr: &NameAddr<'_>) -> Identity {
+    let anonymous = |uri: &Uri<'_>| uri.host.eq_ignore_ascii_case("anonymous.invalid");
+    if Uri::parse(addr.uri).is_ok_and(|uri| anonymous(&uri)) {
+        return Identity::default();
+    }
     let number = Uri::parse(addr.uri).map(|uri| uri.user_unescaped()).unwrap_or_default();
     let name = String::from_utf8_lossy(addr.display.unwrap_or_default());
     let name = name.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).take(128).collect();
@@ -44,6 +73,9 @@ pub(super) fn user(uri: &str) -> Option<String> {
 
 /// Writes `"name" <sip:number@host>`.
 pub(super) fn address(id: &Identity, host: &str) -> String {
+    if id.number.is_empty() && id.name.is_empty() {
+        return "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(); // RFC 3323 4.1
+    }
     let number = if id.number.is_empty() { "anonymous".to_owned() } else { escape(&id.number) };
     if id.name.is_empty() {
         return format!("<sip:{number}@{host}>");
@@ -53,7 +85,94 @@ pub(super) fn address(id: &Identity, host: &str) -> String {
 
 /// Returns the key that joins the call to the CTI call.
 pub(super) fn call_uuid(message: &Message) -> Option<String> {
-    let value = std::str::from_utf8(message.extension("X-Genesys-CallUUID")?).ok()?;
+    let value = std::str::from_utf8(message.extension(UUID)?).ok()?;
     let sound = (1..=MAX_UUID).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     sound.then(|| value.to_owned())
+}
+
+/// Returns the header fields of a trunk's message that go along with the call, but for the key to the CTI call, which is
+/// kept by itself.
+pub(super) fn carried_in(message: &Message, carry: &Carry) -> Vec<(String, String)> {
+    let hidden = is_withheld(message);
+    let shown = |name: &HeaderName<'_>| {
+        !(hidden && name.name == Name::PAssertedIdentity) && !name.as_str().eq_ignore_ascii_case(UUID)
+    };
+    fields(message, &carry.inbound, shown)
+}
+
+/// Returns the header fields of a browser's message that the trunk hears.
+pub(super) fn carried_out(message: &Message, carry: &Carry) -> Vec<(String, String)> {
+    let own = |name: &HeaderName<'_>| !ASSERTED.iter().any(|prefix| starts_with(name.as_str(), prefix));
+    fields(message, &carry.outbound, own)
+}
+
+/// Returns what is carried along, as it is written into a message.
+pub(super) fn headers(data: &UserData) -> Vec<Header> {
+    data.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
+}
+
+/// Returns what a browser is told of a call beside its parties: the key to the CTI call, and the user data.
+pub(super) fn told_to_browser(parties: &Parties) -> Vec<Header> {
+    let uuid = parties.call_uuid.as_ref().map(|uuid| (UUID.to_owned(), uuid.clone().into_bytes()));
+    uuid.into_iter().chain(headers(&parties.data)).collect()
+}
+
+/// Puts newer fields over older ones of the same name; `None` where nothing changes.
+pub(super) fn merged(old: &UserData, new: Vec<(String, String)>) -> Option<UserData> {
+    let is_new = |name: &str| new.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    if new.iter().all(|field| old.contains(field)) {
+        return None;
+    }
+    let kept = old.iter().filter(|(name, _)| !is_new(name)).cloned();
+    Some(kept.chain(new.iter().cloned()).take(MAX_FIELDS).collect())
+}
+
+fn fields(message: &Message, wanted: &[String], allowed: impl Fn(&HeaderName<'_>) -> bool) -> Vec<(String, String)> {
+    let mut room = MAX_BYTES;
+    let found = message.all_headers().filter(|(name, _)| {
+        may_be_carried(name.as_str()) && allowed(name) && wanted.iter().any(|pattern| suits(pattern, name.as_str()))
+    });
+    let text = found.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value).into_owned()));
+    let fits = text.filter(|(name, value)| match room.checked_sub(name.len() + value.len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    });
+    fits.take(MAX_FIELDS).collect()
+}
+
+/// Returns true for a header field that says nothing of the dialog, the transaction or the hop: only such ones may be
+/// carried from one side to the other.
+pub(super) fn may_be_carried(name: &str) -> bool {
+    match Name::lookup(name.as_bytes()) {
+        Name::Other => !starts_with(name, "X-Crosspoint-"),
+        name => matches!(
+            name,
+            Name::AlertInfo
+                | Name::CallInfo
+                | Name::Diversion
+                | Name::HistoryInfo
+                | Name::Identity
+                | Name::Organization
+                | Name::PAssertedIdentity
+                | Name::Priority
+                | Name::Privacy
+                | Name::Subject
+                | Name::UserToUser
+        ),
+    }
+}
+
+/// Compares a name with a whole one, or with the beginning that a `*` stands behind.
+fn suits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => starts_with(name, prefix),
+        None => name.eq_ignore_ascii_case(pattern),
+    }
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }

@@ -9,7 +9,7 @@ use super::identity::{self, Identity};
 use super::sessions::has_sdp;
 use super::trunks::Attempt;
 use super::{Closing, Gateway};
-use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal};
+use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::Order;
@@ -155,6 +155,8 @@ impl Gateway {
             peer_name: caller.name,
             direction: Direction::Inbound,
             call_uuid: identity::call_uuid(invite),
+            data: self.peers.trunk(trunk).map(|t| identity::carried_in(invite, &t.carry).into()).unwrap_or_default(),
+            told: UserData::default(),
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
@@ -202,10 +204,19 @@ impl Gateway {
             let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
             self.endpoint.set_local(session, &sent_by, &contact);
         }
-        let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
+        let trunk = attempts.first().map(|attempt| attempt.trunk);
+        let target = trunk.map(|trunk| self.trunks.failover(trunk));
         let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
-        let parties =
-            Parties { dn, peer: number, peer_name: String::new(), direction: Direction::Outbound, call_uuid: None };
+        let carry = trunk.and_then(|trunk| self.peers.trunk(trunk)).map(|trunk| &trunk.carry);
+        let parties = Parties {
+            dn,
+            peer: number,
+            peer_name: String::new(),
+            direction: Direction::Outbound,
+            call_uuid: None,
+            data: UserData::default(),
+            told: carry.map(|carry| identity::carried_out(invite, carry).into()).unwrap_or_default(),
+        };
         let caller =
             Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
         // The port pair is taken first: without one there is no call, and no event of one.
@@ -241,8 +252,7 @@ impl Gateway {
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let Some(found) = self.calls.get(call) else { return };
         let caller = Identity { number: found.parties.peer.clone(), name: found.parties.peer_name.clone() };
-        let uuid = found.parties.call_uuid.as_ref();
-        let headers = uuid.map(|u| ("X-Genesys-CallUUID".to_owned(), u.clone().into_bytes())).into_iter().collect();
+        let headers = identity::told_to_browser(&found.parties);
         let invite = OutInvite {
             uri: binding.contact.uri.clone(),
             from: identity::address(&caller, &self.realm),
@@ -310,10 +320,13 @@ impl Gateway {
             to: format!("<{uri}>"),
             uri,
             contact: contact(&found.parties.dn, listener),
-            headers: vec![
+            headers: [
                 ("P-Asserted-Identity".to_owned(), own.into_bytes()),
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
-            ],
+            ]
+            .into_iter()
+            .chain(identity::headers(&found.parties.told))
+            .collect(),
             sdp: Some(media.sdp.clone()),
             has_account: self.trunks.has_account(trunk),
             ..OutInvite::default()

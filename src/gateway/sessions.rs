@@ -1,14 +1,16 @@
 //! What the SIP sessions and the media threads tell, in a call's words.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Gateway;
-use super::identity::call_uuid;
+use super::identity;
 use super::perform::answer_headers;
 use crate::call::{EventKind, LegKind, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
+use crate::path::Transport;
 use crate::plan::Report;
 use crate::sdp::description::Direction;
 use crate::sip::endpoint::{EndReason, Event, FailReason, SessionId};
@@ -58,14 +60,24 @@ impl Gateway {
         Some((call, leg))
     }
 
-    /// Keeps the identifier that joins the call to its CTI call; only the trunk may change it.
+    /// Keeps what the trunk says of a call: the identifier that joins it to its CTI call, and its user data. A browser
+    /// changes neither.
     pub(super) fn note_uuid(&mut self, call: CallId, leg: LegId, message: &Message, now: Instant) {
-        let Some(uuid) = call_uuid(message) else { return };
         let Some(found) = self.calls.get_mut(call) else { return };
-        let is_trunk = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Trunk);
-        if is_trunk && found.parties.call_uuid.as_ref() != Some(&uuid) {
-            found.parties.call_uuid = Some(uuid);
+        let Some(leg) = found.leg(leg).filter(|leg| leg.kind == LegKind::Trunk) else { return };
+        let transport = if leg.path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
+        let trunk = self.peers.trunk(self.reach.trunk_of(&leg.path, transport).unwrap_or(0));
+        let fields = trunk.map(|trunk| identity::carried_in(message, &trunk.carry)).unwrap_or_default();
+        let uuid = identity::call_uuid(message).filter(|uuid| found.parties.call_uuid.as_ref() != Some(uuid));
+        let data = identity::merged(&found.parties.data, fields);
+        let changed = (uuid.is_some(), data.is_some());
+        found.parties.call_uuid = uuid.or(found.parties.call_uuid.take());
+        found.parties.data = data.unwrap_or_else(|| Arc::clone(&found.parties.data));
+        if changed.0 {
             self.emit(call, EventKind::CallUuidChanged, now);
+        }
+        if changed.1 {
+            self.emit(call, EventKind::AttachedDataChanged, now);
         }
     }
 

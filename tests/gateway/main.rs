@@ -6,6 +6,7 @@ mod answering;
 mod calling_out;
 mod guessing;
 mod holding;
+mod identity;
 mod in_call;
 mod leaks;
 mod media;

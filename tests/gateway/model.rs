@@ -49,8 +49,8 @@ impl World {
     fn new(seed: u64) -> World {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut with = config();
-        if rng.random_bool(0.5) {
-            with.calls.flow_grace = Duration::from_secs(20);
+        if rng.random_bool(0.3) {
+            with.calls.flow_grace = Duration::ZERO;
         }
         if rng.random_bool(0.3) {
             with.trunks[0].destinations.push(by_udp(spare_addr()));

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
-    RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
+    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
+    Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -68,6 +68,7 @@ pub fn config() -> GatewayConfig {
             ptime_ms: 20,
             latch: Latch::Port,
             media: None,
+            carry: Carry::default(),
             hold: None,
             // Tests that are not about it need no OPTIONS between their messages.
             policy: TrunkPolicy { ping: Duration::ZERO, ..TrunkPolicy::default() },
@@ -80,6 +81,7 @@ pub fn config() -> GatewayConfig {
             dial: Vec::new(),
             trunk_secret: None,
             ring: None,
+            resume: false,
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),

@@ -8,7 +8,7 @@ use crosspoint::path::Path;
 use crosspoint::sip::message::{Method, Name};
 
 use crate::peers::{Ua, inbound_call, last_status, outbound_call, request, signed_in};
-use crate::rig::{REALM, Rig, udp};
+use crate::rig::{REALM, Rig, config, udp};
 use crate::sdp;
 
 fn stranger() -> Ua {
@@ -119,7 +119,9 @@ fn a_cancel_of_a_call_that_is_answered_or_of_another_branch_ends_nothing() {
 
 #[test]
 fn a_200_to_a_connection_that_is_gone_is_not_repeated_for_ever() {
-    let mut rig = Rig::new();
+    let mut with = config();
+    with.calls.flow_grace = Duration::ZERO;
+    let mut rig = Rig::with(with, 1, 4);
     let mut browser = signed_in(&mut rig, "5001");
     let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
     rig.deliver(browser.path, call.invite.raw().clone());

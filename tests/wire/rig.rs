@@ -134,6 +134,7 @@ impl Web {
                 dial: Vec::new(),
                 trunk_secret: None,
                 ring: None,
+                resume: false,
             }],
             registration: RegistrationPolicy::default(),
             calls: CallPolicy::default(),

@@ -1,5 +1,6 @@
 import { loadConfig, socketUrl, type PhoneConfig } from "./config";
-import { Phone, type Call, type Registration } from "./phone";
+import { forgetSignIn, instanceId, rememberedSignIn, rememberSignIn } from "./instance";
+import { Phone, type Account, type Call, type Registration } from "./phone";
 import { keyClick, LevelMeter, Ringer } from "./sound";
 
 const DN_KEY = "crosspoint.dn";
@@ -28,6 +29,7 @@ const placeCall = element<HTMLButtonElement>("place-call");
 const answer = element<HTMLButtonElement>("answer");
 const reject = element<HTMLButtonElement>("reject");
 const mute = element<HTMLButtonElement>("mute");
+const hold = element<HTMLButtonElement>("hold");
 const hangUp = element<HTMLButtonElement>("hang-up");
 const autoAnswer = element<HTMLInputElement>("auto-answer");
 const volume = element<HTMLInputElement>("volume");
@@ -37,6 +39,7 @@ const notice = element("notice");
 
 const ringer = new Ringer();
 const meter = new LevelMeter();
+const instance = instanceId();
 let config: PhoneConfig | null = null;
 let noticeTimer: number | undefined;
 
@@ -45,7 +48,11 @@ const phone = new Phone({
   call: showCall,
   remoteStream: (stream) => {
     remote.srcObject = stream;
-    void remote.play().catch(() => showNotice("Click anywhere to hear the call."));
+    void remote.play().catch(() => {
+      // A browser plays nothing in a page that was just loaded and not touched.
+      showNotice("Click anywhere to hear the call.");
+      document.addEventListener("click", () => void remote.play(), { once: true });
+    });
   },
   localStream: (stream) => meter.show(stream, (value) => (level.value = value)),
 });
@@ -66,6 +73,8 @@ function showRegistration(state: Registration, why?: string): void {
   signOutButton.hidden = !inside;
   ownNumber.textContent = inside ? `DN ${dn.value}` : "crosspoint";
   element<HTMLButtonElement>("sign-in-button").disabled = state === "connecting";
+  if (state === "registered" && phone.ha1) rememberSignIn({ dn: dn.value.trim(), ha1: phone.ha1 });
+  if (state === "failed") forgetSignIn();
   if (state === "registered" && document.activeElement === document.body) number.focus();
   signInError.hidden = !why || inside;
   if (why) signInError.textContent = why;
@@ -77,11 +86,13 @@ function showCall(call: Call | null, ended?: string): void {
   callCard.dataset.state = state ?? "";
   element("peer").textContent = call?.peer ?? "";
   element("call-state").textContent = state
-    ? { dialing: "Dialling…", ringing: "Ringing…", early: "Connecting…", incoming: "Incoming call", established: "Connected" }[state]
+    ? { dialing: "Dialling…", ringing: "Ringing…", early: "Connecting…", incoming: "Incoming call", established: call?.held ? "On hold" : "Connected" }[state]
     : "";
   answer.hidden = reject.hidden = state !== "incoming";
   hangUp.hidden = !call || state === "incoming";
-  mute.hidden = state !== "established";
+  mute.hidden = hold.hidden = state !== "established";
+  hold.setAttribute("aria-pressed", String(call?.held ?? false));
+  hold.textContent = call?.held ? "Retrieve" : "Hold";
   mute.setAttribute("aria-pressed", String(call?.muted ?? false));
   mute.textContent = call?.muted ? "Unmute" : "Mute";
   placeCall.hidden = Boolean(call);
@@ -127,9 +138,15 @@ signIn.addEventListener("submit", (e) => {
   e.preventDefault();
   if (!config) return;
   localStorage.setItem(DN_KEY, dn.value);
-  phone.signIn({ dn: dn.value.trim(), password: password.value, domain: config.domain, socketUrl: socketUrl(config) });
+  void signInAs(config, dn.value.trim(), { password: password.value });
 });
+
+async function signInAs(config: PhoneConfig, dn: string, secret: Account["secret"]): Promise<void> {
+  phone.signIn({ dn, secret, domain: config.domain, socketUrl: socketUrl(config) }, await instance);
+}
+
 signOutButton.addEventListener("click", () => {
+  forgetSignIn();
   desk.hidden = true;
   phone.hangUp();
   phone.signOut();
@@ -146,6 +163,7 @@ answer.addEventListener("click", () => phone.answer());
 reject.addEventListener("click", () => phone.hangUp());
 hangUp.addEventListener("click", () => phone.hangUp());
 mute.addEventListener("click", () => phone.toggleMute());
+hold.addEventListener("click", () => phone.toggleHold());
 autoAnswer.addEventListener("change", () => {
   phone.autoAnswer = autoAnswer.checked;
   localStorage.setItem(AUTO_ANSWER_KEY, String(autoAnswer.checked));
@@ -170,7 +188,6 @@ document.addEventListener("keydown", (e) => {
     phone.toggleMute();
   }
 });
-window.addEventListener("pagehide", () => phone.hangUp());
 window.setInterval(showDuration, 500);
 
 dn.value = localStorage.getItem(DN_KEY) ?? "";
@@ -179,6 +196,12 @@ autoAnswer.checked = phone.autoAnswer = localStorage.getItem(AUTO_ANSWER_KEY) ==
 loadConfig().then(
   (loaded) => {
     config = loaded;
+    const before = rememberedSignIn();
+    if (before) {
+      // The page was reloaded: a call that it had is waiting at the gateway.
+      dn.value = before.dn;
+      void signInAs(loaded, before.dn, { ha1: before.ha1 });
+    }
     const lab = loaded.lab;
     if (!lab) return;
     if (!dn.value) dn.value = lab.dns.split(/[-,]/)[0]?.trim() ?? "";

@@ -13,13 +13,15 @@ export interface Call {
   state: CallState;
   peer: string;
   muted: boolean;
+  held: boolean;
   /** `performance.now()` of the answer. */
   establishedAt?: number;
 }
 
 export interface Account {
   dn: string;
-  password: string;
+  /** The password, or what a tab keeps in its place over a reload. */
+  secret: { password: string } | { ha1: string };
   domain: string;
   socketUrl: string;
 }
@@ -31,17 +33,10 @@ export interface PhoneEvents {
   localStream(stream: MediaStream | null): void;
 }
 
-const INSTANCE_KEY = "crosspoint.instance";
-
-/** RFC 5626 instance id, kept over reloads so that the gateway knows this phone again. */
-function instanceId(): string {
-  let id = localStorage.getItem(INSTANCE_KEY);
-  if (!id) {
-    id = crypto.randomUUID();
-    localStorage.setItem(INSTANCE_KEY, id);
-  }
-  return id;
-}
+/** Type of what the gateway and this page say to each other within a call (INFO). */
+const COMMAND_TYPE = "application/vnd.crosspoint+json";
+/** Header of the INVITE that gives a reloaded page its call back; of the REGISTER that says that we know what it means. */
+const RESUME = "X-Crosspoint-Resume";
 
 /** A softphone for one DN with one call at a time; a second caller hears busy. */
 export class Phone {
@@ -51,6 +46,8 @@ export class Phone {
   #account: Account | null = null;
   #session: RTCSession | null = null;
   #call: Call | null = null;
+  /** The connection was lost since the last registration. */
+  #cut = false;
 
   constructor(events: PhoneEvents) {
     this.#events = events;
@@ -60,15 +57,21 @@ export class Phone {
     return this.#call;
   }
 
-  signIn(account: Account): void {
+  /** What a tab may keep to sign in again after a reload: good for this gateway alone, unlike the password. */
+  get ha1(): string | null {
+    return (this.#ua?.get("ha1") as string | null | undefined) ?? null;
+  }
+
+  /** `instance` names this tab, also after a reload, so that the gateway knows it again (RFC 5626). */
+  signIn(account: Account, instance: string): void {
     this.signOut();
     this.#account = account;
     const ua = new UA({
       sockets: [new WebSocketInterface(account.socketUrl)],
       uri: `sip:${account.dn}@${account.domain}`,
       authorization_user: account.dn,
-      password: account.password,
-      instance_id: instanceId(),
+      ...("ha1" in account.secret ? { ha1: account.secret.ha1, realm: account.domain } : account.secret),
+      instance_id: instance,
       register: true,
       register_expires: 120,
       session_timers: false,
@@ -77,11 +80,17 @@ export class Phone {
       user_agent: "crosspoint-phone",
     });
     this.#ua = ua;
+    ua.registrator().setExtraHeaders([`${RESUME}: yes`]);
     ua.on("connecting", () => this.#events.registration("connecting"));
     ua.on("disconnected", (e) => {
+      this.#cut = true;
       if (this.#ua === ua) this.#events.registration("connecting", e.error ? "The gateway cannot be reached." : undefined);
     });
-    ua.on("registered", () => this.#events.registration("registered"));
+    ua.on("registered", () => {
+      this.#events.registration("registered");
+      if (this.#cut) this.#mend();
+      this.#cut = false;
+    });
     ua.on("unregistered", () => {
       if (this.#ua === ua) this.#events.registration("connecting");
     });
@@ -132,6 +141,12 @@ export class Phone {
     else this.#session.mute({ audio: true });
   }
 
+  toggleHold(): void {
+    if (!this.#session?.isEstablished() || !this.#call) return;
+    if (this.#call.held) this.#session.unhold();
+    else this.#session.hold();
+  }
+
   /** Sends a key of the pad: as RFC 4733 where media flows, which keeps its timing. */
   sendDigit(digit: string): void {
     const sender = this.#session?.connection?.getSenders().find((s) => s.dtmf);
@@ -145,9 +160,10 @@ export class Phone {
       return;
     }
     const incoming = originator === "remote";
+    const resumed = incoming ? request.getHeader(RESUME) : undefined;
     const party = incoming ? request.from : request.to;
     this.#session = session;
-    this.#update({ state: incoming ? "incoming" : "dialing", peer: party.display_name || party.uri.user || "unknown", muted: false });
+    this.#update({ state: incoming ? "incoming" : "dialing", peer: shown(party), muted: false, held: false });
 
     if (session.connection) this.#listen(session.connection);
     session.on("peerconnection", (e) => this.#listen(e.peerconnection));
@@ -161,6 +177,15 @@ export class Phone {
     session.on("accepted", () => {
       if (this.#call) this.#update({ ...this.#call, state: "established", establishedAt: performance.now() });
     });
+    session.on("confirmed", () => {
+      // The call was on hold when the page went: the gateway holds it still, this end does not know yet.
+      if (resumed?.includes("held")) session.hold();
+    });
+    session.on("hold", (e) => e.originator === "local" && this.#call && this.#update({ ...this.#call, held: true }));
+    session.on("unhold", (e) => e.originator === "local" && this.#call && this.#update({ ...this.#call, held: false }));
+    session.on("newInfo", (e: { originator: string; info: { contentType: string; body: string } }) => {
+      if (e.originator === "remote" && e.info.contentType.startsWith(COMMAND_TYPE)) this.#obey(e.info.body);
+    });
     session.on("muted", () => this.#call && this.#update({ ...this.#call, muted: true }));
     session.on("unmuted", () => this.#call && this.#update({ ...this.#call, muted: false }));
     session.on("getusermediafailed", () => this.#ended("The browser did not give access to the microphone."));
@@ -169,7 +194,23 @@ export class Phone {
       this.#ended(failure(e.cause, status));
     });
     session.on("ended", () => this.#ended("Call ended"));
-    if (incoming && this.autoAnswer) queueMicrotask(() => this.answer());
+    if (incoming && (this.autoAnswer || resumed)) queueMicrotask(() => this.answer());
+  }
+
+  /** The gateway wants something of this end of the call: the agent desktop's buttons are not ours. */
+  #obey(body: string): void {
+    let command: unknown;
+    try {
+      command = (JSON.parse(body) as { command?: unknown }).command;
+    } catch {
+      return;
+    }
+    if (command === "answer") this.answer();
+  }
+
+  /** The connection is back, perhaps over another network: the call's media looks for its way anew. */
+  #mend(): void {
+    if (this.#session?.isEstablished()) this.#session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
   }
 
   #listen(connection: RTCPeerConnection): void {
@@ -193,6 +234,10 @@ export class Phone {
     this.#events.localStream(null);
     this.#events.call(null, why);
   }
+}
+
+function shown(party: { display_name: string; uri: { user: string } }): string {
+  return party.display_name || party.uri.user || "unknown";
 }
 
 function failure(cause: string, status: number | undefined): string {
