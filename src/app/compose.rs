@@ -141,8 +141,7 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
         _ => DnSet::One(first.to_owned()),
     };
-    let ring = entry.ring_seconds.map(seconds);
-    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring, resume: entry.resume })
+    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring: entry.ring_seconds.map(seconds), resume: entry.resume })
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -79,10 +79,10 @@ pub struct Trunk {
     pub media: Option<IpAddr>,
     /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
     pub hold: Option<Source>,
-    /// Which header fields go along with a call.
-    pub carry: Carry,
     /// How it is watched, and how DNs are registered there.
     pub policy: TrunkPolicy,
+    /// Which header fields go along with a call.
+    pub carry: Carry,
 }
 
 /// Names of header fields that are carried from one side of a call to the other: whole, or a beginning with `*` behind it.

@@ -204,10 +204,9 @@ impl Gateway {
             let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
             self.endpoint.set_local(session, &sent_by, &contact);
         }
-        let trunk = attempts.first().map(|attempt| attempt.trunk);
-        let target = trunk.map(|trunk| self.trunks.failover(trunk));
+        let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
         let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
-        let carry = trunk.and_then(|trunk| self.peers.trunk(trunk)).map(|trunk| &trunk.carry);
+        let told = self.peers.trunk(attempts.first().map_or(0, |attempt| attempt.trunk)).map(|t| identity::carried_out(invite, &t.carry).into()).unwrap_or_default();
         let parties = Parties {
             dn,
             peer: number,
@@ -215,7 +214,7 @@ impl Gateway {
             direction: Direction::Outbound,
             call_uuid: None,
             data: UserData::default(),
-            told: carry.map(|carry| identity::carried_out(invite, carry).into()).unwrap_or_default(),
+            told,
         };
         let caller =
             Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
