@@ -1,9 +1,12 @@
-//! The audio codecs, at 8 kHz mono: G.711 (ITU-T G.711) and Opus (RFC 6716 by way of libopus, RFC 7587).
+//! The audio codecs, at 8 kHz mono: G.711 (ITU-T G.711), Opus (RFC 6716 by way of libopus, RFC 7587), WAVE files.
 //!
-//! We do not resample, because Opus itself decodes to and encodes from 8 kHz. Only this room sees the `opus` crate.
+//! We do not resample what is spoken, because Opus itself decodes to and encodes from 8 kHz; sounds out of files are, when
+//! they are loaded. Only this room sees the `opus` crate.
 
 pub mod g711;
 pub mod opus;
+pub mod resample;
+pub mod wav;
 
 /// Samples of one channel in a second.
 pub const SAMPLE_RATE_HZ: u32 = 8000;

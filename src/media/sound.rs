@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+pub use crate::codec::wav::WavError;
+use crate::codec::{resample, wav};
+
 /// Samples over which the end of a sound fades into its beginning: 10 ms.
 const SEAM: usize = 80;
 
@@ -31,6 +34,18 @@ impl Sound {
         }
         pcm.truncate(looped);
         Sound { pcm: pcm.into() }
+    }
+
+    /// Reads a WAVE file and makes it louder by so many dB; what is too loud then is limited.
+    pub fn from_wav(file: &[u8], gain_db: i8) -> Result<Self, WavError> {
+        let wav = wav::read(file)?;
+        let mut pcm = resample::to_8_khz(&wav.pcm, wav.rate_hz);
+        if gain_db != 0 {
+            let gain = 10f32.powf(f32::from(gain_db) / 20.0);
+            // A cast limits.
+            pcm.iter_mut().for_each(|sample| *sample = (f32::from(*sample) * gain) as i16);
+        }
+        Ok(Sound::new(pcm))
     }
 
     /// Returns the samples of one turn.
@@ -78,6 +93,19 @@ mod tests {
         // Two sines that fade into each other are nowhere steeper than one by more than the fade itself.
         let most = heard.windows(2).map(|two| (i32::from(two[1]) - i32::from(two[0])).abs()).max();
         assert!(most.is_some_and(|most| most <= steepest + 2 * 8000 / 80), "{most:?} beside {steepest}");
+    }
+
+    #[test]
+    fn a_file_is_brought_to_8_khz_and_to_its_level() {
+        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0".to_vec();
+        file.extend(b"data\0\x7d\0\0");
+        (0..16_000).for_each(|_| file.extend(8000i16.to_le_bytes()));
+        for (gain, level) in [(0, 8000), (-6, 4009), (20, 32_767)] {
+            let sound = Sound::from_wav(&file, gain).expect("a sound");
+            assert_eq!(sound.samples().len(), 8000 - SEAM);
+            let off = sound.samples()[200..7800].iter().map(|s| (i32::from(*s) - level).abs()).max();
+            assert!(off.is_some_and(|off| off < 20), "{off:?} at {gain} dB");
+        }
     }
 
     #[test]
