@@ -79,6 +79,16 @@ pub enum StartError {
     /// The task of signalling.
     #[error("signalling: {0}")]
     Signalling(std::io::Error),
+    /// A sound of `[sounds]`.
+    #[error("sounds.{name} = {}: {why}", .file.display())]
+    Sound {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// Nothing to reach a trunk by.
     #[error("trunk {0}: no [[sip]] socket of its address family")]
     NoSocketForTrunk(String),
@@ -129,9 +139,10 @@ impl App {
             let bound = sockets.addresses();
             (bound.clone(), compose::gateway(&self.config, &bound)?)
         };
+        let sounds = compose::sounds(&self.config)?;
         let wake = Arc::new(Notify::new());
         let mut workers = Vec::new();
-        for worker in compose::workers(&self.config, &[].into()) {
+        for worker in compose::workers(&self.config, &sounds) {
             let wake = wake.clone();
             match worker::spawn(worker, certificate.clone(), move || wake.notify_one()) {
                 Ok(handle) => workers.push(handle),
@@ -354,6 +365,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
         http: config.listeners.iter().map(|listener| listener.bind).collect(),
     };
     compose::gateway(config, &wanted)?;
+    compose::sounds(config)?;
     for listener in config.listeners.iter().filter(|l| l.tls) {
         if let (Some(cert), Some(key)) = (&listener.certificate, &listener.key) {
             let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };

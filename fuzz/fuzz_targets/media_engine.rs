@@ -1,4 +1,5 @@
 #![no_main]
+#[allow(dead_code)]
 #[path = "../../tests/fuzz/media.rs"]
 mod body;
 

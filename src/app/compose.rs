@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Addresses, StartError};
-use crate::call::Tones;
 use crate::config::{AuthAlgorithm, Config, DnEntry};
 use crate::gateway::{
     CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
@@ -18,7 +17,7 @@ use crate::io::accept::Limits;
 use crate::io::worker::{MediaAddress, WorkerConfig};
 use crate::media::Sound;
 use crate::path::Transport;
-use crate::plan::{AudioCodec, Source};
+use crate::plan::AudioCodec;
 use crate::sip::endpoint::SourceLimit;
 
 /// How long a closed pair of ports ignores what still arrives.
@@ -62,8 +61,8 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             per_second: config.limits.requests_per_second,
             burst: config.limits.requests_per_second.saturating_mul(BURST_SECONDS),
         },
-        tones: Tones::default(),
-        hold: Source::Nothing,
+        tones: config.tones.tones(),
+        hold: config.hold_source(&config.hold.music),
     })
 }
 
@@ -104,7 +103,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             latch: trunk.latch.unwrap_or(config.media.latch).into(),
             media: trunk.media,
             carry: trunk.carried(),
-            hold: None,
+            hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
             policy: TrunkPolicy::default(),
         })
     });
@@ -212,5 +211,8 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
     }
 }
 
+mod sounds;
 #[cfg(test)]
 mod tests;
+
+pub(super) use sounds::sounds;

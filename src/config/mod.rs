@@ -7,6 +7,7 @@
 //! We do not take unknown keys, because a misspelt limit is no limit; we do not take names where an address is needed,
 //! because a resolver that is down must not change where media goes.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -19,12 +20,14 @@ mod check;
 mod dn;
 mod lab;
 mod parse;
+mod sounds;
 
 pub use calls::{CallsConfig, LocalCallsConfig};
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
 pub use parse::ConfigError;
+pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -45,6 +48,15 @@ pub struct Config {
     /// `[opus]`
     #[serde(default)]
     pub opus: OpusConfig,
+    /// `[sounds]`: names and files.
+    #[serde(default)]
+    pub sounds: BTreeMap<String, SoundConfig>,
+    /// `[hold]`
+    #[serde(default)]
+    pub hold: HoldConfig,
+    /// `[tones]`
+    #[serde(default)]
+    pub tones: TonesConfig,
     /// `[[trunk]]`
     #[serde(default, rename = "trunk")]
     pub trunks: Vec<TrunkConfig>,
@@ -351,6 +363,8 @@ pub struct TrunkConfig {
     pub carry: Option<Vec<String>>,
     /// Header fields of browsers that the trunk hears.
     pub carry_out: Option<Vec<String>>,
+    /// What its parties hear on hold; `hold.music` where it is not said.
+    pub hold_music: Option<HoldMusic>,
 }
 
 fn both_laws() -> Vec<CodecConfig> {

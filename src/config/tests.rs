@@ -55,6 +55,8 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
     // Takes the comment off every `# key = value` whose key has a default that the file can state.
     let optional =
         ["certificate", "key", "origins", "latch", "media", "ha1", "auth", "ring_seconds", "carry", "carry_out"];
+    let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
+    let optional = [&optional[..], &sounds].concat();
     let mut section = "";
     let mut full = String::new();
     for line in GATEWAY.lines() {
@@ -105,6 +107,15 @@ fn every_key_is_in_the_file() {
         "connections_per_address",
         "filter",
         "format",
+        "music",
+        "hold_music",
+        "country",
+        "level_dbm0",
+        "dial",
+        "ringback",
+        "busy",
+        "congestion",
+        "special_information",
         "tls",
         "domain",
     ] {
@@ -309,4 +320,55 @@ fn the_rules_of_calls_have_their_ranges() {
     assert_eq!((config.calls.grace_seconds, config.calls.local_calls), (0, LocalCallsConfig::TrunkDown));
     assert!(error(&calls("grace_seconds = 601")).contains("calls.grace_seconds"));
     assert!(error(&calls("local_calls = \"sometimes\"")).contains("local_calls"));
+}
+
+#[test]
+fn sounds_and_tones_are_read_and_their_mistakes_are_one_line() {
+    let more = |more: &str| format!("{LEAST}\n{more}");
+    let good = parse(&more(
+        "[sounds]\nb = \"b.wav\"\na = { file = \"a.wav\", gain_db = -6 }\n[hold]\nmusic = \"b\"\n\
+         [tones]\ncountry = \"UK\"\nlevel_dbm0 = -20\nbusy = \"425/100,0/100\"",
+    ))
+    .unwrap();
+    assert_eq!(good.sounds["a"], SoundConfig { file: "a.wav".into(), gain_db: -6 });
+    assert_eq!(good.hold_source(&good.hold.music), crate::plan::Source::Sound(crate::plan::SoundId(1)));
+    let tones = good.tones.tones();
+    assert_eq!(tones.ringback.parts, crate::call::Tones::of_country("gb").unwrap().ringback.parts);
+    assert_eq!((tones.busy.parts.len(), tones.busy.level_dbm0), (2, -20));
+    let tone = parse(&more("[hold]\nmusic = \"tone:425/200,0/5000\"")).unwrap();
+    assert!(
+        matches!(tone.hold_source(&tone.hold.music), crate::plan::Source::Tone(cadence) if cadence.parts.len() == 2)
+    );
+    for (wrong, told) in [
+        (
+            "[hold]\nmusic = \"jazz\"",
+            "f.toml: hold.music = jazz: allowed: \"silence\", \"tone:hz/ms,0/ms\", or a name of [sounds]",
+        ),
+        ("[hold]\nmusic = \"tone:9999\"", "hold.music = \"tone:9999\": a frequency is 0 (silence) to 3999 Hz"),
+        ("[tones]\ncountry = \"xx\"", "f.toml: tones.country = xx: allowed: at, au,"),
+        ("[tones]\nlevel_dbm0 = 3", "f.toml: tones.level_dbm0 = 3: allowed: -40 to 0 dBm0"),
+        ("[tones]\nbusy = \"425/0\"", "tones.busy = \"425/0\": a length is 1 to 60000 ms"),
+        ("[sounds]\nsilence = \"x\"", "f.toml: sounds = silence: allowed: a name that is neither"),
+        ("[sounds]\na = { file = \"x\", gain_db = 30 }", "f.toml: sounds.a.gain_db = 30: allowed: -40 to 20"),
+        ("[sounds]\na = 5", "sounds.a = 5: \"file\" or { file = \"file\", gain_db = 0 }"),
+    ] {
+        let told_instead = error(&more(wrong));
+        assert!(told_instead.contains(told), "{told_instead}\nfor {told}");
+    }
+}
+
+#[test]
+fn the_tones_shown_in_the_file_are_those_of_its_country() {
+    let shown = |key: &str| {
+        let line = GATEWAY.lines().find_map(|line| line.strip_prefix(&format!("# {key} = \""))).unwrap();
+        line.trim_end_matches('"').parse::<crate::plan::Cadence>().unwrap()
+    };
+    let us = crate::call::Tones::default();
+    assert_eq!([shown("ringback"), shown("busy"), shown("congestion")], [us.ringback, us.busy, us.congestion]);
+    assert_eq!([shown("dial"), shown("special_information")], [us.dial, us.special_information]);
+    let listed = GATEWAY.split("the trunk sends none: ").nth(1).and_then(|rest| rest.split("country").next()).unwrap();
+    let listed: Vec<_> = listed.split(|c: char| !c.is_ascii_lowercase()).filter(|name| !name.is_empty()).collect();
+    for country in crate::call::Tones::countries() {
+        assert!(listed.contains(&country), "{country}");
+    }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 19] = [
+const TARGETS: [(&str, Body); 20] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -33,6 +33,7 @@ const TARGETS: [(&str, Body); 19] = [
     ("demux", rtp::demux),
     ("opus_decode", rtp::opus_decode),
     ("media_engine", media::media_engine),
+    ("wav", media::wav),
     ("gateway_page", gateway::gateway_page),
 ];
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crosspoint::id::{LegId, PortPairId};
-use crosspoint::media::{Engine, EngineConfig, Sink, Socket};
+use crosspoint::media::{Engine, EngineConfig, Sink, Socket, Sound};
 use crosspoint::packet::PacketBuf;
 use crosspoint::plan::*;
 use crosspoint::webrtc::dtls::{Certificate, DtlsVersions};
@@ -80,4 +80,15 @@ pub fn media_engine(mut data: &[u8]) {
         engine.handle_order(Order::Close(LegId(leg)), now, &mut out);
     }
     assert_eq!(engine.counters().legs, 0);
+}
+
+/// A WAVE file, into a sound that is played around its end.
+pub fn wav(data: &[u8]) {
+    let Ok(sound) = Sound::from_wav(data, 6) else { return };
+    // From 4 kHz up to 8, and half an hour at most.
+    assert!(sound.samples().len() <= 2 * data.len() && sound.samples().len() <= 30 * 60 * 8000);
+    let mut frame = [1; 480];
+    let at = (0..4).fold(0, |at, _| sound.read(at, &mut frame));
+    assert!(at <= sound.samples().len());
+    assert!(!sound.samples().is_empty() || frame == [0; 480]);
 }

@@ -204,3 +204,29 @@ fn what_the_file_says_of_a_listener_reaches_its_pages() {
     assert!(made.require_origin && made.public_metrics && made.page.is_none());
     assert_eq!(crate::app::log(&config), crate::telemetry::Config { filter: "warn".into(), json: true }, "the log");
 }
+
+#[test]
+fn what_the_file_says_of_sounds_reaches_the_workers_and_the_gateway() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wave =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x07\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x04\0\0\0\xff\xff\xff\xff";
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.display().to_string()
+    };
+    let (good, bad) = (file("good.wav", wave), file("bad.wav", b"OggS"));
+    let of = |second: &str| {
+        let hold = "[hold]\nmusic = \"tone:425/100,0/100\"\n";
+        config(&format!("{MEDIA}\n[sounds]\nb = \"{good}\"\na = \"{second}\"\n{hold}"), &[])
+    };
+    let config = of(&good);
+    let loaded = sounds(&config).expect("loaded");
+    assert_eq!(loaded.iter().map(|sound| sound.samples().len()).collect::<Vec<_>>(), [3, 3]);
+    assert!(workers(&config, &loaded).iter().all(|worker| worker.sounds.len() == 2));
+    let made = gateway(&config, &bound()).expect("composed");
+    assert!(matches!(&made.hold, crate::plan::Source::Tone(cadence) if cadence.parts.len() == 2));
+    let told = |second: &str| sounds(&of(second)).expect_err("a mistake").to_string();
+    assert_eq!(told(&bad), format!("sounds.a = {bad}: not a WAVE file"));
+    assert!(told("nowhere.wav").starts_with("sounds.a = nowhere.wav: "));
+}
