@@ -208,6 +208,7 @@ impl Gateway {
         let peers = Peers::new(config.listeners, config.trunks, reach.hosts());
         endpoint.set_trusted(peers.trusted());
         endpoint.set_known(peers.known());
+        endpoint.set_reliable(peers.may_prack());
         let sounds = Sounds { tones: config.tones, hold: config.hold };
         let policy = &config.registration;
         let registrar = Registrar::new(RegistrarConfig {

@@ -51,6 +51,12 @@ impl Peers {
         move |path| path.flow().is_some_and(|flow| !hosts.is_stream(flow)) || hosts.is_trunk(path)
     }
 
+    /// Makes the judgement that lets trunks, and no browser, use provisionals that are acknowledged (RFC 3262).
+    pub(super) fn may_prack(&self) -> impl Fn(&Path) -> bool + Send + 'static {
+        let hosts = self.hosts.clone();
+        move |path| hosts.is_trunk(path)
+    }
+
     /// Returns true for the connection of a browser: a WebSocket.
     pub(super) fn is_browser(&self, path: &Path) -> bool {
         self.flow(path).is_some_and(|flow| !flow.transport.is_stream())

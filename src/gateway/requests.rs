@@ -16,7 +16,7 @@ use crate::sip::endpoint::{Header, ServerTx, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
 
 /// What we take.
-pub(super) const ALLOWED: [Method; 8] = [
+pub(super) const ALLOWED: [Method; 9] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -25,6 +25,7 @@ pub(super) const ALLOWED: [Method; 8] = [
     Method::Info,
     Method::Update,
     Method::Notify,
+    Method::Prack,
 ];
 
 /// Content types that an INFO may have.
@@ -127,7 +128,7 @@ impl Gateway {
         match message.method() {
             Method::Info => self.info(call, leg, tx, message, now),
             Method::Notify => self.notify(call, leg, tx, message, now),
-            Method::Update => self.update(call, leg, tx, message, now),
+            Method::Update | Method::Prack => self.update(call, leg, tx, message, now),
             Method::Options => self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now),
             _ => self.reply(tx, message, 405, &[("Allow".to_owned(), allow().into_bytes())], now),
         }

@@ -46,7 +46,9 @@ impl Gateway {
             // Of requests of ours that are no INVITE only OPTIONS and REGISTER are waited for.
             Event::Response { tx, message } => self.trunk_answered(tx, &message, now),
             Event::RequestFailed { tx, why } => self.trunk_failed(tx, why == FailReason::Transport, now),
-            Event::Pracked { .. } => {}
+            Event::Pracked { session, sdp, message } => self.pracked(session, sdp, &message, now),
+            // What it repeats has been answered before.
+            Event::Refreshed { .. } => {}
         }
     }
 
@@ -139,6 +141,16 @@ impl Gateway {
             self.endpoint.hang_up(session, &[("Reason".to_owned(), reason)], now);
         }
         self.signal(call, Signal::Refused { leg, status: 488, heard: true }, now);
+    }
+
+    /// The trunk has heard our early media; its PRACK has the answer where our 183 had the offer (RFC 3262 5).
+    fn pracked(&mut self, session: SessionId, sdp: Option<Bytes>, prack: &Message, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_uuid(call, leg, prack, now);
+        let waiting = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.media.is_waiting());
+        if let Some(sdp) = sdp.filter(|_| waiting) {
+            self.take_answer(call, leg, &sdp, true);
+        }
     }
 
     fn acked(&mut self, session: SessionId, sdp: Option<Bytes>, ack: &Message, now: Instant) {

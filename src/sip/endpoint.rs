@@ -1,7 +1,7 @@
-//! The SIP endpoint: everything below the B2BUA, behind one door (RFC 3261, 6026, 3581, 4028).
+//! The SIP endpoint: everything below the B2BUA, behind one door (RFC 3261, 3262, 3311, 3515, 3581, 4028, 6026).
 //!
-//! We do not offer PRACK (RFC 3262), because the trunk never needs it and no browser stack asks for it: `Require: 100rel` gets 420.
-//! We do not start session timers (RFC 4028), because a lost leg is found by its media; a peer's timer is honoured.
+//! We do not send an offer in a PRACK, nor answer PRACK to everybody: a peer that [`Endpoint::set_reliable`] does not name
+//! gets 420 to `Require: 100rel`.
 
 mod dialogs;
 mod event;
@@ -45,7 +45,12 @@ pub struct Endpoint {
     limiter: Limiter,
     pub(in crate::sip) stats: Stats,
     last_session: u64,
+    /// Who may use reliable provisionals.
+    pub(in crate::sip) reliable: Judgement,
 }
+
+/// A question about where a message came from.
+type Judgement = Box<dyn Fn(&Path) -> bool + Send>;
 
 impl Endpoint {
     /// Makes an endpoint without transactions; `rng` feeds tags, branches and Call-IDs.
@@ -62,6 +67,7 @@ impl Endpoint {
             events: VecDeque::new(),
             stats: Stats::default(),
             last_session: 0,
+            reliable: Box::new(|_| false),
         }
     }
 
@@ -74,6 +80,13 @@ impl Endpoint {
     /// transaction: one answer, never repeated, for a source over UDP may be forged. Without this everybody is heard.
     pub fn set_known(&mut self, known: impl Fn(&Path) -> bool + Send + 'static) {
         self.limiter.set_known(Box::new(known));
+    }
+
+    /// Says who may use provisionals that are acknowledged (RFC 3262): an INVITE of theirs that requires 100rel is taken,
+    /// and what we send them with a session description before the answer is reliable where they support it. Without this
+    /// nobody may, and such an INVITE gets 420.
+    pub fn set_reliable(&mut self, reliable: impl Fn(&Path) -> bool + Send + 'static) {
+        self.reliable = Box::new(reliable);
     }
 
     /// Takes one whole message.
@@ -164,6 +177,7 @@ impl Endpoint {
                 self.answer_tx(tx.0, response, &tag, now);
             }
             Some(Owner::Updated(session)) => self.answer_update(*session, tx.0, response, now),
+            Some(Owner::Offered(session)) => self.answer_prack(*session, tx.0, response, now),
             Some(Owner::Referred(session)) => self.answer_refer(*session, tx.0, response, now),
             _ => {}
         }
@@ -321,6 +335,11 @@ impl Endpoint {
         format!("{:016x}", self.rng.random::<u64>())
     }
 
+    /// A random number below `end`.
+    pub(in crate::sip) fn rng_below(&mut self, end: u32) -> u32 {
+        self.rng.random_range(0..end)
+    }
+
     /// No more requests of ours for the time being.
     pub(in crate::sip) fn is_full(&mut self) -> bool {
         let is_full = self.table.len() >= self.config.max_transactions;
@@ -373,14 +392,10 @@ impl Endpoint {
     pub(in crate::sip) fn introduce(&self, message: Builder, name: Name) -> Builder {
         let (allow_name, allow) = self.allow();
         let mut message = message.header(allow_name, allow);
-        let mut supported = self.config.supported.join(", ");
-        if name == Name::Server {
-            // As UAS we honour session timers; as UAC we never ask for one.
-            supported = if supported.is_empty() { "timer".to_owned() } else { format!("{supported}, timer") };
+        for option in &self.config.supported {
+            message = message.header(Name::Supported, option);
         }
-        if !supported.is_empty() {
-            message = message.header(Name::Supported, supported);
-        }
+        message = message.header(Name::Supported, "timer");
         if self.config.user_agent.is_empty() { message } else { message.header(name, &self.config.user_agent) }
     }
 

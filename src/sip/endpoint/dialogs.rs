@@ -36,6 +36,12 @@ impl Endpoint {
         self.send_authorized(s, credentials, now)
     }
 
+    /// Acknowledges the provisional of [`Event::Provisional`](super::Event::Provisional) that wants an answer, with it: our
+    /// INVITE had no offer (RFC 3262 5). False: nothing waits for it.
+    pub fn prack(&mut self, s: SessionId, fork: &str, sdp: &[u8], now: Instant) -> bool {
+        self.answer_early(s, fork, sdp, now)
+    }
+
     /// Asks the peer to call somebody (RFC 3515). Returns the transaction, whose outcome comes as
     /// [`Event::Response`](super::Event::Response), and the number that names the REFER: its NOTIFYs come as
     /// [`Event::InDialog`](super::Event::InDialog), to be read by [`Progress::of`](crate::sip::refer::Progress::of).

@@ -156,6 +156,14 @@ pub enum Event {
         /// The response, where there was one: a 401 or 407 may be answered by a further `reinvite` with credentials.
         message: Option<Message>,
     },
+    /// A re-INVITE that changed nothing has refreshed the session (RFC 4028), and its 2xx is acknowledged; the peer's answer
+    /// should be what it was.
+    Refreshed {
+        /// Which session.
+        session: SessionId,
+        /// The response.
+        message: Message,
+    },
     /// Our reliable provisional was acknowledged, and its PRACK answered (RFC 3262).
     Pracked {
         /// Which session.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{ClientTx, Endpoint, Event, FailReason, Header, Owner, ServerTx, reply};
 use crate::path::{Path, Transport};
 use crate::sip::message::{Builder, Message, Method, Name};
-use crate::sip::session::{MIN_SE, is_too_short};
+use crate::sip::session::{is_too_short, min_se};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, path: Path, transport: Transport, raw: Bytes, now: Instant) {
@@ -67,7 +67,7 @@ impl Endpoint {
         if method != Method::Options && message.number(Name::MaxForwards) == Some(0) {
             return self.refuse(path, &message, 483, &[]);
         }
-        if let Some(unsupported) = self.unsupported(&message) {
+        if let Some(unsupported) = self.unsupported(&path, &message) {
             return self.refuse(path, &message, 420, &[unsupported]);
         }
         match method {
@@ -101,8 +101,7 @@ impl Endpoint {
 
     fn on_new_invite(&mut self, path: Path, transport: Transport, message: Message, now: Instant) {
         if is_too_short(&message) {
-            let min_se = ("Min-SE".to_owned(), MIN_SE.to_string().into_bytes());
-            return self.refuse(path, &message, 422, &[min_se]);
+            return self.refuse(path, &message, 422, &[min_se()]);
         }
         if self.sessions.len() >= self.config.max_sessions {
             self.stats.overloaded += 1;
@@ -127,6 +126,12 @@ impl Endpoint {
                 self.owners.insert(tx, owner);
                 self.events.push_back(Event::Response { tx: ClientTx(tx), message: response });
             }
+            Some(Owner::Refresh(session)) => {
+                self.owners.insert(tx, Owner::Refresh(session));
+                if response.status() >= 200 {
+                    self.on_refresh_response(session, &response, now);
+                }
+            }
             Some(Owner::Notify(session, id)) => {
                 self.on_notify_response(session, id, response.status());
                 self.owners.insert(tx, Owner::Notify(session, id));
@@ -144,8 +149,14 @@ impl Endpoint {
         };
         match self.owners.remove(&tx) {
             Some(Owner::User) => self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why }),
-            Some(Owner::Attempt(attempt)) => self.on_attempt_failed(&attempt, status),
-            Some(Owner::Reinvite(reinvite)) => self.on_reinvite_failed(tx, &reinvite, status, None, now),
+            Some(Owner::Attempt(attempt)) => self.on_attempt_failed(tx, attempt, status),
+            Some(Owner::Refresh(session)) => self.on_refresh_failed(session, status, None, now),
+            Some(Owner::Reinvite(reinvite)) => {
+                self.on_reinvite_failed(tx, &reinvite, status, None, now);
+                if self.table.request(tx).is_some() {
+                    self.owners.insert(tx, Owner::Reinvite(reinvite));
+                }
+            }
             Some(Owner::Refer(session, id)) => {
                 self.refer_failed(session, id);
                 self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why });
@@ -167,9 +178,11 @@ impl Endpoint {
     }
 
     /// The `Unsupported` of a request whose `Require` asks for what we do not do (RFC 3261 8.2.2.3).
-    pub(in crate::sip) fn unsupported(&self, message: &Message) -> Option<Header> {
+    pub(in crate::sip) fn unsupported(&self, path: &Path, message: &Message) -> Option<Header> {
+        let may_prack = message.method_ref() == &Method::Invite && (self.reliable)(path);
         let is_known = |tag: &str| {
             tag.eq_ignore_ascii_case("timer")
+                || (may_prack && tag.eq_ignore_ascii_case("100rel"))
                 || self.config.supported.iter().any(|known| known.eq_ignore_ascii_case(tag))
         };
         let unknown: Vec<&[u8]> =

@@ -67,7 +67,8 @@ pub struct EndpointConfig {
     pub timers: Timers,
     /// `User-Agent` of requests and `Server` of responses; empty: left out.
     pub user_agent: String,
-    /// Option tags that a `Require` may name (RFC 3261 8.2.2.3); `timer` is always understood, `100rel` never.
+    /// Option tags that a `Require` may name (RFC 3261 8.2.2.3); `timer` is always understood, `100rel` by
+    /// those that `set_reliable` names.
     pub supported: Vec<String>,
     /// Methods of `Allow`.
     pub allow: Vec<Method>,
@@ -97,6 +98,7 @@ impl Default for EndpointConfig {
                 Method::Notify,
                 Method::Refer,
                 Method::Message,
+                Method::Prack,
             ],
             max_transactions: 100_000,
             max_sessions: 20_000,

@@ -44,6 +44,11 @@ impl Builder {
         digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the body as set so far.
+    pub fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Opens a response with Via, From, To, Call-ID, CSeq and, to a request that makes a dialog, Record-Route of `request`
     /// (RFC 3261 8.2.6.2). To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
     pub fn response_to(request: &Message, status: u16, reason: Option<&str>, to_tag: Option<&str>) -> Builder {

@@ -3,7 +3,7 @@
 
 use crate::sip::dialog;
 use crate::sip::endpoint::{Header, Hop, OutInvite, Reliable};
-use crate::sip::message::{Builder, Method, Name};
+use crate::sip::message::{Builder, Message, Method, Name};
 
 /// What an INVITE of ours is made of.
 #[derive(Clone, Debug)]
@@ -17,13 +17,27 @@ pub(crate) struct Draft {
     pub(crate) cseq: u32,
     /// Answers to challenges.
     pub(crate) credentials: Vec<Header>,
+    /// How many times a 422 made the interval longer.
+    raised: u8,
 }
+
+/// How many times a 422 is heeded: each proxy on the way may have an interval of its own.
+const MAX_RAISES: u8 = 3;
 
 impl Draft {
     pub(crate) fn new(invite: OutInvite, hop: Hop, tag: String, call_id: String) -> Draft {
         let call_id = invite.call_id.clone().unwrap_or(call_id);
         let cseq = invite.cseq.unwrap_or(1);
-        Draft { invite, hop, tag, call_id, cseq, credentials: Vec::new() }
+        Draft { invite, hop, tag, call_id, cseq, credentials: Vec::new(), raised: 0 }
+    }
+
+    /// Takes the Min-SE of a 422 (RFC 4028 7.3); false: there is nothing in it to try again with.
+    pub(crate) fn raise(&mut self, refusal: &Message) -> bool {
+        let Some(timer) = self.invite.session_expires.as_mut().filter(|_| self.raised < MAX_RAISES) else {
+            return false;
+        };
+        self.raised += 1;
+        timer.raise(refusal)
     }
 
     /// The INVITE up to Contact; Allow, Supported and our name are the endpoint's to add, [`Draft::finish`] does the rest.
@@ -41,10 +55,13 @@ impl Draft {
     /// Adds what the user gave.
     pub(crate) fn finish(&self, request: Builder) -> Builder {
         let mut request = request;
-        if self.invite.reliable == Reliable::Required {
-            request = request.header(Name::Require, "100rel");
-        }
-        for (name, value) in self.credentials.iter().chain(&self.invite.headers) {
+        request = match self.invite.reliable {
+            Reliable::No => request,
+            Reliable::Supported => request.header(Name::Supported, "100rel"),
+            Reliable::Required => request.header(Name::Supported, "100rel").header(Name::Require, "100rel"),
+        };
+        let timer = self.invite.session_expires.map(|timer| timer.headers()).unwrap_or_default();
+        for (name, value) in timer.iter().chain(&self.credentials).chain(&self.invite.headers) {
             request = request.header(name, value);
         }
         match &self.invite.sdp {

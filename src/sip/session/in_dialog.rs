@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Expiry, Owner, Phase, Session, expiry};
+use super::{Expiry, Ours, Owner, Phase, Session, is_too_short, min_se};
 use crate::id::FlowId;
 use crate::path::Path;
 use crate::sip::dialog::Dialog;
@@ -25,19 +25,20 @@ impl Endpoint {
         if !in_order {
             return self.refuse_tx(tx, &message, 500, &[], now);
         }
-        if let Some(unsupported) = self.unsupported(&message) {
+        if let Some(unsupported) = self.unsupported(&path, &message) {
             return self.refuse_tx(tx, &message, 420, &[unsupported], now);
         }
         match message.method() {
             Method::Bye => self.on_bye(id, tx, message, now),
-            Method::Invite => match expiry::is_too_short(&message) {
-                true => self.refuse_tx(tx, &message, 422, &[Self::min_se()], now),
+            Method::Invite => match is_too_short(&message) {
+                true => self.refuse_tx(tx, &message, 422, &[min_se()], now),
                 false => self.on_reinvite(id, tx, path, message, now),
             },
             Method::Update => self.on_update(id, tx, path, message, now),
             Method::Notify => self.on_notify(id, tx, path, message, now),
             Method::Refer => self.hand_over(id, tx, Owner::Referred(id), path, message, now),
-            Method::Prack | Method::Register | Method::Publish => {
+            Method::Prack => self.on_prack(id, tx, path, message, now),
+            Method::Register | Method::Publish => {
                 let allow = self.allow();
                 self.refuse_tx(tx, &message, 405, &[allow], now);
             }
@@ -111,15 +112,31 @@ impl Endpoint {
 
     /// UPDATE without SDP is ours to answer, whoever asked for it or not (RFC 3311, RFC 4028); with SDP it is the user's.
     fn on_update(&mut self, id: SessionId, tx: u64, path: Path, message: Message, now: Instant) {
-        if expiry::is_too_short(&message) {
-            return self.refuse_tx(tx, &message, 422, &[Self::min_se()], now);
+        if is_too_short(&message) {
+            return self.refuse_tx(tx, &message, 422, &[min_se()], now);
+        }
+        if let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) {
+            talk.allows_update = true;
         }
         if !message.body().is_empty() {
+            if let Some((status, headers)) = self.glare(id) {
+                return self.refuse_tx(tx, &message, status, &headers, now);
+            }
             return self.hand_over(id, tx, Owner::Updated(id), path, message, now);
         }
         let Some((dialog, headers)) = self.take_update(id, &message, now) else { return };
         let response = self.session_response(&message, &dialog, 200, None, &headers);
         self.answer_tx(tx, response, &dialog.local_tag, now);
+    }
+
+    /// What an UPDATE with an offer gets while another offer is open (RFC 3311 5.2).
+    fn glare(&mut self, id: SessionId) -> Option<(u16, Vec<Header>)> {
+        let retry_after = self.rng_below(11);
+        let talk = self.sessions.get_mut(&id).and_then(Session::talk)?;
+        if talk.theirs.is_some() {
+            return Some((500, vec![("Retry-After".to_owned(), retry_after.to_string().into_bytes())]));
+        }
+        matches!(talk.ours, Ours::Open(_)).then(|| (491, Vec::new()))
     }
 
     /// An UPDATE is accepted: its target and its session timer hold (RFC 6141 4, RFC 4028 9). Returns the dialog, and the
@@ -134,12 +151,13 @@ impl Endpoint {
         dialog.refresh_target(update);
         let dialog = dialog.clone();
         self.rearm(id);
-        Some((dialog, timer.map(|timer| timer.headers()).unwrap_or_default()))
+        Some((dialog, timer.map(|timer| timer.answer_headers()).unwrap_or_default()))
     }
 
     /// The user answers an UPDATE: a 2xx gets our Contact (RFC 3311 5.2) and the session timer.
     pub(in crate::sip) fn answer_update(&mut self, id: SessionId, tx: u64, response: Builder, now: Instant) {
         let mut response = response;
+        let said = response.content().to_vec();
         if (200..300).contains(&response.status())
             && let Some(update) = self.table.request(tx).cloned()
             && let Some((dialog, headers)) = self.take_update(id, &update, now)
@@ -147,6 +165,9 @@ impl Endpoint {
             response = response.header(Name::Contact, &dialog.contact);
             for (name, value) in headers {
                 response = response.header(name, value);
+            }
+            if let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk).filter(|_| !said.is_empty()) {
+                talk.sdp = Some(said);
             }
         }
         self.owners.insert(tx, Owner::Nobody);
@@ -225,30 +246,12 @@ impl Endpoint {
     /// Runs what is due of a session.
     pub(in crate::sip) fn run_session(&mut self, id: SessionId, now: Instant) {
         self.run_ringing(id, now);
+        self.run_reliable(id, now);
         self.run_unacked(id, now);
         self.run_backoff(id, now);
         self.run_expiry(id, now);
         self.run_refers(id, now);
         self.rearm(id);
-    }
-
-    fn run_expiry(&mut self, id: SessionId, now: Instant) {
-        let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
-        let Some(expiry) = talk.expiry.as_mut().filter(|expiry| expiry.at <= now) else { return };
-        if expiry.is_ours {
-            expiry.renew(now);
-            let headers = expiry.refresh_headers();
-            if let Some(ClientTx(tx)) = self.send_in_dialog(id, Method::Update, &headers, None, now) {
-                self.owners.insert(tx, Owner::Nobody);
-            }
-            return;
-        }
-        let has_left = talk.leaving.is_some();
-        let reason = ("Reason".to_owned(), b"SIP;cause=408;text=\"Session Expired\"".to_vec());
-        self.end_by_bye(id, &[reason], now);
-        if !has_left {
-            self.events.push_back(Event::Ended { session: id, why: EndReason::SessionExpired });
-        }
     }
 
     /// Sessions whose requests went down this flow.
@@ -263,9 +266,5 @@ impl Endpoint {
             }
         }
         self.events.extend(lost.into_iter().map(|session| Event::FlowLost { session }));
-    }
-
-    fn min_se() -> Header {
-        ("Min-SE".to_owned(), super::MIN_SE.to_string().into_bytes())
     }
 }

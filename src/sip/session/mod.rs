@@ -1,18 +1,19 @@
 //! The INVITE usage of a dialog (RFC 3261 13 to 15): set-up, re-INVITE and glare, 2xx until its ACK, CANCEL and its
-//! races, BYE, UPDATE (RFC 3311), session timers of the peer (RFC 4028).
+//! races, BYE, PRACK (RFC 3262), UPDATE (RFC 3311), session timers (RFC 4028), REFER (RFC 3515).
 //!
 //! ```text
 //! Calling --2xx--> Talking --BYE--> gone        Ringing --answer--> Talking
 //!    \--300..699, time-out--> gone                 \--reject, CANCEL--> gone
 //! ```
 //! What outlives a session hangs on its INVITE's transaction ([`Attempt`]): a late or forked 2xx gets ACK and BYE.
-//! We do not answer for PRACK (RFC 3262), because 100rel is refused.
 
 mod draft;
-mod expiry;
 mod in_dialog;
+mod refresh;
 mod reinvite;
+mod reliable;
 mod subscription;
+mod timer;
 mod uac;
 mod uas;
 
@@ -21,13 +22,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub(crate) use draft::Draft;
-pub(crate) use expiry::{Expiry, MIN_SE, is_too_short};
+pub(crate) use reliable::{Provisionals, RAck};
 pub(crate) use subscription::Refers;
+pub(crate) use timer::{Expiry, is_too_short, min_se};
 
 use crate::path::Path;
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{Header, Hop, SessionId, Transmit};
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Name};
 
 /// Most forks of one INVITE that are told apart; further ones are ignored.
 const MAX_FORKS: usize = 16;
@@ -57,9 +59,20 @@ pub(crate) enum Phase {
 pub(crate) struct Calling {
     /// Its transaction; `None`: it was challenged, and the user has not answered yet.
     pub(crate) tx: Option<u64>,
-    /// One dialog for each fork that rang.
-    pub(crate) early: Vec<Dialog>,
+    /// One for each fork that rang.
+    pub(crate) early: Vec<Early>,
     pub(crate) draft: Draft,
+}
+
+/// A callee that rings.
+pub(crate) struct Early {
+    pub(crate) dialog: Dialog,
+    /// RSeq of its last reliable provisional.
+    pub(crate) heard: Option<u32>,
+    /// It has sent the offer that our INVITE did not have.
+    pub(crate) is_offered: bool,
+    /// The provisional with that offer, as long as the user has not answered it.
+    pub(crate) unanswered: Option<RAck>,
 }
 
 /// The peer's INVITE before our final response.
@@ -68,6 +81,7 @@ pub(crate) struct Ringing {
     pub(crate) invite: Message,
     pub(crate) dialog: Dialog,
     pub(crate) clock: RingClock,
+    pub(crate) provisionals: Provisionals,
 }
 
 /// The times of an INVITE that is not answered yet.
@@ -84,12 +98,20 @@ pub(crate) struct Talk {
     pub(crate) dialog: Dialog,
     /// Our 2xx that waits for its ACK.
     pub(crate) unacked: Option<Unacked>,
-    /// The INVITE of ours whose 2xx the user has still to acknowledge.
-    pub(crate) to_ack: Option<u64>,
+    /// The INVITE of ours whose 2xx the user has still to acknowledge: its transaction and CSeq number.
+    pub(crate) to_ack: Option<(u64, u32)>,
+    /// Our provisional without SDP that was not acknowledged before the 2xx went out.
+    pub(crate) owed: Option<RAck>,
     pub(crate) ours: Ours,
     /// The peer's re-INVITE that waits for our answer.
     pub(crate) theirs: Option<u64>,
     pub(crate) expiry: Option<Expiry>,
+    /// What we said last in an offer or answer that holds: a refresh by re-INVITE says it again.
+    pub(crate) sdp: Option<Vec<u8>>,
+    /// The peer takes UPDATE, by its Allow.
+    pub(crate) allows_update: bool,
+    /// The user's re-INVITE that waits for one that only refreshes.
+    pub(crate) queued: Option<Wish>,
     /// The user hung up before the ACK came: BYE goes out with these headers when it does (RFC 3261 15).
     pub(crate) leaving: Option<Vec<Header>>,
 }
@@ -125,6 +147,8 @@ pub(crate) struct Wish {
     pub(crate) headers: Vec<Header>,
     /// How many times it was refused with 491.
     pub(crate) refused: u8,
+    /// It changes nothing, and nobody but us waits for it (RFC 4028 7.4).
+    pub(crate) is_refresh: bool,
 }
 
 /// Whose a transaction is.
@@ -141,6 +165,10 @@ pub(crate) enum Owner {
     Reinvite(Box<Reinvite>),
     /// The peer's UPDATE with SDP, that the user answers.
     Updated(SessionId),
+    /// The peer's PRACK with an offer, that the user answers.
+    Offered(SessionId),
+    /// Our UPDATE that refreshes.
+    Refresh(SessionId),
     /// The peer's REFER, that the user answers.
     Referred(SessionId),
     /// Our REFER, the `id` of its subscription.
@@ -193,7 +221,10 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let talk = match &self.phase {
             Phase::Talking(talk) => talk,
-            Phase::Ringing(ringing) => return ringing.clock.repeat.into_iter().chain(ringing.clock.expires).min(),
+            Phase::Ringing(ringing) => {
+                let clock = [ringing.clock.repeat, ringing.clock.expires, ringing.provisionals.deadline()];
+                return clock.into_iter().flatten().chain(self.refers.deadline()).min();
+            }
             Phase::Calling(_) => return None,
         };
         let unacked = talk.unacked.as_ref().map(|unacked| unacked.next.min(unacked.give_up));
@@ -201,7 +232,7 @@ impl Session {
             Ours::Backoff { until, .. } => Some(*until),
             Ours::None | Ours::Open(_) => None,
         };
-        let expiry = talk.expiry.as_ref().map(|expiry| expiry.at);
+        let expiry = talk.expiry.as_ref().map(Expiry::deadline);
         [unacked, retry, expiry].into_iter().flatten().chain(self.refers.deadline()).min()
     }
 
@@ -216,7 +247,9 @@ impl Session {
     /// The dialog that a request of the peer belongs to.
     pub(crate) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
         match &mut self.phase {
-            Phase::Calling(calling) => calling.early.iter_mut().find(|dialog| dialog.is_of(request)),
+            Phase::Calling(calling) => {
+                calling.early.iter_mut().map(|early| &mut early.dialog).find(|dialog| dialog.is_of(request))
+            }
             Phase::Ringing(ringing) => Some(&mut ringing.dialog).filter(|dialog| dialog.is_of(request)),
             Phase::Talking(talk) => Some(&mut talk.dialog).filter(|dialog| dialog.is_of(request)),
         }
@@ -225,7 +258,7 @@ impl Session {
     /// The dialog that our requests go out in; of several early ones the latest.
     pub(crate) fn dialog(&mut self) -> Option<&mut Dialog> {
         match &mut self.phase {
-            Phase::Calling(calling) => calling.early.last_mut(),
+            Phase::Calling(calling) => calling.early.last_mut().map(|early| &mut early.dialog),
             Phase::Ringing(ringing) => Some(&mut ringing.dialog),
             Phase::Talking(talk) => Some(&mut talk.dialog),
         }
@@ -238,13 +271,40 @@ impl Session {
             Phase::Ringing(ringing) => (&[][..], Some(&ringing.dialog)),
             Phase::Talking(talk) => (&[][..], Some(&talk.dialog)),
         };
-        early.iter().chain(one)
+        early.iter().map(|early| &early.dialog).chain(one)
+    }
+
+    /// The peer's INVITE, as long as it is not answered.
+    pub(crate) fn ringing(&mut self) -> Option<&mut Ringing> {
+        match &mut self.phase {
+            Phase::Ringing(ringing) => Some(ringing),
+            Phase::Calling(_) | Phase::Talking(_) => None,
+        }
     }
 }
 
 impl Talk {
     pub(crate) fn new(dialog: Dialog) -> Talk {
-        Talk { dialog, unacked: None, to_ack: None, ours: Ours::None, theirs: None, expiry: None, leaving: None }
+        Talk {
+            dialog,
+            unacked: None,
+            to_ack: None,
+            owed: None,
+            ours: Ours::None,
+            theirs: None,
+            expiry: None,
+            sdp: None,
+            allows_update: false,
+            queued: None,
+            leaving: None,
+        }
+    }
+
+    /// Learns from a message of the peer's what it takes.
+    pub(crate) fn learn(&mut self, message: &Message) {
+        if message.header(Name::Allow).is_some() {
+            self.allows_update = message.has_option(Name::Allow, "UPDATE");
+        }
     }
 
     /// Whether an INVITE transaction of either side is open (RFC 3261 14.1).

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::{Expiry, Ours, Owner, Reinvite, Session, Wish};
+use super::{Expiry, Ours, Owner, Phase, Reinvite, Session, Wish};
 use crate::path::Path;
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Pending, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
@@ -21,26 +21,28 @@ impl Endpoint {
         now: Instant,
     ) -> Result<(), Pending> {
         let talk = self.sessions.get_mut(&id).and_then(Session::talk).ok_or(Pending)?;
-        if talk.is_busy() {
-            return Err(Pending);
+        let is_busy = talk.is_busy();
+        let wish = Wish { sdp: sdp.map(<[u8]>::to_vec), headers: headers.to_vec(), refused: 0, is_refresh: false };
+        if is_busy {
+            return if self.queue_wish(id, wish) { Ok(()) } else { Err(Pending) };
         }
         if self.is_full() {
             self.events.push_back(Event::ReinviteRefused { session: id, status: 503, message: None });
             return Ok(());
         }
-        let wish = Wish { sdp: sdp.map(<[u8]>::to_vec), headers: headers.to_vec(), refused: 0 };
         self.send_reinvite(id, wish, now);
         Ok(())
     }
 
-    fn send_reinvite(&mut self, id: SessionId, wish: Wish, now: Instant) {
+    pub(super) fn send_reinvite(&mut self, id: SessionId, wish: Wish, now: Instant) {
         let branch = self.branch();
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else { return };
         let mut request = talk.dialog.request(&Method::Invite, &branch);
         let dialog = talk.dialog.clone();
+        let timer = talk.expiry.map(|expiry| expiry.request_headers()).unwrap_or_default();
         request = request.header(Name::Contact, &dialog.contact);
         request = self.introduce(request, Name::UserAgent);
-        for (name, value) in &wish.headers {
+        for (name, value) in timer.iter().chain(&wish.headers) {
             request = request.header(name, value);
         }
         if let Some(sdp) = &wish.sdp {
@@ -67,13 +69,13 @@ impl Endpoint {
         match response.status() {
             100..=199 if self.sessions.contains_key(&reinvite.session) => {}
             100..=199 => self.table.cancelled(tx, now), // nobody waits for it any more
-            200..=299 => self.on_reinvite_success(tx, &mut reinvite, response),
+            200..=299 => self.on_reinvite_success(tx, &mut reinvite, response, now),
             status => return self.on_reinvite_failed(tx, &reinvite, status, Some(response), now),
         }
         self.owners.insert(tx, Owner::Reinvite(reinvite));
     }
 
-    fn on_reinvite_success(&mut self, tx: u64, reinvite: &mut Reinvite, response: Message) {
+    fn on_reinvite_success(&mut self, tx: u64, reinvite: &mut Reinvite, response: Message, now: Instant) {
         if reinvite.is_answered {
             if let Some(ack) = reinvite.ack.clone() {
                 self.table.send(ack.path, ack.bytes);
@@ -85,10 +87,25 @@ impl Endpoint {
         match self.sessions.get_mut(&session).and_then(Session::talk) {
             Some(talk) if matches!(talk.ours, Ours::Open(open) if open == tx) => {
                 talk.ours = Ours::None;
-                talk.to_ack = Some(tx);
-                talk.expiry = None; // ours asked for none (RFC 4028 7.2)
                 talk.dialog.refresh_target(&response);
-                self.events.push_back(Event::ReinviteAnswered { session, message: response });
+                talk.learn(&response);
+                match &mut talk.expiry {
+                    Some(expiry) => expiry.confirm(&response, now),
+                    None => talk.expiry = Expiry::agreed(None, &response, now),
+                }
+                if !reinvite.wish.is_refresh {
+                    talk.to_ack = Some((tx, reinvite.cseq));
+                    talk.sdp = reinvite.wish.sdp.clone().or(talk.sdp.take());
+                    self.events.push_back(Event::ReinviteAnswered { session, message: response });
+                    return self.rearm(session);
+                }
+                let dialog = talk.dialog.clone();
+                let ack = self.ack_of(&dialog, reinvite.cseq, &[], None);
+                self.table.send(ack.path, ack.bytes.clone());
+                reinvite.ack = Some(ack);
+                self.events.push_back(Event::Refreshed { session, message: response });
+                self.rearm(session);
+                self.send_queued(session, now);
             }
             _ => {
                 // The session ended meanwhile: the peer's 2xx is acknowledged all the same.
@@ -115,7 +132,18 @@ impl Endpoint {
             return;
         }
         talk.ours = Ours::None;
+        if reinvite.wish.is_refresh {
+            self.on_refresh_failed(id, status, message.as_ref(), now);
+            return self.send_queued(id, now);
+        }
         match status {
+            422 if message
+                .as_ref()
+                .zip(talk.expiry.as_mut())
+                .is_some_and(|(message, expiry)| expiry.raise(message)) =>
+            {
+                self.send_reinvite(id, reinvite.wish.clone(), now);
+            }
             491 if reinvite.wish.refused + 1 < MAX_ATTEMPTS && talk.theirs.is_none() => {
                 let mut wish = reinvite.wish.clone();
                 wish.refused += 1;
@@ -131,7 +159,7 @@ impl Endpoint {
     }
 
     /// 2.1 to 4 s for the owner of the Call-ID, 0 to 2 s for the other, in steps of 10 ms (RFC 3261 14.1).
-    fn backoff(&mut self, is_caller: bool) -> Duration {
+    pub(super) fn backoff(&mut self, is_caller: bool) -> Duration {
         let steps: u64 = if is_caller { self.rng.random_range(210..=400) } else { self.rng.random_range(0..=200) };
         Duration::from_millis(steps * 10)
     }
@@ -151,8 +179,12 @@ impl Endpoint {
     /// A re-INVITE of the peer's, its CSeq taken.
     pub(super) fn on_reinvite(&mut self, id: SessionId, tx: u64, path: Path, message: Message, now: Instant) {
         let retry_after = self.rng.random_range(0..=10u32);
+        if self.sessions.get(&id).is_some_and(|session| matches!(session.phase, Phase::Calling(_))) {
+            // Our own INVITE is still under way (RFC 3261 14.2).
+            return self.refuse_tx(tx, &message, 491, &[], now);
+        }
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else {
-            // Early, or its BYE is only waiting for an ACK.
+            // Its first INVITE is not answered yet, or its BYE is only waiting for an ACK.
             let retry = [("Retry-After".to_owned(), retry_after.to_string().into_bytes())];
             return self.refuse_tx(tx, &message, 500, &retry, now);
         };
@@ -164,6 +196,7 @@ impl Endpoint {
             return self.refuse_tx(tx, &message, 491, &[], now);
         }
         talk.theirs = Some(tx);
+        talk.learn(&message);
         let gave_way = matches!(talk.ours, Ours::Backoff { .. });
         if gave_way {
             // What we wanted to say was written before the peer's offer: the user may ask again.
@@ -182,9 +215,10 @@ impl Endpoint {
             && let Some(invite) = self.table.request(tx).cloned()
         {
             talk.expiry = Expiry::of(&invite, now);
+            talk.sdp = Some(sdp.to_vec());
             // A target holds once its request is accepted (RFC 6141 4).
             talk.dialog.refresh_target(&invite);
-            self.accept(talk, tx, &invite, sdp, headers, now);
+            self.accept(talk, tx, &invite, Some(sdp), headers, now);
         }
         self.sessions.insert(id, session);
         self.rearm(id);

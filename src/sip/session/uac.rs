@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Attempt, Calling, Draft, Fork, MAX_FORKS, Owner, Phase, Session, Talk};
+use super::{Attempt, Calling, Draft, Early, Expiry, Fork, MAX_FORKS, Owner, Phase, Session, Talk};
 use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::{Endpoint, Event, Header, Hop, OutInvite, SessionId, Transmit};
 use crate::sip::message::{Builder, Message, Method, Name};
@@ -75,13 +75,13 @@ impl Endpoint {
             200..=299 => self.on_success(tx, &mut attempt, &response, now),
             // Its transaction needs no owner any more.
             _ if attempt.is_abandoned => return,
-            _ => return self.on_refused(&attempt, response),
+            _ => return self.on_refused(&attempt, response, now),
         }
         self.owners.insert(tx, Owner::Attempt(attempt));
     }
 
     /// A final response of 300 to 699 to an INVITE that the user has not given up.
-    fn on_refused(&mut self, attempt: &Attempt, response: Message) {
+    fn on_refused(&mut self, attempt: &Attempt, response: Message, now: Instant) {
         let (session, status) = (attempt.session, response.status());
         if matches!(status, 401 | 407)
             && let Some(Phase::Calling(calling)) = self.sessions.get_mut(&session).map(|session| &mut session.phase)
@@ -92,18 +92,27 @@ impl Endpoint {
             let request = attempt.invite.clone();
             return self.events.push_back(Event::Challenged { session, message: response, request });
         }
+        if status == 422
+            && let Some(Phase::Calling(calling)) = self.sessions.get_mut(&session).map(|session| &mut session.phase)
+            && calling.draft.raise(&response)
+        {
+            return self.send_again(session, now);
+        }
         self.forget(session);
         self.events.push_back(Event::Refused { session, status, message: Some(response) });
     }
 
     /// Our INVITE got no answer: 408, or 503 when its flow is gone.
-    pub(in crate::sip) fn on_attempt_failed(&mut self, attempt: &Attempt, status: u16) {
-        if attempt.is_abandoned {
-            return;
+    pub(in crate::sip) fn on_attempt_failed(&mut self, tx: u64, mut attempt: Box<Attempt>, status: u16) {
+        if !std::mem::replace(&mut attempt.is_abandoned, true) {
+            // A time-out after an answer cannot be: the transaction is not waiting any more.
+            self.forget(attempt.session);
+            self.events.push_back(Event::Refused { session: attempt.session, status, message: None });
         }
-        // A time-out after an answer cannot be: the transaction is not waiting any more.
-        self.forget(attempt.session);
-        self.events.push_back(Event::Refused { session: attempt.session, status, message: None });
+        if self.table.request(tx).is_some() {
+            // It still listens for a 2xx that comes too late.
+            self.owners.insert(tx, Owner::Attempt(attempt));
+        }
     }
 
     fn on_provisional(&mut self, tx: u64, attempt: &mut Attempt, response: Message, now: Instant) {
@@ -113,22 +122,48 @@ impl Endpoint {
         if attempt.is_abandoned || response.status() == 100 {
             return;
         }
-        let Some(Session { phase: Phase::Calling(calling), .. }) = self.sessions.get_mut(&attempt.session) else {
-            return;
+        let id = attempt.session;
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        let news = match &mut session.phase {
+            Phase::Calling(calling) => self.ring(calling, attempt, &response, now),
+            _ => None,
         };
-        let early = &mut calling.early;
-        let fork = response.to().tag().unwrap_or_default().to_owned();
-        if !fork.is_empty() {
-            if let Some(dialog) = early.iter_mut().find(|dialog| dialog.remote_tag == fork) {
-                dialog.refresh_target(&response);
-            } else if early.len() < MAX_FORKS {
-                early.push(Dialog::of_caller(&attempt.invite, &response, &attempt.contact, &attempt.hop));
-            } else {
-                return;
-            }
+        self.sessions.insert(id, session);
+        if let Some((fork, wants_answer)) = news {
+            self.events.push_back(Event::Provisional { session: id, fork, wants_answer, message: response });
         }
-        let session = attempt.session;
-        self.events.push_back(Event::Provisional { session, fork, wants_answer: false, message: response });
+    }
+
+    /// Takes a provisional into its early dialog: its To tag, and whether the user has to answer its offer. `None`: it is
+    /// no news, or there are too many forks.
+    fn ring(
+        &mut self,
+        calling: &mut Calling,
+        attempt: &Attempt,
+        response: &Message,
+        now: Instant,
+    ) -> Option<(String, bool)> {
+        let fork = response.to().tag().unwrap_or_default().to_owned();
+        if fork.is_empty() {
+            return Some((fork, false));
+        }
+        let early = &mut calling.early;
+        let at = match early.iter().position(|early| early.dialog.remote_tag == fork) {
+            Some(at) => at,
+            None if early.len() < MAX_FORKS => {
+                let dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
+                early.push(Early { dialog, heard: None, is_offered: false, unanswered: None });
+                early.len() - 1
+            }
+            None => return None,
+        };
+        let early = early.get_mut(at)?;
+        let had_offer = early.is_offered;
+        if !self.on_reliable(early, response, calling.draft.invite.sdp.is_none(), now) {
+            return None;
+        }
+        early.dialog.refresh_target(response);
+        Some((fork, early.is_offered && !had_offer))
     }
 
     fn on_success(&mut self, tx: u64, attempt: &mut Attempt, response: &Message, now: Instant) {
@@ -147,18 +182,27 @@ impl Endpoint {
         let is_first = !attempt.is_abandoned && attempt.forks.is_empty();
         if is_first && let Some(session) = self.sessions.get_mut(&attempt.session) {
             if let Phase::Calling(calling) = &mut session.phase
-                && let Some(known) = calling.early.iter().find(|known| known.remote_tag == tag)
+                && let Some(known) =
+                    calling.early.iter().map(|early| &early.dialog).find(|known| known.remote_tag == tag)
             {
                 dialog.local_seq = dialog.local_seq.max(known.local_seq);
                 dialog.remote_seq = known.remote_seq;
                 dialog.hop.path = known.hop.path;
             }
             let mut talk = Talk::new(dialog);
-            talk.to_ack = Some(tx);
+            talk.to_ack = Some((tx, attempt.invite.cseq().number));
+            talk.learn(response);
+            let mut asked = None;
+            if let Phase::Calling(calling) = &mut session.phase {
+                asked = calling.draft.invite.session_expires;
+                talk.sdp = calling.draft.invite.sdp.take();
+            }
+            talk.expiry = Expiry::agreed(asked, response, now);
             session.phase = Phase::Talking(Box::new(talk));
             attempt.forks.push(Fork { tag: tag.clone(), ack: None });
             let (session, message) = (attempt.session, response.clone());
             self.events.push_back(Event::Answered { session, fork: tag, message });
+            self.rearm(session);
             return;
         }
         // Nobody wants this one: a late answer after a CANCEL, or a second fork (RFC 3261 13.2.2.4).
@@ -191,13 +235,15 @@ impl Endpoint {
     /// The user acknowledges the 2xx of its INVITE or re-INVITE.
     pub(in crate::sip) fn acknowledge(&mut self, id: SessionId, sdp: Option<&[u8]>) {
         let Some(Phase::Talking(talk)) = self.sessions.get_mut(&id).map(|session| &mut session.phase) else { return };
-        let Some(tx) = talk.to_ack.take() else { return };
+        let Some((tx, cseq)) = talk.to_ack.take() else { return };
+        if let Some(sdp) = sdp {
+            talk.sdp = Some(sdp.to_vec());
+        }
         let dialog = talk.dialog.clone();
-        let (cseq, credentials) = match self.owners.get(&tx) {
-            Some(Owner::Attempt(attempt)) => (attempt.invite.cseq().number, credentials(&attempt.invite)),
-            Some(Owner::Reinvite(reinvite)) => (reinvite.cseq, Vec::new()),
-            // The transaction has ended (64 × T1): nobody repeats the 2xx any more, but the peer still waits.
-            _ => (dialog.local_seq, Vec::new()),
+        let credentials = match self.owners.get(&tx) {
+            Some(Owner::Attempt(attempt)) => credentials(&attempt.invite),
+            // Also when the transaction has ended (64 × T1): nobody repeats the 2xx any more, but the peer still waits.
+            _ => Vec::new(),
         };
         let ack = self.ack_of(&dialog, cseq, &credentials, sdp);
         self.table.send(ack.path, ack.bytes.clone());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Expiry, Owner, Phase, RingClock, Ringing, Session, Talk, Unacked};
+use super::{Expiry, Owner, Phase, Provisionals, RingClock, Ringing, Session, Talk, Unacked};
 use crate::path::{Path, Transport};
 use crate::sip::dialog::{self, Dialog};
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Hop, SessionId};
@@ -26,6 +26,7 @@ impl Endpoint {
         transport: Transport,
         now: Instant,
     ) {
+        let may_prack = (self.reliable)(&path);
         let tag = self.token();
         let hop = Hop { path, transport, sent_by: dialog::default_sent_by(&message) };
         let dialog = Dialog::of_callee(&message, &tag, hop);
@@ -33,7 +34,9 @@ impl Endpoint {
         self.owners.insert(tx, Owner::Invited(session));
         let expires = message.number(Name::Expires).map(|seconds| now + Duration::from_secs(u64::from(seconds)));
         let clock = RingClock { repeat: None, expires };
-        let phase = Phase::Ringing(Box::new(Ringing { tx, invite: message.clone(), dialog, clock }));
+        let provisionals = if may_prack { Provisionals::of(&message) } else { Provisionals::default() };
+        let ringing = Ringing { tx, invite: message.clone(), dialog, clock, provisionals };
+        let phase = Phase::Ringing(Box::new(ringing));
         self.sessions.insert(session, Session::new(&tag, phase));
         self.by_tag.insert(tag, session);
         self.rearm(session);
@@ -50,9 +53,16 @@ impl Endpoint {
     ) {
         let session = self.sessions.get_mut(&id).map(|session| &mut session.phase);
         let Some(Phase::Ringing(ringing)) = session else { return };
+        if ringing.provisionals.answer.is_some() {
+            return; // the user has answered already
+        }
+        let status = status.clamp(101, 199);
         ringing.clock.repeat = Some(now + REPEAT);
+        if ringing.provisionals.covers(sdp.is_some()) {
+            return self.send_reliable(id, status, sdp, headers, now);
+        }
         let (tx, invite, dialog) = (ringing.tx, ringing.invite.clone(), ringing.dialog.clone());
-        let response = self.session_response(&invite, &dialog, status.clamp(101, 199), None, headers);
+        let response = self.session_response(&invite, &dialog, status, None, headers);
         self.answer_tx(tx, with_sdp(response, sdp), &dialog.local_tag, now);
         self.rearm(id);
     }
@@ -72,15 +82,26 @@ impl Endpoint {
         }
     }
 
+    /// Sends the 2xx, or keeps it until a provisional with a session description was acknowledged.
     pub(in crate::sip) fn send_answer(&mut self, id: SessionId, sdp: &[u8], headers: &[Header], now: Instant) {
+        if let Some(ringing) = self.sessions.get_mut(&id).and_then(Session::ringing)
+            && ringing.provisionals.holds_answer()
+        {
+            ringing.provisionals.answer.get_or_insert_with(|| (sdp.to_vec(), headers.to_vec()));
+            return;
+        }
         let Some(session) = self.sessions.remove(&id) else { return };
         let Session { phase: Phase::Ringing(ringing), due, tag, refers } = session else {
             self.sessions.insert(id, session);
             return;
         };
-        let Ringing { tx, invite, dialog, .. } = *ringing;
+        let Ringing { tx, invite, dialog, provisionals, .. } = *ringing;
         let mut talk = Talk::new(dialog);
         talk.expiry = Expiry::of(&invite, now);
+        talk.learn(&invite);
+        talk.sdp = Some(sdp.to_vec());
+        talk.owed = provisionals.owed.map(|owed| owed.id);
+        let sdp = (!provisionals.is_settled).then_some(sdp);
         self.accept(&mut talk, tx, &invite, sdp, headers, now);
         self.sessions.insert(id, Session { phase: Phase::Talking(Box::new(talk)), due, tag, refers });
         self.rearm(id);
@@ -92,22 +113,22 @@ impl Endpoint {
         talk: &mut Talk,
         tx: u64,
         invite: &Message,
-        sdp: &[u8],
+        sdp: Option<&[u8]>,
         headers: &[Header],
         now: Instant,
     ) {
         let mut response = self.session_response(invite, &talk.dialog, 200, None, headers);
-        for (name, value) in talk.expiry.iter().flat_map(Expiry::headers) {
+        for (name, value) in talk.expiry.iter().flat_map(Expiry::answer_headers) {
             response = response.header(name, value);
         }
         let path = self.table.path(tx).unwrap_or(talk.dialog.hop.path);
         let tag = talk.dialog.local_tag.clone();
-        let Some(response) = self.answer_tx(tx, with_sdp(response, Some(sdp)), &tag, now) else { return };
+        let Some(response) = self.answer_tx(tx, with_sdp(response, sdp), &tag, now) else { return };
         let timers = self.config.timers;
         let repeat_until = now + timers.patience();
         // The ACK has to bring the answer, and may wait for another callee as long as we do (RFC 3725 4.1): whoever gives
         // up first would otherwise be the one who loses the race.
-        let is_offer = invite.body().is_empty();
+        let is_offer = invite.body().is_empty() && sdp.is_some();
         talk.unacked = Some(Unacked {
             response,
             path,
@@ -251,7 +272,8 @@ impl Endpoint {
     }
 }
 
-fn with_sdp(response: Builder, sdp: Option<&[u8]>) -> Builder {
+/// Adds a session description.
+pub(super) fn with_sdp(response: Builder, sdp: Option<&[u8]>) -> Builder {
     match sdp {
         Some(sdp) => response.body("application/sdp", sdp),
         None => response,

@@ -4,7 +4,10 @@
 //! Calling --1xx--> Proceeding --2xx--> Accepted --M--> Terminated
 //!    |  \--2xx----------------------------^
 //!    +--300..699--> Completed --D--> Terminated
+//!    \--B, or 64 × T1 after a CANCEL--> Late --64 × T1--> Terminated
 //! ```
+//! Late: the user has been told that nobody answers, but a 2xx that comes all the same is still heard of, for whoever
+//! sent it has to be told to hang up.
 
 use std::time::Instant;
 
@@ -39,6 +42,9 @@ enum State {
     Accepted {
         until: Instant,
     },
+    Late {
+        until: Instant,
+    },
     Terminated,
 }
 
@@ -58,11 +64,11 @@ impl InviteClient {
                 }
                 Step::deliver()
             }
-            (State::Calling { .. } | State::Proceeding { .. }, 200..=299) => {
+            (State::Calling { .. } | State::Proceeding { .. } | State::Late { .. }, 200..=299) => {
                 self.state = State::Accepted { until: now + self.timers.patience() };
                 Step::deliver()
             }
-            (State::Calling { .. } | State::Proceeding { .. }, 300..=699) => {
+            (State::Calling { .. } | State::Proceeding { .. } | State::Late { .. }, 300..=699) => {
                 let ack = ack();
                 self.state = if self.reliable {
                     State::Terminated
@@ -80,7 +86,7 @@ impl InviteClient {
     pub(crate) fn on_timeout(&mut self, now: Instant) -> Step {
         match &mut self.state {
             State::Calling { give_up, .. } | State::Proceeding { give_up: Some(give_up) } if *give_up <= now => {
-                self.state = State::Terminated;
+                self.state = State::Late { until: now + self.timers.patience() };
                 Step::timed_out()
             }
             State::Calling { request, resend: Some((at, interval)), .. } if *at <= now => {
@@ -88,7 +94,7 @@ impl InviteClient {
                 *at = now + *interval;
                 Step::send(request.clone())
             }
-            State::Completed { until, .. } | State::Accepted { until } if *until <= now => {
+            State::Completed { until, .. } | State::Accepted { until } | State::Late { until } if *until <= now => {
                 self.state = State::Terminated;
                 Step::default()
             }
@@ -116,7 +122,7 @@ impl InviteClient {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Calling { resend, give_up, .. } => Some(resend.map_or(*give_up, |(at, _)| at.min(*give_up))),
-            State::Completed { until, .. } | State::Accepted { until } => Some(*until),
+            State::Completed { until, .. } | State::Accepted { until } | State::Late { until } => Some(*until),
             State::Proceeding { give_up } => *give_up,
             State::Terminated => None,
         }

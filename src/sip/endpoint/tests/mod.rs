@@ -2,6 +2,8 @@
 
 mod network;
 mod peer;
+mod refresh;
+mod reliable;
 mod requests;
 mod setup;
 mod talking;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::peer::*;
 use crate::sip::endpoint::*;
-use crate::sip::message::{Message, Name};
+use crate::sip::message::{Builder, Message, Name};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -110,6 +110,7 @@ fn an_invite_without_any_answer_is_refused_with_408() {
     peer.wait(secs(33));
     assert_eq!(peer.said().len(), 6);
     assert!(matches!(peer.event(), Event::Refused { status: 408, message: None, .. }));
+    peer.wait(secs(32));
     assert_eq!(peer.endpoint.load(), (0, 0));
 }
 
@@ -407,4 +408,54 @@ fn an_offer_whose_ack_never_comes_ends_after_36_s() {
     peer.wait(Duration::from_millis(36_100));
     assert!(matches!(peer.event(), Event::Ended { why: EndReason::AckTimeout, .. }));
     assert_eq!(peer.said().last().map(String::as_str), Some("BYE 1"));
+}
+
+#[test]
+fn a_2xx_that_comes_when_nobody_waits_any_more_is_acknowledged_and_byed() {
+    let mut peer = Peer::new(trunk());
+    let (_, invite) = peer.call();
+    peer.wait(secs(33));
+    assert!(matches!(peer.event(), Event::Refused { status: 408, .. }));
+    peer.sent();
+    peer.receive(&response(&invite, 200, "p1"));
+    assert_eq!(peer.said(), ["ACK 1", "BYE 2"]);
+    peer.receive(&response(&invite, 200, "p2"));
+    assert_eq!(peer.said(), ["ACK 1", "BYE 2"], "another fork too");
+    assert!(peer.events().is_empty());
+}
+
+#[test]
+fn a_2xx_long_after_a_cancel_that_got_no_487_is_acknowledged_and_byed() {
+    let mut peer = Peer::new(trunk());
+    let (session, invite) = peer.call();
+    peer.receive(&response(&invite, 180, "p1"));
+    peer.endpoint.hang_up(session, &[], peer.now);
+    peer.wait(secs(40));
+    peer.sent();
+    peer.receive(&response(&invite, 200, "p1"));
+    assert_eq!(peer.said(), ["ACK 1", "BYE 2"]);
+    peer.wait(secs(100));
+    assert_eq!(peer.endpoint.load(), (0, 0));
+}
+
+#[test]
+fn a_notify_that_comes_nine_times_in_an_early_dialog_gets_one_answer_nine_times() {
+    let mut peer = Peer::new(trunk());
+    let (session, _) = peer.invited();
+    peer.endpoint.progress(session, 180, None, &[], peer.now);
+    let tag = to_tag(&peer.sent()[0]);
+    let notify = peer.in_dialog("NOTIFY", 2, &tag, "Event: talk\r\nSubscription-State: active\r\n");
+    let mut answers = Vec::new();
+    for (n, pause) in [0, 500, 1000, 2000, 4000, 4000, 4000, 4000, 4000].into_iter().enumerate() {
+        peer.wait(Duration::from_millis(pause));
+        peer.receive(&notify);
+        if n == 0 {
+            let Event::InDialog { tx, message, .. } = peer.event() else { panic!("no NOTIFY") };
+            peer.endpoint.respond(tx, Builder::response_to(&message, 200, None, None), peer.now);
+        }
+        answers.extend(peer.sent().iter().map(|answer| answer.raw().clone()));
+        assert!(peer.events().is_empty());
+    }
+    assert_eq!(answers.len(), 9);
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "word for word");
 }

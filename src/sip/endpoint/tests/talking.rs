@@ -335,10 +335,10 @@ fn an_update_with_sdp_sets_target_and_session_timer_once_it_is_accepted() {
 }
 
 #[test]
-fn prack_gets_405_and_an_unknown_method_501_in_a_dialog() {
+fn an_unknown_method_gets_501_in_a_dialog_and_one_that_has_no_place_there_405() {
     let mut peer = Peer::new(trunk());
     let (_, tag) = peer.connected_callee();
-    for (cseq, method, status) in [(2, "PRACK", 405), (3, "FROBNICATE", 501)] {
+    for (cseq, method, status) in [(2, "REGISTER", 405), (3, "FROBNICATE", 501)] {
         let text = peer.in_dialog(method, cseq, &tag, "");
         peer.receive(&text);
         let sent = peer.endpoint.poll_transmit().expect("a refusal");
