@@ -104,7 +104,7 @@ fn a_key_that_is_none_gets_400_and_another_body_415() {
 fn notify_talk_and_hold_get_200_and_other_events_489() {
     let mut rig = Rig::new();
     let mut talk = inbound_call(&mut rig);
-    for (event, status) in [("talk", 200), ("hold", 200), ("refer", 489)] {
+    for (event, status) in [("talk", 200), ("hold", 200), ("message-summary", 489), ("refer", 481)] {
         rig.take(talk.trunk.path);
         let extra = [("Event", event), ("Subscription-State", "active")];
         let bytes = talk.trunk.within(&mut talk.at_trunk, Method::Notify, &extra, None);
