@@ -18,3 +18,4 @@ mod rig;
 mod sdp;
 mod strangers;
 mod trouble;
+mod trunks;

@@ -104,11 +104,10 @@ impl Gateway {
                 sent |= self.ask(trunk, ask, now);
             }
             while let Some(dn) = self.trunks.registration(trunk).and_then(Registration::poll_news) {
-                self.tell_of(&dn, now);
+                sent |= self.tell_of(&dn, now);
             }
         }
-        self.tell_the_patient(now);
-        sent
+        self.tell_the_patient(now) || sent
     }
 
     fn ping(&mut self, trunk: usize, target: TargetId, now: Instant) -> bool {

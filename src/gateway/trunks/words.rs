@@ -72,20 +72,21 @@ impl Gateway {
         self.reply(held.tx, &held.request, 200, &all, now);
     }
 
-    /// The SIP Server said something about this DN.
-    pub(super) fn tell_of(&mut self, dn: &str, now: Instant) {
-        if self.trunks.standing(dn) == Some(Standing::Pending) {
-            return;
-        }
-        for held in self.trunks.take_held(|held| held.dn == dn) {
-            self.tell(held, now);
-        }
+    /// The SIP Server said something about this DN; true where somebody waited for it.
+    pub(super) fn tell_of(&mut self, dn: &str, now: Instant) -> bool {
+        let is_open = self.trunks.standing(dn) == Some(Standing::Pending);
+        !is_open && self.tell_those(|held| held.dn == dn, now)
     }
 
-    /// Answers those that have waited long enough.
-    pub(super) fn tell_the_patient(&mut self, now: Instant) {
-        for held in self.trunks.take_held(|held| held.until <= now) {
-            self.tell(held, now);
-        }
+    /// Answers those that have waited long enough; true where there were any.
+    pub(super) fn tell_the_patient(&mut self, now: Instant) -> bool {
+        self.tell_those(|held| held.until <= now, now)
+    }
+
+    fn tell_those(&mut self, is_due: impl Fn(&Held) -> bool, now: Instant) -> bool {
+        let due = self.trunks.take_held(is_due);
+        let any = !due.is_empty();
+        due.into_iter().for_each(|held| self.tell(held, now));
+        any
     }
 }
