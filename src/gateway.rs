@@ -11,6 +11,7 @@
 
 mod admission;
 mod calls;
+mod conference;
 pub mod config;
 mod identity;
 pub mod page;
@@ -18,11 +19,14 @@ mod peers;
 mod perform;
 mod ports;
 mod reach;
+mod refer;
 mod registration;
+mod replaces;
 mod requests;
 mod routing;
 mod sessions;
 pub mod snapshot;
+mod transfers;
 mod trunks;
 
 use std::collections::VecDeque;
@@ -200,6 +204,7 @@ impl Gateway {
             timers: Timers { trying: Duration::ZERO, ..Timers::default() },
             max_sessions: config.calls.max_calls.saturating_mul(4).saturating_add(64),
             source_limit: config.source_limit,
+            supported: requests::SUPPORTED.map(str::to_owned).to_vec(),
             ..EndpointConfig::default()
         };
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));

@@ -50,6 +50,8 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             ring_timeout: seconds(config.limits.ring_seconds),
             flow_grace: seconds(config.calls.grace_seconds),
             local: config.calls.local_calls.into(),
+            transfer_timeout: seconds(config.calls.transfer_seconds),
+            conference_stays: config.calls.conference_stays,
             ..CallPolicy::default()
         },
         media: MediaPolicy {
@@ -104,6 +106,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             media: trunk.media,
             carry: trunk.carried(),
             hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
+            refer: trunk.refer,
             policy: TrunkPolicy::default(),
         })
     });
@@ -140,7 +143,15 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
         _ => DnSet::One(first.to_owned()),
     };
-    Some(DnRule { dns, secret, sha256, dial: Vec::new(), trunk_secret: None, ring: entry.ring_seconds.map(seconds), resume: entry.resume })
+    Some(DnRule {
+        dns,
+        secret,
+        sha256,
+        dial: Vec::new(),
+        trunk_secret: None,
+        ring: entry.ring_seconds.map(seconds),
+        resume: entry.resume,
+    })
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -21,6 +21,10 @@ pub enum ReleaseCause {
     ConsentLost,
     /// The DTLS handshake failed.
     DtlsFailed,
+    /// The agent handed the other party on.
+    Transferred,
+    /// The call became a part of another one of the agent's, a conference.
+    Merged,
     /// Asked for by a [`Command`](super::Command).
     Command,
     /// The gateway shuts down.
@@ -34,6 +38,7 @@ impl ReleaseCause {
             ReleaseCause::Refused(status) => *status,
             ReleaseCause::Shutdown | ReleaseCause::PeerLost => 503,
             ReleaseCause::DtlsFailed => 488,
+            ReleaseCause::Transferred | ReleaseCause::Merged => 487,
             _ => 480,
         }
     }
@@ -42,6 +47,8 @@ impl ReleaseCause {
     pub fn reason(&self) -> String {
         match self {
             ReleaseCause::Agent | ReleaseCause::Trunk | ReleaseCause::Command => q850(16, "Normal call clearing"),
+            ReleaseCause::Transferred => "SIP;cause=200;text=\"Call transferred\"".into(),
+            ReleaseCause::Merged => "SIP;cause=200;text=\"Joined a conference\"".into(),
             ReleaseCause::Refused(status) => {
                 format!("SIP;cause={status};text=\"{}\"", default_reason(*status))
             }

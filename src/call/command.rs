@@ -27,6 +27,27 @@ pub enum Command {
         /// Which call.
         call: CallId,
     },
+    /// Hands the other party on to a number; the agent leaves.
+    BlindTransfer {
+        /// Which call.
+        call: CallId,
+        /// Whom the party is to talk to.
+        to: String,
+    },
+    /// Joins the other party with that of the agent's other call; the agent leaves both.
+    AttendedTransfer {
+        /// Which call.
+        call: CallId,
+        /// The consultation.
+        with: CallId,
+    },
+    /// Makes two calls of one agent one of three. The call whose phone is not on hold goes on, the other one ends.
+    Conference {
+        /// Which call.
+        call: CallId,
+        /// The agent's other call.
+        with: CallId,
+    },
     /// Presses keys for the agent, in order.
     SendDigits {
         /// Which call.

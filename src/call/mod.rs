@@ -8,6 +8,7 @@
 pub mod cause;
 pub mod command;
 pub mod event;
+mod handover;
 pub mod leg;
 pub mod media;
 pub mod procedure;
@@ -197,12 +198,19 @@ impl Call {
             leg.open = false;
         }
         let lost = !self.is_releasing() && self.flow_limit.is_some_and(|at| at <= now);
+        if lost && let Some(actions) = self.go_on_without_agent(now) {
+            return actions;
+        }
         let signal = match signal {
             Signal::Deadline { .. } if lost => Signal::Release(ReleaseCause::FlowLost),
             Signal::Wish(wish) => return self.wish(wish, now),
             Signal::Reoffered { leg, before, after } => return self.reoffered(leg, before, after, now),
             other => other,
         };
+        self.proceed(signal, now)
+    }
+
+    fn proceed(&mut self, signal: Signal, now: Instant) -> Vec<Action> {
         let step = match &mut self.procedure {
             Some(procedure) => procedure.on(signal, now),
             None => answer::talking(signal),
@@ -227,6 +235,7 @@ impl Call {
                 }
                 actions.extend(self.resume_wish());
             }
+            Next::Joined { peer, uuid } => actions.extend(self.joined_anew(peer, uuid)),
             Next::Release { cause, reason } => {
                 let forgotten = |id: LegId| actions.contains(&Action::Forget(id));
                 let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !forgotten(id)).collect();

@@ -69,6 +69,11 @@ impl Call {
         match &self.procedure {
             None => self.begin_hold(hold),
             Some(Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
+            // What is handed on can be taken back; three are not held by one.
+            Some(Procedure::Transfer(_)) if !hold => self.proceed(Signal::Wish(wish), now),
+            Some(Procedure::Conference(_)) => {
+                vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })]
+            }
             Some(_) => {
                 self.kept = Some(hold);
                 Vec::new()

@@ -13,11 +13,20 @@ pub struct CallsConfig {
     pub grace_seconds: u32,
     /// Whether calls between two DNs stay here.
     pub local_calls: LocalCallsConfig,
+    /// Seconds that the target of a transfer may ring before the call is given back.
+    pub transfer_seconds: u32,
+    /// The others of a conference of three stay joined when the agent leaves.
+    pub conference_stays: bool,
 }
 
 impl Default for CallsConfig {
     fn default() -> Self {
-        CallsConfig { grace_seconds: 20, local_calls: LocalCallsConfig::Never }
+        CallsConfig {
+            grace_seconds: 20,
+            local_calls: LocalCallsConfig::Never,
+            transfer_seconds: 60,
+            conference_stays: false,
+        }
     }
 }
 
@@ -59,6 +68,8 @@ impl Config {
     pub(super) fn check_calls(&self, file: &super::check::File) -> Result<(), ConfigError> {
         let grace = self.calls.grace_seconds;
         file.must(grace <= 600, "calls.grace_seconds", grace, "0 to 600")?;
+        let transfer = self.calls.transfer_seconds;
+        file.must((5..=300).contains(&transfer), "calls.transfer_seconds", transfer, "5 to 300")?;
         for (at, trunk) in self.trunks.iter().enumerate() {
             let fields = [("carry", &trunk.carry), ("carry_out", &trunk.carry_out)];
             for (key, name) in fields.iter().flat_map(|(key, list)| list.iter().flatten().map(move |name| (key, name)))

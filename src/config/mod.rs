@@ -365,6 +365,9 @@ pub struct TrunkConfig {
     pub carry_out: Option<Vec<String>>,
     /// What its parties hear on hold; `hold.music` where it is not said.
     pub hold_music: Option<HoldMusic>,
+    /// It takes REFER and does transfers itself; else the gateway does them.
+    #[serde(default)]
+    pub refer: bool,
 }
 
 fn both_laws() -> Vec<CodecConfig> {

@@ -319,6 +319,9 @@ fn the_rules_of_calls_have_their_ranges() {
     let config = parse(&calls("grace_seconds = 0\nlocal_calls = \"trunk-down\"")).unwrap();
     assert_eq!((config.calls.grace_seconds, config.calls.local_calls), (0, LocalCallsConfig::TrunkDown));
     assert!(error(&calls("grace_seconds = 601")).contains("calls.grace_seconds"));
+    let config = parse(&calls("transfer_seconds = 30\nconference_stays = true")).unwrap();
+    assert_eq!((config.calls.transfer_seconds, config.calls.conference_stays), (30, true));
+    assert!(error(&calls("transfer_seconds = 4")).contains("calls.transfer_seconds"));
     assert!(error(&calls("local_calls = \"sometimes\"")).contains("local_calls"));
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
+use super::replaces::Ended;
 use crate::call::{Call, Leg};
 use crate::id::{CallId, LegId};
-use crate::sip::endpoint::SessionId;
+use crate::sip::endpoint::{ClientTx, SessionId};
 
 /// All calls.
 #[derive(Debug, Default)]
@@ -15,6 +16,10 @@ pub(super) struct CallTable {
     by_leg: HashMap<LegId, CallId>,
     deadlines: BTreeSet<(Instant, CallId)>,
     scheduled: HashMap<CallId, Instant>,
+    /// Requests of ours whose outcome a call waits for.
+    awaited: HashMap<ClientTx, CallId>,
+    /// Dialogs that are over, lest they be taken for some that never were.
+    pub(super) ended: Ended,
     last_call: u64,
     last_leg: u64,
 }
@@ -93,7 +98,10 @@ impl CallTable {
     /// The leg is gone.
     pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) {
         self.end_session(call, leg);
-        self.by_leg.remove(&leg);
+        // Another call may have adopted it.
+        if self.by_leg.get(&leg) == Some(&call) {
+            self.by_leg.remove(&leg);
+        }
         if let Some(call) = self.by_id.get_mut(&call) {
             call.legs.retain(|l| l.id != leg);
             call.topology.forget(leg);
@@ -111,6 +119,16 @@ impl CallTable {
             }
         }
         Some(gone)
+    }
+
+    /// The call waits for the outcome of this request.
+    pub(super) fn await_response(&mut self, tx: ClientTx, call: CallId) {
+        self.awaited.insert(tx, call);
+    }
+
+    /// Returns the call that waited for this outcome.
+    pub(super) fn take_awaited(&mut self, tx: ClientTx) -> Option<CallId> {
+        self.awaited.remove(&tx)
     }
 
     /// Takes note of when the call wants to be looked at.
@@ -143,7 +161,7 @@ impl CallTable {
 
     /// Entries of all maps.
     pub(super) fn entries(&self) -> usize {
-        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len()];
+        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len(), self.awaited.len()];
         maps.into_iter().sum::<usize>() + self.deadlines.len() + self.scheduled.len()
     }
 

@@ -77,6 +77,8 @@ pub struct Trunk {
     pub latch: Latch,
     /// Advertised address of its legs' media; without it the first of the peer's address family.
     pub media: Option<IpAddr>,
+    /// It takes REFER and does transfers itself; else the gateway calls the target and joins the two parties.
+    pub refer: bool,
     /// What its parties hear on hold; [`GatewayConfig::hold`] without it.
     pub hold: Option<Source>,
     /// How it is watched, and how DNs are registered there.
@@ -253,6 +255,10 @@ pub struct CallPolicy {
     pub local: LocalCalls,
     /// Value of Retry-After with a 503.
     pub retry_after: Duration,
+    /// How long the target of a transfer may ring before the call is given back.
+    pub transfer_timeout: Duration,
+    /// The others of a conference stay joined when the agent leaves; else all ends with the agent.
+    pub conference_stays: bool,
 }
 
 impl Default for CallPolicy {
@@ -264,6 +270,8 @@ impl Default for CallPolicy {
             flow_grace: Duration::from_secs(20),
             local: LocalCalls::Never,
             retry_after: Duration::from_secs(5),
+            transfer_timeout: Duration::from_secs(60),
+            conference_stays: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::page::PAGE_TYPE;
 use super::{Gateway, Output};
-use crate::call::{Action, EventKind, LegKind, ParkSource, Signal};
+use crate::call::{Action, EventKind, LegKind, ParkSource, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Order, Topology};
@@ -21,6 +21,11 @@ impl Gateway {
     pub(super) fn signal(&mut self, call: CallId, signal: Signal, now: Instant) {
         let Some(found) = self.calls.get_mut(call) else { return };
         let actions = found.on(signal, now);
+        self.carry_out(call, actions, now);
+    }
+
+    /// Does what a call decided.
+    pub(super) fn carry_out(&mut self, call: CallId, actions: Vec<Action>, now: Instant) {
         for action in actions {
             self.perform(call, action, now);
         }
@@ -34,6 +39,9 @@ impl Gateway {
             Action::Reject { status } => self.reject_caller(call, status, now),
             Action::HangUp { leg, reason } => {
                 if let Some(session) = self.calls.end_session(call, leg) {
+                    if let Some(dialog) = self.endpoint.dialog_ids(session) {
+                        self.calls.ended.note(dialog, now);
+                    }
                     self.endpoint.hang_up(session, &[("Reason".to_owned(), reason)], now);
                 }
             }
@@ -45,6 +53,8 @@ impl Gateway {
             Action::Mix(legs) => self.mix(call, &legs),
             Action::Park { leg, source } => self.park(call, leg, source),
             Action::Reinvite { leg, direction } => self.reinvite(call, leg, direction, now),
+            Action::Report { leg, by, status, last } => self.report_transfer(call, leg, by, (status, last), now),
+            Action::ReleaseOther(other) => self.signal(other, Signal::Release(ReleaseCause::Transferred), now),
             Action::AskToAnswer(leg) => self.ask_to_answer(call, leg, now),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => self.finish(call),

@@ -5,18 +5,21 @@ use std::time::{Duration, Instant};
 
 use super::Gateway;
 use super::admission::Verdict;
+use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
 use super::routing::sdp_status;
 use super::sessions::has_sdp;
-use crate::call::{Command, EventKind, LegKind, ReleaseCause, Signal, Wish};
+use super::transfers::Aim;
+use crate::call::{Command, Declined, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::path::{Path, Transport};
 use crate::plan::{Digit, Order};
 use crate::sip::endpoint::{Header, ServerTx, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
+use crate::sip::refer::Progress;
 
 /// What we take.
-pub(super) const ALLOWED: [Method; 9] = [
+pub(super) const ALLOWED: [Method; 10] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -26,7 +29,11 @@ pub(super) const ALLOWED: [Method; 9] = [
     Method::Update,
     Method::Notify,
     Method::Prack,
+    Method::Refer,
 ];
+
+/// Extensions that we understand beside session timers (RFC 3891, RFC 4488).
+pub(super) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
 
 /// Content types that an INFO may have.
 const INFO_TYPES: &str = "application/dtmf-relay, application/dtmf";
@@ -74,6 +81,12 @@ pub(super) fn digit(content_type: &str, body: &[u8]) -> Option<Digit> {
     Some(Digit { event, duration })
 }
 
+/// Returns true for an INFO of the phone page.
+fn is_page(info: &Message) -> bool {
+    let kind = info.content_type().unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PAGE_TYPE)
+}
+
 impl Gateway {
     /// Answers a request with a status and further headers.
     pub(super) fn reply(&mut self, tx: ServerTx, request: &Message, status: u16, headers: &[Header], now: Instant) {
@@ -97,7 +110,7 @@ impl Gateway {
                 headers.push(("Accept".to_owned(), b"application/sdp".to_vec()));
                 headers.push(("Accept-Encoding".to_owned(), b"identity".to_vec()));
                 headers.push(("Accept-Language".to_owned(), b"en".to_vec()));
-                headers.push(("Supported".to_owned(), b"timer".to_vec()));
+                headers.push(("Supported".to_owned(), format!("timer, {}", SUPPORTED.join(", ")).into_bytes()));
                 headers.extend(answer_headers());
                 self.reply(tx, &message, 200, &headers, now);
             }
@@ -121,12 +134,14 @@ impl Gateway {
         }
     }
 
-    pub(super) fn in_dialog(&mut self, session: SessionId, tx: ServerTx, message: &Message, now: Instant) {
+    pub(super) fn in_dialog(&mut self, session: SessionId, tx: ServerTx, message: &Message, path: Path, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else {
             return self.reply(tx, message, 481, &[], now);
         };
         match message.method() {
+            Method::Info if is_page(message) => self.page_command(call, leg, tx, message, path, now),
             Method::Info => self.info(call, leg, tx, message, now),
+            Method::Refer => self.refer(call, leg, tx, message, path, now),
             Method::Notify => self.notify(call, leg, tx, message, now),
             Method::Update | Method::Prack => self.update(call, leg, tx, message, now),
             Method::Options => self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now),
@@ -164,6 +179,10 @@ impl Gateway {
 
     /// NOTIFY talk and hold come without a subscription (genesys.md): 200 at once, then the effect, if any is left.
     fn notify(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
+        if let Some(progress) = Progress::of(message) {
+            self.reply(tx, message, 200, &[], now);
+            return self.followed(call, leg, progress, now);
+        }
         let event = message.header_str(Name::Event).unwrap_or_default();
         let event = event.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if event != "talk" && event != "hold" {
@@ -192,6 +211,15 @@ impl Gateway {
             Command::Answer { call } => self.signal(call, Signal::Wish(Wish::Answer), now),
             Command::Hold { call } => self.signal(call, Signal::Wish(Wish::Hold), now),
             Command::Retrieve { call } => self.signal(call, Signal::Wish(Wish::Retrieve), now),
+            Command::BlindTransfer { call, to } => {
+                self.command_transfer(call, Aim::Number { to, headers: Vec::new() }, now)
+            }
+            Command::AttendedTransfer { call, with } => self.command_transfer(call, Aim::Call(with), now),
+            Command::Conference { call, with } => {
+                if let Err(status) = self.confer(call, with, now) {
+                    self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
+                }
+            }
             Command::SendDigits { call, digits } => {
                 let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };
                 let Some(far) = found.far_leg().map(|leg| (leg.media.worker, leg.id)) else { return };

@@ -17,13 +17,19 @@ use crate::registrar::Binding;
 use crate::sdp::OfferError;
 use crate::sdp::offer_answer::offered_address;
 use crate::sip::endpoint::{Header, Hop, OutInvite, SessionId};
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Name};
 use crate::sip::uri::escape;
 
 /// Why an INVITE makes no call: the status and, for a challenge, its headers.
-struct Refusal {
+pub(super) struct Refusal {
     status: u16,
     headers: Vec<Header>,
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
 }
 
 impl From<u16> for Refusal {
@@ -41,7 +47,7 @@ pub(super) fn sdp_status(error: &OfferError) -> u16 {
 }
 
 /// Returns the offer of an INVITE; a body of another kind is refused (RFC 3261 8.2.3).
-fn offer(invite: &Message) -> Result<Option<&[u8]>, Refusal> {
+pub(super) fn offer(invite: &Message) -> Result<Option<&[u8]>, Refusal> {
     match invite.body() {
         [] => Ok(None),
         body if has_sdp(invite) => Ok(Some(body)),
@@ -55,7 +61,7 @@ fn hop(listener: &Listener, path: Path, transport: Transport) -> Hop {
 }
 
 /// Our Contact: the DN is its user, so that a NOTIFY's Request-URI names it (genesys.md).
-fn contact(dn: &str, listener: &Listener) -> String {
+pub(super) fn contact(dn: &str, listener: &Listener) -> String {
     format!("<{}>", contact_uri(dn, listener))
 }
 
@@ -80,7 +86,11 @@ impl Gateway {
         now: Instant,
     ) {
         let outcome = match self.admit_invite(invite, &path, transport, now) {
+            Ok(Caller::Trunk(trunk)) if invite.header(Name::Replaces).is_some() => {
+                self.replace(session, invite, path, trunk, now).map_err(Refusal::from)
+            }
             Ok(Caller::Trunk(trunk)) => self.inbound(session, invite, path, trunk, now),
+            Ok(Caller::Agent(_)) if invite.header(Name::Replaces).is_some() => Err(403.into()),
             Ok(Caller::Agent(dn)) => self.outbound(session, invite, path, dn, now),
             Err(refusal) => Err(refusal),
         };
@@ -111,7 +121,9 @@ impl Gateway {
                 Verdict::Refused(status) => return Err(status.into()),
             }
         };
-        if self.closing != Closing::No || self.calls.len() >= self.policy.max_calls {
+        // What takes the place of a dialog makes no call.
+        let is_new = invite.header(Name::Replaces).is_none();
+        if is_new && (self.closing != Closing::No || self.calls.len() >= self.policy.max_calls) {
             return Err(503.into());
         }
         Ok(caller)
@@ -206,7 +218,11 @@ impl Gateway {
         }
         let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
         let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
-        let told = self.peers.trunk(attempts.first().map_or(0, |attempt| attempt.trunk)).map(|t| identity::carried_out(invite, &t.carry).into()).unwrap_or_default();
+        let told = self
+            .peers
+            .trunk(attempts.first().map_or(0, |attempt| attempt.trunk))
+            .map(|t| identity::carried_out(invite, &t.carry).into())
+            .unwrap_or_default();
         let parties = Parties {
             dn,
             peer: number,
@@ -268,7 +284,7 @@ impl Gateway {
     }
 
     /// Makes the media of a trunk leg: takes a pair, answers or offers.
-    fn trunk_media(
+    pub(super) fn trunk_media(
         &mut self,
         worker: WorkerId,
         trunk: usize,

@@ -13,7 +13,7 @@ use crate::id::{CallId, LegId, WorkerId};
 use crate::path::Transport;
 use crate::plan::Report;
 use crate::sdp::description::Direction;
-use crate::sip::endpoint::{EndReason, Event, FailReason, SessionId};
+use crate::sip::endpoint::{DialogId, EndReason, Event, FailReason, SessionId};
 use crate::sip::message::{Message, Name};
 
 impl Gateway {
@@ -37,15 +37,21 @@ impl Gateway {
             Event::Acked { session, sdp, message } => self.acked(session, sdp, &message, now),
             Event::Reinvited { session, message, .. } => self.reinvited(session, &message, now),
             Event::ReinviteCancelled { session } => self.reinvite_cancelled(session),
-            Event::InDialog { session, tx, message, .. } => self.in_dialog(session, tx, &message, now),
+            Event::InDialog { session, tx, message, path } => self.in_dialog(session, tx, &message, path, now),
             Event::FlowLost { session } => self.flow_lost(session, now),
             Event::Ended { session, why } => self.ended(session, why, now),
             Event::ReinviteAnswered { session, message } => self.reinvite_answered(session, &message, now),
             Event::ReinviteRefused { session, status, .. } => self.reinvite_refused(session, status, now),
             Event::Challenged { session, message, request } => self.challenged(session, &message, &request, now),
-            // Of requests of ours that are no INVITE only OPTIONS and REGISTER are waited for.
-            Event::Response { tx, message } => self.trunk_answered(tx, &message, now),
-            Event::RequestFailed { tx, why } => self.trunk_failed(tx, why == FailReason::Transport, now),
+            // Of requests of ours that are no INVITE only OPTIONS, REGISTER and REFER are waited for.
+            Event::Response { tx, message } => {
+                self.responded(tx, Some(&message), now);
+                self.trunk_answered(tx, &message, now);
+            }
+            Event::RequestFailed { tx, why } => {
+                self.responded(tx, None, now);
+                self.trunk_failed(tx, why == FailReason::Transport, now);
+            }
             Event::Pracked { session, sdp, message } => self.pracked(session, sdp, &message, now),
             // What it repeats has been answered before.
             Event::Refreshed { .. } => {}
@@ -66,11 +72,15 @@ impl Gateway {
     /// changes neither.
     pub(super) fn note_uuid(&mut self, call: CallId, leg: LegId, message: &Message, now: Instant) {
         let Some(found) = self.calls.get_mut(call) else { return };
-        let Some(leg) = found.leg(leg).filter(|leg| leg.kind == LegKind::Trunk) else { return };
+        let uuid = identity::call_uuid(message);
+        if !found.is_told_by(leg, uuid.as_deref()) {
+            return;
+        }
+        let Some(leg) = found.leg(leg) else { return };
         let transport = if leg.path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
         let trunk = self.peers.trunk(self.reach.trunk_of(&leg.path, transport).unwrap_or(0));
         let fields = trunk.map(|trunk| identity::carried_in(message, &trunk.carry)).unwrap_or_default();
-        let uuid = identity::call_uuid(message).filter(|uuid| found.parties.call_uuid.as_ref() != Some(uuid));
+        let uuid = uuid.filter(|uuid| found.parties.call_uuid.as_ref() != Some(uuid));
         let data = identity::merged(&found.parties.data, fields);
         let changed = (uuid.is_some(), data.is_some());
         found.parties.call_uuid = uuid.or(found.parties.call_uuid.take());
@@ -250,6 +260,9 @@ impl Gateway {
             found.flow_limit = Some(now + grace);
             return self.calls.schedule(call);
         }
+        if found.outlives(leg) {
+            return self.part(call, leg, ReleaseCause::FlowLost, now);
+        }
         let is_caller = found.caller().is_some_and(|caller| caller.id == leg);
         if found.is_answered() || is_caller {
             return self.signal(call, Signal::Release(ReleaseCause::FlowLost), now);
@@ -269,6 +282,7 @@ impl Gateway {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         if let Some(message) = message {
             self.note_uuid(call, leg, message, now);
+            self.calls.ended.note(ended_dialog(message), now);
         }
         self.calls.end_session(call, leg);
         let cause = match &why {
@@ -311,11 +325,28 @@ impl Gateway {
     fn media_failed(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
         self.counters.media_failures += 1;
         let Some(found) = self.calls.get_mut(call) else { return };
+        if found.outlives(leg) {
+            return self.part(call, leg, cause, now);
+        }
         let is_caller = found.caller().is_some_and(|caller| caller.id == leg);
         if found.is_answered() || is_caller {
             self.signal(call, Signal::Release(cause), now);
         }
     }
+
+    /// One leg leaves a call that goes on without it.
+    fn part(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
+        if let Some(session) = self.calls.end_session(call, leg) {
+            self.endpoint.hang_up(session, &[("Reason".to_owned(), cause.reason().into_bytes())], now);
+        }
+        self.signal(call, Signal::Ended { leg, cause, reason: None }, now);
+    }
+}
+
+/// Names the dialog that a BYE of the peer's has ended, from our side.
+fn ended_dialog(bye: &Message) -> DialogId {
+    let tag = |tag: Option<&str>| tag.unwrap_or_default().to_owned();
+    DialogId { call_id: bye.call_id().to_owned(), local_tag: tag(bye.to().tag()), remote_tag: tag(bye.from().tag()) }
 }
 
 /// Returns the Reason values of a request, as they are to be passed on.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy, Output,
-    RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
+    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
+    Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -69,6 +69,7 @@ pub fn config() -> GatewayConfig {
             latch: Latch::Port,
             media: None,
             carry: Carry::default(),
+            refer: false,
             hold: None,
             // Tests that are not about it need no OPTIONS between their messages.
             policy: TrunkPolicy { ping: Duration::ZERO, ..TrunkPolicy::default() },

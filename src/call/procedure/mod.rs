@@ -7,9 +7,15 @@
 //! ```
 
 pub mod answer;
+pub mod conference;
 pub mod hold;
+pub mod referral;
 pub mod release;
+mod retrieval;
 pub mod setup;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
 
 use std::time::Instant;
 
@@ -17,14 +23,17 @@ use super::cause::ReleaseCause;
 use super::event::EventKind;
 use super::topology::ParkSource;
 use super::wish::Wish;
-use crate::id::LegId;
+use crate::id::{CallId, LegId};
 use crate::plan::LegStats;
 use crate::sdp::description;
 
 pub use answer::Answer;
+pub use conference::{Conference, Guest, Members};
 pub use hold::Hold;
+pub use referral::Referral;
 pub use release::Release;
 pub use setup::{Setup, SetupLimits};
+pub use transfer::{Parts, Reporter, Transfer};
 
 /// What happened to a call, in its own words.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +94,20 @@ pub enum Signal {
     },
     /// The gateway wants the call to end.
     Release(ReleaseCause),
+    /// The trunk's final response to a REFER of ours.
+    Referred {
+        /// Its status; 408 or 503 where none came.
+        status: u16,
+        /// NOTIFYs will tell how it goes on.
+        is_followed: bool,
+    },
+    /// A NOTIFY told how a REFER of ours goes.
+    Followed {
+        /// Status of the new call.
+        status: u16,
+        /// Nothing more is to come of it.
+        last: bool,
+    },
     /// A port is closed.
     MediaClosed {
         /// Whose.
@@ -151,6 +174,19 @@ pub enum Action {
     },
     /// Make a ringing phone answer.
     AskToAnswer(LegId),
+    /// Tell who asked for a transfer how far it is.
+    Report {
+        /// Whose wish it was.
+        leg: LegId,
+        /// How it is told.
+        by: Reporter,
+        /// Status of the new call.
+        status: u16,
+        /// Nothing more is to come of it.
+        last: bool,
+    },
+    /// End the agent's other call, whose party was handed on with this one's.
+    ReleaseOther(CallId),
     /// Tell the world.
     Emit(EventKind),
     /// The call is over, forget it.
@@ -166,6 +202,12 @@ pub enum Procedure {
     Answer(Answer),
     /// The other party is put on hold or taken back.
     Hold(Hold),
+    /// The gateway hands a party on.
+    Transfer(Transfer),
+    /// The trunk hands a party on.
+    Referral(Referral),
+    /// Three hear each other.
+    Conference(Conference),
     /// The call is being taken down.
     Release(Release),
 }
@@ -187,6 +229,13 @@ pub enum Next {
         far: LegId,
         /// In force.
         hold: bool,
+    },
+    /// The parties are two again, or two others.
+    Joined {
+        /// With whom the agent talks from then on, where it is somebody else.
+        peer: Option<String>,
+        /// The call's identifier from then on, where it is another one.
+        uuid: Option<String>,
     },
     /// The call is to be taken down.
     Release {
@@ -225,6 +274,9 @@ impl Procedure {
             Procedure::Setup(setup) => setup.on(signal, now),
             Procedure::Answer(answer) => answer.on(signal),
             Procedure::Hold(hold) => hold.on(signal, now),
+            Procedure::Transfer(transfer) => transfer.on(signal, now),
+            Procedure::Referral(referral) => referral.on(signal, now),
+            Procedure::Conference(conference) => conference.on(signal, now),
             Procedure::Release(release) => release.on(signal, now),
         }
     }
@@ -235,6 +287,9 @@ impl Procedure {
             Procedure::Setup(setup) => Some(setup.deadline()),
             Procedure::Answer(_) => None,
             Procedure::Hold(hold) => hold.deadline(),
+            Procedure::Transfer(transfer) => transfer.deadline(),
+            Procedure::Referral(referral) => Some(referral.deadline()),
+            Procedure::Conference(conference) => conference.deadline(),
             Procedure::Release(release) => Some(release.deadline()),
         }
     }

@@ -1,0 +1,104 @@
+//! The beginnings of transfer and conference: what a [`Call`] must be for them, and what it is afterwards.
+
+use std::time::{Duration, Instant};
+
+use super::procedure::{Action, Conference, Members, Parts, Procedure, Referral, Signal, Transfer};
+use super::{Call, EventKind, LegKind, ReleaseCause};
+use crate::id::LegId;
+
+impl Call {
+    /// Begins a transfer that the gateway does; the target's leg is of the call, and was sent its INVITE. `rung`: a
+    /// consultation that rings already.
+    pub fn begin_transfer(&mut self, parts: Parts, rung: bool, patience: Duration, now: Instant) -> Vec<Action> {
+        let (transfer, actions) = Transfer::begin(parts, rung, patience, now);
+        self.procedure = Some(Procedure::Transfer(transfer));
+        actions
+    }
+
+    /// Completes a consultation: the target's leg is of the call, and has answered.
+    pub fn complete_transfer(&mut self, parts: Parts, now: Instant) -> Vec<Action> {
+        let (transfer, step) = Transfer::complete(parts, now);
+        self.procedure = Some(Procedure::Transfer(transfer));
+        self.follow(step, now)
+    }
+
+    /// Begins a transfer that the trunk does; the REFER was sent.
+    pub fn begin_referral(&mut self, referral: Referral) {
+        self.procedure = Some(Procedure::Referral(referral));
+    }
+
+    /// Begins a conference; all legs are of the call.
+    pub fn begin_conference(&mut self, members: Members) -> Vec<Action> {
+        let (conference, actions) = Conference::begin(members);
+        self.procedure = Some(Procedure::Conference(conference));
+        let mut all = self.unhold();
+        all.extend(actions);
+        all
+    }
+
+    /// The agent holds nobody any more.
+    fn unhold(&mut self) -> Vec<Action> {
+        match std::mem::take(&mut self.hold.by_agent) {
+            true => vec![Action::Emit(EventKind::Retrieved { by_agent: true })],
+            false => Vec::new(),
+        }
+    }
+
+    /// The parties are two again, or two others. `peer`: with whom the agent talks from now on.
+    pub(super) fn joined_anew(&mut self, peer: Option<String>, uuid: Option<String>) -> Vec<Action> {
+        self.procedure = None;
+        let mut actions = self.unhold();
+        if peer.is_none() {
+            // The agent has left, and its connection with it.
+            self.flow_limit = None;
+        }
+        if let Some(peer) = peer {
+            self.parties.peer = peer.clone();
+            self.parties.peer_name = String::new();
+            actions.push(Action::Emit(EventKind::ParticipantsUpdated { parties: vec![peer] }));
+        }
+        if uuid.is_some() && uuid != self.parties.call_uuid {
+            self.parties.call_uuid = uuid;
+            actions.push(Action::Emit(EventKind::CallUuidChanged));
+        }
+        actions.extend(self.resume_wish());
+        actions
+    }
+
+    /// Returns true if this leg may go without an end to the call.
+    pub fn outlives(&self, leg: LegId) -> bool {
+        match &self.procedure {
+            Some(Procedure::Transfer(transfer)) => transfer.outlives(leg),
+            Some(Procedure::Conference(conference)) => conference.outlives(leg),
+            _ => false,
+        }
+    }
+
+    /// The agent's connection did not come back in time: what does not need it goes on.
+    pub(super) fn go_on_without_agent(&mut self, now: Instant) -> Option<Vec<Action>> {
+        let agent = self.agent_leg().map(|leg| leg.id).filter(|leg| self.outlives(*leg))?;
+        self.flow_limit = None;
+        let cause = ReleaseCause::FlowLost;
+        let mut actions = vec![Action::HangUp { leg: agent, reason: cause.reason().into_bytes() }];
+        actions.extend(self.proceed(Signal::Ended { leg: agent, cause, reason: None }, now));
+        Some(actions)
+    }
+
+    /// Returns the trunk legs that were told that they are on hold.
+    pub fn held_legs(&self) -> Vec<LegId> {
+        let trunk = self.legs.iter().filter(|leg| leg.kind == LegKind::Trunk && self.hold.by_agent);
+        trunk.map(|leg| leg.id).collect()
+    }
+
+    /// Returns true where what a message of this leg says of the call holds for it: it is the trunk's, and of the party
+    /// that the agent is with. A target says it for the time when it is that party, and is not believed before; in a
+    /// conference the first call's word counts.
+    pub fn is_told_by(&mut self, leg: LegId, uuid: Option<&str>) -> bool {
+        let is_other = match &mut self.procedure {
+            Some(Procedure::Transfer(transfer)) => transfer.note_uuid(leg, uuid),
+            Some(Procedure::Conference(_)) => self.trunk_leg().is_some_and(|first| first.id != leg),
+            _ => false,
+        };
+        !is_other && self.leg(leg).is_some_and(|leg| leg.kind == LegKind::Trunk)
+    }
+}

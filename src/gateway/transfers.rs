@@ -1,0 +1,302 @@
+//! Transfers: whether they are allowed, who does them, and how who asked for them is told (RFC 3515, RFC 5589).
+//!
+//! Adapters come from three sides: REFER ([`super::refer`]), the page's INFO and [`Command`](crate::call::Command)s. Each
+//! plans first, answers its own request, and then sets out: what can be known beforehand is refused as a response, what
+//! shows later is told as progress.
+//!
+//! A trunk with `refer` does the transfer itself, by our REFER; without it the gateway calls the target and joins the two
+//! trunk legs on the agent's worker.
+
+use std::time::Instant;
+
+use super::Gateway;
+use super::page::{self, PAGE_TYPE};
+use super::reach::Target;
+use super::routing::contact;
+use crate::call::procedure::{Parts, Referral, Reporter};
+use crate::call::{Declined, Direction, EventKind, Leg, LegKind, Procedure, ReleaseCause, Signal};
+use crate::id::{CallId, LegId};
+use crate::path::Transport;
+use crate::sip::endpoint::{ClientTx, Header, OutInvite, OutRefer};
+use crate::sip::message::{Message, Name};
+use crate::sip::refer::{Progress, ReferTo, Replaces};
+use crate::sip::uri::escape;
+
+/// Where a party is to be handed on to.
+#[derive(Clone, Debug)]
+pub(super) enum Aim {
+    /// A number, and what the INVITE to it carries besides.
+    Number { to: String, headers: Vec<Header> },
+    /// The other party of the agent's other call.
+    Call(CallId),
+}
+
+/// A transfer that may be set out on.
+#[derive(Debug)]
+pub(super) struct Plan {
+    call: CallId,
+    /// Who asks.
+    referrer: LegId,
+    by_agent: bool,
+    stays: LegId,
+    aim: Aim,
+}
+
+impl Gateway {
+    /// Judges a wish to hand the party of a call on. `by`: the leg that asks; `None`: the agent, by a command. The error is
+    /// the status of the refusal.
+    pub(super) fn plan_transfer(&self, call: CallId, by: Option<LegId>, aim: Aim) -> Result<Plan, u16> {
+        let found = self.calls.get(call).ok_or(404u16)?;
+        found.may_begin().map_err(status_of)?;
+        let agent = found.agent_leg().ok_or(403u16)?;
+        let far = found.far_leg().ok_or(403u16)?;
+        let referrer = by.unwrap_or(agent.id);
+        let by_agent = referrer == agent.id;
+        let stays = if by_agent { far.id } else { agent.id };
+        match &aim {
+            Aim::Number { to, .. } if by_agent && !self.admission.may_dial(&found.parties.dn, to) => return Err(403),
+            Aim::Number { to, .. } if by_agent && self.trunks.attempts(&found.parties.dn, to).is_none() => {
+                return Err(404);
+            }
+            Aim::Number { .. } => {}
+            Aim::Call(with) => self.may_complete(call, *with)?,
+        }
+        Ok(Plan { call, referrer, by_agent, stays, aim })
+    }
+
+    /// A consultation is completed between two calls of one agent, both with a party at the trunk.
+    fn may_complete(&self, call: CallId, with: CallId) -> Result<(), u16> {
+        let (found, other) = (self.calls.get(call).ok_or(404u16)?, self.calls.get(with).ok_or(404u16)?);
+        if call == with || found.parties.dn != other.parties.dn {
+            return Err(403);
+        }
+        let is_ringing = other.parties.direction == Direction::Outbound
+            && matches!(other.procedure, Some(Procedure::Setup(_)))
+            && !self.hands_over(call);
+        if !is_ringing {
+            other.may_begin().map_err(status_of)?;
+        }
+        let far = [found.far_leg().ok_or(403u16)?, other.far_leg().ok_or(403u16)?];
+        let is_near = far[0].media.worker == far[1].media.worker;
+        if far.iter().any(|leg| leg.kind != LegKind::Trunk) || !is_near { Err(403) } else { Ok(()) }
+    }
+
+    /// Returns true where the trunk of this call does transfers itself.
+    fn hands_over(&self, call: CallId) -> bool {
+        self.trunk_of_call(call).and_then(|trunk| self.peers.trunk(trunk)).is_some_and(|trunk| trunk.refer)
+    }
+
+    /// Returns the trunk that a leg leads to.
+    pub(super) fn trunk_of_leg(&self, leg: &Leg) -> Option<usize> {
+        let transport = self.peers.flow(&leg.path).map_or(Transport::Udp, |flow| flow.transport);
+        self.reach.trunk_of(&leg.path, transport).filter(|_| leg.kind == LegKind::Trunk)
+    }
+
+    fn trunk_of_call(&self, call: CallId) -> Option<usize> {
+        self.trunk_of_leg(self.calls.get(call)?.trunk_leg()?)
+    }
+
+    /// Returns the server of the trunk that has the call, else its first one.
+    fn target_beside(&self, call: CallId, trunk: usize) -> Option<Target> {
+        let remote = self.calls.get(call)?.trunk_leg()?.path.remote();
+        let targets = self.reach.targets(trunk);
+        targets.iter().find(|target| target.addr == remote).or(targets.first()).cloned()
+    }
+
+    /// The agent's wish, by a command.
+    pub(super) fn command_transfer(&mut self, call: CallId, aim: Aim, now: Instant) {
+        match self.plan_transfer(call, None, aim) {
+            Ok(plan) => self.set_out(plan, Reporter::Nobody, now),
+            Err(status) => self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now),
+        }
+    }
+
+    /// Carries a plan out; what goes wrong from here on is told as progress.
+    pub(super) fn set_out(&mut self, plan: Plan, by: Reporter, now: Instant) {
+        let (call, referrer) = (plan.call, plan.referrer);
+        let outcome = if plan.by_agent && self.hands_over(call) {
+            self.hand_over(plan, by, now)
+        } else {
+            match plan.aim.clone() {
+                Aim::Number { to, headers } => self.hand_on(plan, to, &headers, by, now),
+                Aim::Call(with) => self.complete(plan, with, by, now),
+            }
+        };
+        if let Err(status) = outcome {
+            self.report_transfer(call, referrer, by, (status, true), now);
+            self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
+        }
+    }
+
+    /// The gateway calls the target.
+    fn hand_on(&mut self, plan: Plan, to: String, headers: &[Header], by: Reporter, now: Instant) -> Result<(), u16> {
+        let held = self.calls.get(plan.call).map(|call| call.held_legs()).unwrap_or_default();
+        let target = self.call_target(&plan, &to, headers, now)?;
+        let patience = self.policy.transfer_timeout;
+        let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
+        let Plan { referrer, by_agent, stays, .. } = plan;
+        let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
+        let actions = found.begin_transfer(parts, false, patience, now);
+        self.carry_out(plan.call, actions, now);
+        Ok(())
+    }
+
+    /// The gateway joins the parties of two calls.
+    fn complete(&mut self, plan: Plan, with: CallId, by: Reporter, now: Instant) -> Result<(), u16> {
+        let other = self.calls.get(with).ok_or(404u16)?;
+        let target = other.far_leg().ok_or(403u16)?;
+        let (is_known, target, to) = (target.media.is_known(), target.id, other.parties.peer.clone());
+        let is_ringing = matches!(other.procedure, Some(Procedure::Setup(_)));
+        let mut held = other.held_legs();
+        if !self.calls.adopt(target, with, plan.call) {
+            return Err(404);
+        }
+        let patience = self.policy.transfer_timeout;
+        let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
+        held.extend(found.held_legs().into_iter().filter(|leg| *leg != target));
+        let Plan { referrer, by_agent, stays, .. } = plan;
+        let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
+        let actions = match is_ringing {
+            true => found.begin_transfer(parts, true, patience, now),
+            false => found.complete_transfer(parts, now),
+        };
+        self.carry_out(plan.call, actions, now);
+        if is_ringing && is_known {
+            // What it is heard to say already goes to who waits for it.
+            self.signal(plan.call, Signal::Ringing { leg: target, status: 183, early_media: true }, now);
+        }
+        self.signal(with, Signal::Release(ReleaseCause::Transferred), now);
+        Ok(())
+    }
+
+    /// The trunk calls the target, or joins the two: our REFER.
+    fn hand_over(&mut self, plan: Plan, by: Reporter, now: Instant) -> Result<(), u16> {
+        let found = self.calls.get(plan.call).ok_or(404u16)?;
+        let far = found.leg(plan.stays).ok_or(403u16)?;
+        let session = far.session.ok_or(481u16)?;
+        let trunk = self.trunk_of_call(plan.call).ok_or(503u16)?;
+        let server = self.target_beside(plan.call, trunk).ok_or(503u16)?;
+        let listener = self.peers.listener(server.listener).ok_or(503u16)?;
+        let referred_by = Some(format!("<sip:{}@{}>", escape(&found.parties.dn), listener.advertise));
+        let (to, replaces, with) = match plan.aim {
+            Aim::Number { to, .. } => (to, None, None),
+            Aim::Call(with) => {
+                let other = self.calls.get(with).ok_or(404u16)?;
+                let target = other.far_leg().and_then(|leg| leg.session).ok_or(404u16)?;
+                let dialog = self.endpoint.dialog_ids(target).ok_or(404u16)?;
+                let (to_tag, from_tag) = (dialog.remote_tag, dialog.local_tag);
+                let replaces = Replaces { call_id: dialog.call_id, to_tag, from_tag, early_only: false };
+                (other.parties.peer.clone(), Some(replaces), Some(with))
+            }
+        };
+        let refer_to =
+            ReferTo { target: format!("sip:{}@{}", escape(&to), server.uri_host()), replaces, headers: Vec::new() };
+        let refer = OutRefer { refer_to: refer_to.to_string(), referred_by, is_silent: false, headers: Vec::new() };
+        let (tx, _) = self.endpoint.refer(session, &refer, now).ok_or(503u16)?;
+        let referral = Referral::begin(plan.referrer, to, with, by, self.policy.transfer_timeout, now);
+        if let Some(found) = self.calls.get_mut(plan.call) {
+            found.begin_referral(referral);
+        }
+        self.calls.await_response(tx, plan.call);
+        self.calls.schedule(plan.call);
+        Ok(())
+    }
+
+    /// Returns the trunk, the server and the number by which the target of a transfer is called: as the dial rules say where
+    /// the agent hands on; where the trunk refers the agent, there.
+    fn way(&mut self, plan: &Plan, dn: &str, to: &str, now: Instant) -> Option<(usize, Target, String)> {
+        if !plan.by_agent {
+            let trunk = self.trunk_of_call(plan.call)?;
+            return Some((trunk, self.target_beside(plan.call, trunk)?, to.to_owned()));
+        }
+        let attempts = self.trunks.attempts(dn, to)?;
+        let attempt = attempts.into_iter().find(|attempt| self.reach.hop(attempt.target, now).is_some())?;
+        Some((attempt.trunk, self.reach.target(attempt.target)?.clone(), attempt.number))
+    }
+
+    /// Sends the INVITE to a target of a transfer; its leg is then of the call.
+    fn call_target(&mut self, plan: &Plan, to: &str, headers: &[Header], now: Instant) -> Result<LegId, u16> {
+        let Plan { call, stays, .. } = *plan;
+        let found =
+            self.calls.get(call).and_then(|call| Some((call.parties.dn.clone(), call.leg(stays)?.media.worker)));
+        let (dn, worker) = found.ok_or(404u16)?;
+        let (trunk, target, number) = self.way(plan, &dn, to, now).ok_or(503u16)?;
+        let hop = self.reach.hop(target.id, now).ok_or(503u16)?;
+        let listener = self.peers.listener(target.listener).cloned().ok_or(503u16)?;
+        let media = self.trunk_media(worker, trunk, target.addr.ip(), None);
+        let (leg, media, open) = media.map_err(|refusal| refusal.status())?;
+        let own = format!("<sip:{}@{}>", escape(&dn), listener.advertise);
+        let uri = format!("sip:{}@{}", escape(&number), target.uri_host());
+        let mut all = vec![
+            ("P-Asserted-Identity".to_owned(), own.clone().into_bytes()),
+            ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
+        ];
+        if !headers.iter().any(|(name, _)| name == "Referred-By") {
+            all.push(("Referred-By".to_owned(), own.clone().into_bytes()));
+        }
+        all.extend_from_slice(headers);
+        let invite = OutInvite {
+            to: format!("<{uri}>"),
+            uri,
+            from: own,
+            contact: contact(&dn, &listener),
+            headers: all,
+            sdp: Some(media.sdp.clone()),
+            has_account: self.trunks.has_account(trunk),
+            ..OutInvite::default()
+        };
+        let path = hop.path;
+        let session = Some(self.endpoint.invite(invite, hop, now));
+        self.peers.count(trunk, |counters| counters.outbound += 1);
+        self.order(worker, open);
+        self.calls.add_leg(call, Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None });
+        Ok(leg)
+    }
+
+    /// Tells who asked for a transfer how it goes: `told` is the status of the new call, and whether nothing more follows.
+    pub(super) fn report_transfer(&mut self, call: CallId, leg: LegId, by: Reporter, told: (u16, bool), now: Instant) {
+        let Some(session) = self.calls.get(call).and_then(|call| call.leg(leg)).and_then(|leg| leg.session) else {
+            return;
+        };
+        let (status, last) = told;
+        match by {
+            Reporter::Refer(id) => drop(self.endpoint.notify_refer(session, id, status, last, now)),
+            Reporter::Page => {
+                let body = page::progress(status, last);
+                self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now);
+            }
+            Reporter::Nobody => {}
+        }
+    }
+
+    /// The outcome of a request of ours: only of a REFER does a call want to know.
+    pub(super) fn responded(&mut self, tx: ClientTx, response: Option<&Message>, now: Instant) {
+        let status = response.map_or(408, Message::status);
+        if status < 200 {
+            return;
+        }
+        let Some(call) = self.calls.take_awaited(tx) else { return };
+        let is_silent = response
+            .and_then(|response| response.header(Name::ReferSub))
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"false"));
+        self.signal(call, Signal::Referred { status, is_followed: !is_silent }, now);
+    }
+
+    /// A NOTIFY of the trunk's tells how a REFER of ours goes.
+    pub(super) fn followed(&mut self, call: CallId, leg: LegId, progress: Progress, now: Instant) {
+        let is_trunk = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk);
+        if is_trunk && (progress.status.is_some() || progress.is_over) {
+            let status = progress.status.unwrap_or(100);
+            self.signal(call, Signal::Followed { status, last: progress.is_over || status >= 200 }, now);
+        }
+    }
+}
+
+/// What a wish in a wrong state is refused with.
+pub(super) fn status_of(declined: Declined) -> u16 {
+    match declined {
+        Declined::Busy => 491,
+        Declined::WrongState => 403,
+        Declined::Refused(status) => status,
+    }
+}

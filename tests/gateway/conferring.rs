@@ -1,0 +1,186 @@
+//! A conference of three, mixed by the gateway: how it begins, who may leave, and with whom it ends.
+
+use crosspoint::call::{Command, Declined, EventKind, ReleaseCause};
+use crosspoint::gateway::Input;
+use crosspoint::id::CallId;
+use crosspoint::plan::{Order, Topology};
+use crosspoint::sip::message::Method;
+
+use crate::handover::{Consult, consult, consult_ringing, read, refer};
+use crate::peers::{Talk, inbound_call, last_status, outbound_call, request};
+use crate::rig::{Rig, config};
+use crate::sdp;
+
+fn calls(rig: &Rig) -> Vec<CallId> {
+    let mut calls: Vec<CallId> = rig.snapshot().calls.iter().map(|view| view.call).collect();
+    calls.sort();
+    calls
+}
+
+fn connected(rig: &Rig) -> &Topology {
+    let found = rig.orders.iter().rev().find_map(|(_, order)| match order {
+        Order::Connect(topology) => Some(topology),
+        _ => None,
+    });
+    found.expect("somebody was connected")
+}
+
+/// Three of them, in a call of this many ways to begin.
+fn three(rig: &mut Rig, call: fn(&mut Rig) -> Talk) -> (Talk, Consult) {
+    let mut talk = call(rig);
+    let other = consult(rig, &mut talk, "6001");
+    let both = calls(rig);
+    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    (talk, other)
+}
+
+fn bye_of_customer(rig: &mut Rig, talk: &mut Talk) {
+    let bye = talk.trunk.within(&mut talk.at_trunk, Method::Bye, &[], None);
+    rig.deliver(talk.trunk.path, bye);
+}
+
+#[test]
+fn two_calls_of_an_agent_become_one_of_three() {
+    for call in [inbound_call, outbound_call] {
+        let mut rig = Rig::new();
+        let (talk, other) = three(&mut rig, call);
+        assert!(matches!(connected(&rig), Topology::Mix(legs) if legs.len() == 3));
+        let byes: Vec<_> = read(&mut rig, &talk.browser).into_iter().filter(|m| m.is_request()).collect();
+        assert_eq!(request(&byes, Method::Bye).call_id(), other.at_browser.call_id, "one phone line is enough");
+        assert!(rig.kinds().contains(&&EventKind::ParticipantsUpdated { parties: vec!["1003".into(), "6001".into()] }));
+        assert!(matches!(rig.kinds().last(), Some(EventKind::Released { cause: ReleaseCause::Merged, .. })));
+        assert_eq!((calls(&rig).len(), rig.ports.len()), (1, 3));
+    }
+}
+
+#[test]
+fn one_of_three_leaves_and_the_others_go_on_as_a_pair() {
+    for first in [true, false] {
+        let mut rig = Rig::new();
+        let (mut talk, mut other) = three(&mut rig, inbound_call);
+        read(&mut rig, &talk.browser);
+        let leaver = if first { &mut talk.at_trunk } else { &mut other.at_trunk };
+        let bye = talk.trunk.within(leaver, Method::Bye, &[], None);
+        rig.deliver(talk.trunk.path, bye);
+        assert!(matches!(connected(&rig), Topology::Pair(..)));
+        assert!(read(&mut rig, &talk.browser).is_empty(), "the agent talks on");
+        let left = if first { "6001" } else { "1003" };
+        assert_eq!(rig.snapshot().calls[0].peer, left);
+        assert!(rig.kinds().contains(&&EventKind::ParticipantsUpdated { parties: vec![left.into()] }));
+        let bye = talk.browser.within(&mut talk.at_browser, Method::Bye, &[], None);
+        rig.deliver(talk.browser.path, bye);
+        rig.assert_clean();
+    }
+}
+
+#[test]
+fn by_default_a_conference_ends_with_its_agent() {
+    let mut rig = Rig::new();
+    let (mut talk, _other) = three(&mut rig, inbound_call);
+    rig.take(talk.trunk.path);
+    let bye = talk.browser.within(&mut talk.at_browser, Method::Bye, &[], None);
+    rig.deliver(talk.browser.path, bye);
+    let byes = rig.take(talk.trunk.path).into_iter().filter(|m| m.is_request() && m.method() == Method::Bye).count();
+    assert_eq!(byes, 2);
+    rig.assert_clean();
+}
+
+#[test]
+fn the_others_stay_joined_where_the_configuration_says_so() {
+    for vanishes in [false, true] {
+        let mut with = config();
+        with.calls.conference_stays = true;
+        let mut rig = Rig::with(with, 1, 8);
+        let (mut talk, other) = three(&mut rig, inbound_call);
+        rig.take(talk.trunk.path);
+        if vanishes {
+            rig.input(Input::FlowClosed(talk.browser.path.flow().unwrap()));
+            rig.advance(std::time::Duration::from_secs(30));
+        } else {
+            let bye = talk.browser.within(&mut talk.at_browser, Method::Bye, &[], None);
+            rig.deliver(talk.browser.path, bye);
+        }
+        assert!(matches!(connected(&rig), Topology::Pair(..)));
+        assert!(rig.take(talk.trunk.path).is_empty());
+        assert_eq!(rig.ports.len(), 2);
+        bye_of_customer(&mut rig, &mut talk);
+        assert_eq!(request(&rig.take(talk.trunk.path), Method::Bye).call_id(), other.at_trunk.call_id);
+        rig.assert_clean();
+    }
+}
+
+#[test]
+fn a_page_asks_for_a_conference_by_the_call_id_of_its_other_dialog() {
+    let mut rig = Rig::new();
+    let mut talk = inbound_call(&mut rig);
+    let (mut other, invite) = consult_ringing(&mut rig, &mut talk, "6001");
+    for (answered, status) in [(false, 403), (true, 200)] {
+        if answered {
+            rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 200, Some(&sdp::trunk_answer_from(20_500))));
+            let ok = last_status(&rig.take(talk.browser.path), 200);
+            other.at_browser.learn(&ok);
+            let ack = talk.browser.ack(&other.at_browser, &ok, None);
+            rig.deliver(talk.browser.path, ack);
+        }
+        let body = format!("{{\"command\":\"conference\",\"with\":\"{}\"}}", other.at_browser.call_id);
+        let body = Some(("application/vnd.crosspoint+json", body.as_str()));
+        let info = talk.browser.within(&mut talk.at_browser, Method::Info, &[], body);
+        rig.deliver(talk.browser.path, info);
+        last_status(&read(&mut rig, &talk.browser), status);
+    }
+    assert!(matches!(connected(&rig), Topology::Mix(_)));
+}
+
+#[test]
+fn who_was_on_hold_is_retrieved_into_the_conference() {
+    let mut rig = Rig::new();
+    let mut talk = inbound_call(&mut rig);
+    let call = calls(&rig)[0];
+    rig.take(talk.trunk.path);
+    rig.input(Input::Command(Command::Hold { call }));
+    let hold = request(&rig.take(talk.trunk.path), Method::Invite);
+    rig.deliver(talk.trunk.path, talk.trunk.respond(&hold, 200, Some(&sdp::trunk_answer())));
+    let _other = consult(&mut rig, &mut talk, "6001");
+    let both = calls(&rig);
+    rig.take(talk.trunk.path);
+    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    let retrieve = request(&rig.take(talk.trunk.path), Method::Invite);
+    assert_eq!(retrieve.call_id(), hold.call_id());
+    assert!(String::from_utf8_lossy(retrieve.body()).contains("a=sendrecv"));
+    assert!(matches!(connected(&rig), Topology::Mix(_)));
+}
+
+#[test]
+fn the_line_that_the_browser_has_on_hold_is_the_one_that_goes() {
+    let mut rig = Rig::new();
+    let mut talk = inbound_call(&mut rig);
+    let offer = sdp::chromium("sendonly", "kX3v", 3, "actpass");
+    let bytes = talk.browser.within(&mut talk.at_browser, Method::Invite, &[], Some(("application/sdp", &offer)));
+    rig.deliver(talk.browser.path, bytes);
+    let ok = last_status(&rig.take(talk.browser.path), 200);
+    let ack = talk.browser.ack(&talk.at_browser, &ok, None);
+    rig.deliver(talk.browser.path, ack);
+    for message in rig.take(talk.trunk.path).iter().filter(|m| m.is_request() && m.method() == Method::Invite) {
+        rig.deliver(talk.trunk.path, talk.trunk.respond(message, 200, Some(&sdp::trunk_answer())));
+    }
+    let _other = consult(&mut rig, &mut talk, "6001");
+    let both = calls(&rig);
+    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    let bye = request(&read(&mut rig, &talk.browser), Method::Bye);
+    assert_eq!(bye.call_id(), talk.at_browser.call_id);
+    assert_eq!(calls(&rig), [both[1]]);
+}
+
+#[test]
+fn no_other_change_begins_in_a_conference_and_no_conference_with_another_agent() {
+    let mut rig = Rig::new();
+    let (mut talk, _other) = three(&mut rig, inbound_call);
+    let call = calls(&rig)[0];
+    assert_eq!(refer(&mut rig, &mut talk, "<sip:6002@gw.test>").status(), 491);
+    rig.input(Input::Command(Command::Hold { call }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::WrongState }));
+    rig.input(Input::Command(Command::Conference { call, with: call }));
+    rig.input(Input::Command(Command::Conference { call, with: CallId(99) }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(404) }));
+    assert!(matches!(connected(&rig), Topology::Mix(_)));
+}
