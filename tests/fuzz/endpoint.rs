@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::id::FlowId;
 use crosspoint::path::{Path, Transport};
-use crosspoint::sip::endpoint::{Endpoint, EndpointConfig, Event, Hop, OutInvite, SessionId};
+use crosspoint::sip::endpoint::{
+    Endpoint, EndpointConfig, Event, Hop, OutInvite, OutRefer, Reliable, SessionId, SessionTimer,
+};
 use crosspoint::sip::message::{Builder, Message};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -27,6 +29,7 @@ pub fn sip_endpoint(data: &[u8]) {
         sessions: Vec::new(),
     };
     course.endpoint.set_trusted(|_| true);
+    course.endpoint.set_reliable(|_| true);
     for step in data.split(|b| *b == 0).take(200) {
         if let Some((op, text)) = step.split_first() {
             course.step(*op, text);
@@ -45,6 +48,16 @@ struct Course {
     sessions: Vec<SessionId>,
 }
 
+/// A call that asks for all there is, but offers nothing.
+fn demanding() -> OutInvite {
+    let timer = SessionTimer { interval_s: 90, min_se_s: 90, refresher: None };
+    OutInvite { has_account: true, reliable: Reliable::Required, session_expires: Some(timer), ..OutInvite::default() }
+}
+
+fn refer() -> OutRefer {
+    OutRefer { refer_to: "<sip:6001@192.0.2.81>".to_owned(), ..OutRefer::default() }
+}
+
 fn path(op: u8) -> (Path, Transport) {
     let remote = SocketAddr::from(([192, 0, 2, 81], 5060));
     match op {
@@ -60,8 +73,10 @@ impl Course {
         match op {
             b't' => self.wait(Duration::from_millis(text.iter().fold(1, |ms, b| ms + u64::from(*b) * 10))),
             b'c' => self.endpoint.handle_flow_closed(FlowId(1), self.now),
-            b'i' => self.call(b'u'),
-            b'j' => self.call(b'w'),
+            b'i' => self.call(b'u', OutInvite { sdp: Some(SDP.to_vec()), ..OutInvite::default() }),
+            b'j' => self.call(b'w', OutInvite { sdp: Some(SDP.to_vec()), ..OutInvite::default() }),
+            b'I' => self.call(b'u', demanding()),
+            b'J' => self.call(b'w', demanding()),
             b'm' | b'w' => self.message(op, text),
             _ => {
                 if let Some(session) = session {
@@ -75,6 +90,11 @@ impl Course {
         let (endpoint, now) = (&mut self.endpoint, self.now);
         match op {
             b'p' => endpoint.progress(session, 180, None, &[], now),
+            b'P' => endpoint.progress(session, 183, Some(SDP), &[], now),
+            b'u' => drop(endpoint.authorize(session, &[("Authorization".to_owned(), b"x".to_vec())], now)),
+            b'f' => drop(endpoint.refer(session, &refer(), now)),
+            b'o' => drop(endpoint.notify_refer(session, 2, 180, false, now)),
+            b'O' => drop(endpoint.notify_refer(session, 2, 200, true, now)),
             b'a' => endpoint.answer(session, SDP, &[], now),
             b'r' => endpoint.reject(session, 486, None, &[], now),
             b'h' => endpoint.hang_up(session, &[], now),
@@ -87,7 +107,7 @@ impl Course {
         }
     }
 
-    fn call(&mut self, op: u8) {
+    fn call(&mut self, op: u8, invite: OutInvite) {
         if self.endpoint.load().0 > MAX {
             return; // the user's own calls are the user's to bound
         }
@@ -97,9 +117,7 @@ impl Course {
             from: "<sip:5001@192.0.2.54>".to_owned(),
             to: "<sip:7777@192.0.2.81>".to_owned(),
             contact: "<sip:5001@192.0.2.54>".to_owned(),
-            headers: Vec::new(),
-            sdp: Some(SDP.to_vec()),
-            ..OutInvite::default()
+            ..invite
         };
         let hop = Hop { path, transport, sent_by: "192.0.2.54".to_owned() };
         let session = self.endpoint.invite(invite, hop, self.now);
@@ -149,6 +167,9 @@ impl Course {
             match event {
                 Event::Request { tx, message, .. } | Event::InDialog { tx, message, .. } => {
                     self.endpoint.respond(tx, Builder::response_to(&message, 200, None, None), self.now);
+                }
+                Event::Provisional { session, fork, wants_answer: true, .. } => {
+                    assert!(self.endpoint.prack(session, &fork, SDP, self.now), "it was asked for");
                 }
                 Event::Invited { session, .. } => self.sessions.push(session),
                 _ => {}

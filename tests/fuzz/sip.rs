@@ -7,7 +7,7 @@ use crosspoint::sip::digest::server::{Verdict, Verifier};
 use crosspoint::sip::digest::{Algorithm, Challenge, Credentials, Secret};
 use crosspoint::sip::framing::{Frame, Framer};
 use crosspoint::sip::message::{Builder, MAX_HEADERS, Message, Method, Name, NameAddr, Via};
-use crosspoint::sip::refer::{Fragment, ReferTo, ReferredBy, Replaces};
+use crosspoint::sip::refer::{Fragment, Progress, ReferTo, ReferredBy, Replaces};
 use crosspoint::sip::uri::{Uri, escape, unescape};
 use rsip::prelude::{HeadersExt, ToTypedHeader, UntypedHeader};
 
@@ -34,6 +34,9 @@ pub fn sip_message(data: &[u8]) {
         }
     }
     assert!(message.contacts().all(|contact| contact.is_ok()));
+    if let Some(Progress { status: Some(status), .. }) = Progress::of(&message) {
+        assert!((100..700).contains(&status));
+    }
     if message.all_headers().count() == MAX_HEADERS {
         return; // what we write has a Content-Length besides
     }
