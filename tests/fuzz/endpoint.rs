@@ -9,7 +9,7 @@ use crosspoint::path::{Path, Transport};
 use crosspoint::sip::endpoint::{
     Endpoint, EndpointConfig, Event, Hop, OutInvite, OutRefer, Reliable, SessionId, SessionTimer,
 };
-use crosspoint::sip::message::{Builder, Message};
+use crosspoint::sip::message::{Builder, Message, Name};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -17,7 +17,7 @@ const SDP: &[u8] = b"v=0\r\n";
 const MAX: usize = 64;
 
 /// Reads `data` as steps parted by NUL: an op byte, then its text. In a message `@T` stands for the tag, `@B` for the
-/// branch, `@I` for the Call-ID that the endpoint used last, so that a course can enter its dialogs.
+/// branch, `@I` for the Call-ID, `@R` for the RSeq that the endpoint used last, so that a course can enter its dialogs.
 pub fn sip_endpoint(data: &[u8]) {
     let config = EndpointConfig { max_transactions: MAX, max_sessions: MAX / 4, ..EndpointConfig::default() };
     let mut course = Course {
@@ -26,6 +26,7 @@ pub fn sip_endpoint(data: &[u8]) {
         tag: String::new(),
         branch: String::new(),
         call_id: String::new(),
+        rseq: String::new(),
         sessions: Vec::new(),
     };
     course.endpoint.set_trusted(|_| true);
@@ -45,6 +46,7 @@ struct Course {
     tag: String,
     branch: String,
     call_id: String,
+    rseq: String,
     sessions: Vec<SessionId>,
 }
 
@@ -132,6 +134,7 @@ impl Course {
                 [b'@', b'T', ..] => Some(&self.tag),
                 [b'@', b'B', ..] => Some(&self.branch),
                 [b'@', b'I', ..] => Some(&self.call_id),
+                [b'@', b'R', ..] => Some(&self.rseq),
                 _ => None,
             };
             match known {
@@ -182,6 +185,9 @@ impl Course {
             self.tag = ours.tag().unwrap_or_default().to_owned();
             self.branch = message.via().branch().unwrap_or_default().to_owned();
             self.call_id = message.call_id().to_owned();
+            if let Some(rseq) = message.number(Name::RSeq) {
+                self.rseq = rseq.to_string();
+            }
         }
         // The user's own requests (a BYE, a CANCEL, an ACK's INFO) come on top of the peer's.
         let (transactions, sessions) = self.endpoint.load();
