@@ -5,6 +5,8 @@
 //! no call, no session, no transaction, no open port, no taken pair; every request got exactly one final response;
 //! every call's log begins with `Dialing` and ends with its one `Released`.
 
+mod handover;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,7 @@ impl World {
             with.trunks[0].destinations.push(by_udp(spare_addr()));
         }
         with.calls.ring_timeout = Duration::from_secs(rng.random_range(5..60));
+        handover::configure(&mut with, &mut rng);
         let workers = rng.random_range(1..3);
         let mut rig = Rig::seeded(with, workers, 4, seed);
         rig.mute_workers = rng.random_bool(0.1);
@@ -95,7 +98,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.rng.random_range(0..22) {
+        match self.rng.random_range(0..26) {
             0 => {
                 let agent = self.rng.random_range(1..self.agents.len());
                 self.register(agent);
@@ -114,6 +117,7 @@ impl World {
             17 => self.command(),
             18 => self.repeat(),
             19 => self.garble(),
+            20..=23 => self.hand_over(),
             _ => {
                 let ms =
                     if self.chance(80) { self.rng.random_range(1..2000) } else { self.rng.random_range(1..45_000) };
@@ -382,6 +386,7 @@ impl World {
                 self.pump();
             }
         }
+        self.end_handed_on();
         self.rig.sent.clear();
     }
 }
@@ -452,6 +457,9 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
             ["Established", "Ringing", "Agent", "Trunk", "AckTimeout", "FlowLost", "ConsentLost", "Refused(480)"]
         {
             assert!(seen.contains(kind), "no script came to {kind}: {seen:?}");
+        }
+        for kind in ["Transferred {", "ParticipantsUpdated", "Merged"] {
+            assert!(seen.iter().any(|event| event.starts_with(kind)), "no script came to {kind}: {seen:?}");
         }
     }
 }
