@@ -9,7 +9,6 @@ use super::{Addresses, StartError};
 use crate::config::{AuthAlgorithm, Config, DnEntry};
 use crate::gateway::{
     CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
-    TrunkPolicy,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
@@ -37,7 +36,7 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         user_agent: config.server.user_agent.clone(),
         listeners: listeners(config, bound),
         trunks: trunks(config, bound)?,
-        routes: Vec::new(),
+        routes: trunks::routes(config),
         dns: dns(config),
         registration: RegistrationPolicy {
             min_expires: seconds(config.limits.min_expires_seconds),
@@ -107,7 +106,7 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
             carry: trunk.carried(),
             hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
             refer: trunk.refer,
-            policy: TrunkPolicy::default(),
+            policy: trunks::policy(trunk),
         })
     });
     each.collect()
@@ -116,13 +115,13 @@ fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> 
 /// The first rule that a DN is in counts: secrets of single numbers come before their ranges.
 fn dns(config: &Config) -> Vec<DnRule> {
     let single = config.single_secrets().map(|(number, secret)| {
-        let known = config.dn(number);
+        let (known, entry) = (config.dn(number), config.dn_entry(number));
         DnRule {
             dns: DnSet::One(number.to_owned()),
             secret: Secret::Plain(secret.0.clone()),
             sha256: known.is_some_and(|dn| dn.auth == Some(AuthAlgorithm::Sha256)),
-            dial: Vec::new(),
-            trunk_secret: None,
+            dial: entry.and_then(|entry| entry.dial.clone()).unwrap_or_default(),
+            trunk_secret: trunks::secret(entry.and_then(|entry| entry.trunk_secret.as_ref())),
             ring: known.map(|dn| seconds(dn.ring_seconds)),
             resume: known.is_some_and(|dn| dn.resume),
         }
@@ -138,17 +137,12 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         (None, Some(ha1)) => Secret::Ha1 { md5: Some(ha1.0.to_ascii_lowercase()), sha256: None },
         (None, None) => return None,
     };
-    let (first, last) = entry.number.ends();
-    let dns = match (entry.number.is_single(), first.parse(), last.parse()) {
-        (false, Ok(start), Ok(end)) => DnSet::Range { first: start, last: end, digits: first.len() },
-        _ => DnSet::One(first.to_owned()),
-    };
     Some(DnRule {
-        dns,
+        dns: trunks::dn_set(&entry.number),
         secret,
         sha256,
-        dial: Vec::new(),
-        trunk_secret: None,
+        dial: entry.dial.clone().unwrap_or_default(),
+        trunk_secret: trunks::secret(entry.trunk_secret.as_ref()),
         ring: entry.ring_seconds.map(seconds),
         resume: entry.resume,
     })
@@ -225,5 +219,6 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
 mod sounds;
 #[cfg(test)]
 mod tests;
+mod trunks;
 
 pub(super) use sounds::sounds;

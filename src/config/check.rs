@@ -61,6 +61,7 @@ impl Config {
         self.check_media(&file)?;
         self.check_trunks(&file)?;
         self.check_sounds(&file)?;
+        self.check_upkeep(&file)?;
         for (at, dn) in self.dns.iter().enumerate() {
             self.check_dn(at, dn, &file)?;
         }

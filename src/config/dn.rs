@@ -86,6 +86,10 @@ pub struct DnEntry {
     pub auth: Option<AuthAlgorithm>,
     /// Seconds before 480; `limits.ring_seconds` where it is not said.
     pub ring_seconds: Option<u32>,
+    /// Beginnings of the numbers that may be dialled; all where it is not said.
+    pub dial: Option<Vec<String>>,
+    /// Password of the DN's own requests to trunks.
+    pub trunk_secret: Option<Secret>,
     /// A phone of another make that lost its dialogs is sent a new INVITE for its call.
     #[serde(default)]
     pub resume: bool,
@@ -109,7 +113,7 @@ pub struct Dn<'a> {
 impl Config {
     /// Looks up a DN by its number.
     pub fn dn(&self, number: &str) -> Option<Dn<'_>> {
-        let entry = self.dns.iter().find(|d| d.number.contains(number))?;
+        let entry = self.dn_entry(number)?;
         let own = self.overrides.get(number).or(entry.secret.as_ref());
         Some(Dn {
             secret: own.map(|s| s.0.as_str()),
@@ -118,6 +122,11 @@ impl Config {
             ring_seconds: entry.ring_seconds.unwrap_or(self.limits.ring_seconds),
             resume: entry.resume,
         })
+    }
+
+    /// Returns the entry of a number.
+    pub fn dn_entry(&self, number: &str) -> Option<&DnEntry> {
+        self.dns.iter().find(|d| d.number.contains(number))
     }
 
     /// Returns the secrets that the environment gives to single numbers of a range, by number.

@@ -21,6 +21,7 @@ mod dn;
 mod lab;
 mod parse;
 mod sounds;
+mod upkeep;
 
 pub use calls::{CallsConfig, LocalCallsConfig};
 pub use check::Capacity;
@@ -28,6 +29,7 @@ pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
 pub use parse::ConfigError;
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
+pub use upkeep::{AccountConfig, RegisterConfig, RegistrationConfig, RouteConfig, Seconds};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -60,6 +62,9 @@ pub struct Config {
     /// `[[trunk]]`
     #[serde(default, rename = "trunk")]
     pub trunks: Vec<TrunkConfig>,
+    /// `[[route]]`
+    #[serde(default, rename = "route")]
+    pub routes: Vec<RouteConfig>,
     /// `[[dn]]`; look up by [`Config::dn`].
     #[serde(default, rename = "dn")]
     pub dns: Vec<DnEntry>,
@@ -368,6 +373,28 @@ pub struct TrunkConfig {
     /// It takes REFER and does transfers itself; else the gateway does them.
     #[serde(default)]
     pub refer: bool,
+    /// Seconds between two OPTIONS to each target; 0: none.
+    #[serde(default = "ping_seconds")]
+    pub ping_seconds: u32,
+    /// How long a new call waits for any response before the next target is tried.
+    #[serde(default = "failover_seconds")]
+    pub failover_seconds: Seconds,
+    /// Whether DNs are registered there.
+    #[serde(default)]
+    pub register: RegisterConfig,
+    /// How they are.
+    #[serde(default)]
+    pub registration: RegistrationConfig,
+    /// What its challenges are answered with.
+    pub account: Option<AccountConfig>,
+}
+
+fn ping_seconds() -> u32 {
+    30
+}
+
+fn failover_seconds() -> Seconds {
+    Seconds(std::time::Duration::from_secs(2))
 }
 
 fn both_laws() -> Vec<CodecConfig> {

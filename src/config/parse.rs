@@ -60,6 +60,8 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
         let mut config: Config = toml::from_str(text).map_err(|e| shape_error(text, file, &e))?;
+        let environment: Vec<_> = environment.into_iter().collect();
+        config.take_trunk_passwords(&environment);
         config.take_environment(environment);
         config.check(file)?;
         Ok(config)
@@ -85,7 +87,7 @@ fn shape_error(text: &str, file: &str, error: &toml::de::Error) -> ConfigError {
         (section, key) => format!("{section}.{key}"),
     };
     // A secret that was typed in the wrong place must not reach a log.
-    let is_secret = ["secret", "ha1"].iter().any(|s| key.to_ascii_lowercase().contains(s));
+    let is_secret = ["secret", "ha1", "account", "password"].iter().any(|s| key.to_ascii_lowercase().contains(s));
     let value = if is_secret { "…".to_owned() } else { value.to_owned() };
     let why = if is_secret { "allowed: a string in quotes".to_owned() } else { explain(error.message()) };
     ConfigError::Shape { file: file.to_owned(), line: line + 1, key, value, why }

@@ -53,8 +53,21 @@ fn both_files_of_the_project_are_accepted() {
 #[test]
 fn the_values_commented_out_in_the_file_are_the_defaults() {
     // Takes the comment off every `# key = value` whose key has a default that the file can state.
-    let optional =
-        ["certificate", "key", "origins", "latch", "media", "ha1", "auth", "ring_seconds", "carry", "carry_out"];
+    let optional = [
+        "certificate",
+        "key",
+        "origins",
+        "latch",
+        "media",
+        "ha1",
+        "auth",
+        "ring_seconds",
+        "carry",
+        "carry_out",
+        "account",
+        "dial",
+        "trunk_secret",
+    ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
     let optional = [&optional[..], &sounds].concat();
     let mut section = "";
@@ -118,6 +131,21 @@ fn every_key_is_in_the_file() {
         "special_information",
         "tls",
         "domain",
+        "ping_seconds",
+        "failover_seconds",
+        "register",
+        "registration.all",
+        "registration.expires_seconds",
+        "registration.per_second",
+        "registration.grace_seconds",
+        "account",
+        "prefix",
+        "numbers",
+        "dns",
+        "strip",
+        "add",
+        "dial",
+        "trunk_secret",
     ] {
         let is_there = |l: &str| l.trim_start_matches("# ").starts_with(&format!("{key} ="));
         assert!(GATEWAY.lines().any(is_there), "{key}");
