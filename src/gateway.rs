@@ -13,7 +13,9 @@ mod admission;
 mod calls;
 mod conference;
 pub mod config;
+mod flows;
 mod identity;
+mod local;
 pub mod page;
 mod peers;
 mod perform;
@@ -23,6 +25,7 @@ mod refer;
 mod registration;
 mod replaces;
 mod requests;
+mod resume;
 mod routing;
 mod sessions;
 pub mod snapshot;
@@ -58,6 +61,7 @@ use crate::sip::locate::ResolvedTarget;
 
 use admission::Admission;
 use calls::CallTable;
+use flows::Flows;
 use peers::Peers;
 use ports::{Ports, Sounds};
 use reach::Reach;
@@ -169,6 +173,7 @@ pub struct Gateway {
     peers: Peers,
     reach: Reach,
     trunks: Trunks,
+    flows: Flows,
     outputs: VecDeque<Output>,
     counters: Counters,
     closing: Closing,
@@ -231,6 +236,7 @@ impl Gateway {
             registrar,
             calls: CallTable::default(),
             peers,
+            flows: Flows::default(),
             reach,
             trunks,
             outputs: VecDeque::new(),
@@ -272,6 +278,7 @@ impl Gateway {
         }
         self.reach.handle_timeout(now);
         self.settle(now);
+        self.look_at_lost(now);
         for call in self.calls.due(now) {
             let target_alive = self.target_alive(call);
             self.signal(call, Signal::Deadline { target_alive }, now);
@@ -293,7 +300,11 @@ impl Gateway {
         let others = [self.endpoint.poll_timeout(), self.registrar.poll_timeout(), self.calls.poll_timeout()];
         let is_open = matches!(self.closing, Closing::No | Closing::Draining);
         let trunks = if is_open { self.trunks.poll_timeout() } else { None };
-        others.into_iter().chain([closing, self.reach.poll_timeout(), trunks]).flatten().min()
+        others
+            .into_iter()
+            .chain([closing, self.reach.poll_timeout(), trunks, self.flows.poll_timeout()])
+            .flatten()
+            .min()
     }
 
     /// Copies out what metrics and pages show.
@@ -313,7 +324,11 @@ impl Gateway {
             free_pairs: self.ports.free(),
             transactions,
             sessions,
-            entries: self.endpoint.entries() + self.calls.entries() + self.ports.placed() + self.trunks.entries(),
+            entries: self.endpoint.entries()
+                + self.calls.entries()
+                + self.ports.placed()
+                + self.trunks.entries()
+                + self.flows.entries(),
             counters: Counters { strangers, ..self.counters },
             sip,
         }
@@ -329,15 +344,6 @@ impl Gateway {
         }
         self.trunk_heard(&path, &bytes, now);
         self.endpoint.handle_message(path, transport, bytes, now);
-    }
-
-    fn flow_closed(&mut self, flow: FlowId, now: Instant) {
-        for (dn, _) in self.registrar.drop_flow(flow) {
-            self.note_presence(&dn, now);
-        }
-        self.peers.close(flow);
-        self.reach.closed(flow, now);
-        self.endpoint.handle_flow_closed(flow, now);
     }
 
     fn shut_down(&mut self, now: Instant) {

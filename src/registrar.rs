@@ -95,6 +95,17 @@ pub struct Binding {
     pub expires_at: Instant,
 }
 
+impl Contact {
+    /// Returns true where both are the same phone: by instance and reg-id (RFC 5626 6), whatever host the page has made up
+    /// this time; by URI where either has no instance.
+    pub fn is_same_phone(&self, other: &Contact) -> bool {
+        match (&self.instance, &other.instance) {
+            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b) && self.reg_id == other.reg_id,
+            _ => is_same_uri(&self.uri, &other.uri),
+        }
+    }
+}
+
 impl Binding {
     /// Returns the rest of its life in seconds, rounded up.
     pub fn expires_in(&self, now: Instant) -> u64 {
@@ -296,13 +307,9 @@ fn is_stale(binding: &Binding, request: &Register) -> bool {
     binding.call_id == request.call_id && request.cseq <= binding.cseq
 }
 
-/// Returns true where a contact names this binding: by instance and reg-id (RFC 5626 6), whatever host the page has
-/// made up this time; by URI where either has no instance.
+/// Returns true where a contact names this binding.
 fn is_same(binding: &Binding, contact: &Contact) -> bool {
-    match (&binding.contact.instance, &contact.instance) {
-        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b) && binding.contact.reg_id == contact.reg_id,
-        _ => is_same_uri(&binding.contact.uri, &contact.uri),
-    }
+    binding.contact.is_same_phone(contact)
 }
 
 /// Compares URIs by RFC 3261 19.1.4, and by their text where one of them cannot be read.

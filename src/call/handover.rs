@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::procedure::{Action, Conference, Members, Parts, Procedure, Referral, Signal, Transfer};
-use super::{Call, EventKind, LegKind, ReleaseCause};
+use super::procedure::{Action, Conference, Members, Parts, Procedure, Referral, Transfer};
+use super::{Call, EventKind, LegKind};
 use crate::id::LegId;
 
 impl Call {
@@ -48,10 +48,6 @@ impl Call {
     pub(super) fn joined_anew(&mut self, peer: Option<String>, uuid: Option<String>) -> Vec<Action> {
         self.procedure = None;
         let mut actions = self.unhold();
-        if peer.is_none() {
-            // The agent has left, and its connection with it.
-            self.flow_limit = None;
-        }
         if let Some(peer) = peer {
             self.parties.peer = peer.clone();
             self.parties.peer_name = String::new();
@@ -72,16 +68,6 @@ impl Call {
             Some(Procedure::Conference(conference)) => conference.outlives(leg),
             _ => false,
         }
-    }
-
-    /// The agent's connection did not come back in time: what does not need it goes on.
-    pub(super) fn go_on_without_agent(&mut self, now: Instant) -> Option<Vec<Action>> {
-        let agent = self.agent_leg().map(|leg| leg.id).filter(|leg| self.outlives(*leg))?;
-        self.flow_limit = None;
-        let cause = ReleaseCause::FlowLost;
-        let mut actions = vec![Action::HangUp { leg: agent, reason: cause.reason().into_bytes() }];
-        actions.extend(self.proceed(Signal::Ended { leg: agent, cause, reason: None }, now));
-        Some(actions)
     }
 
     /// Returns the trunk legs that were told that they are on hold.

@@ -32,7 +32,7 @@ pub use topology::{Joined, ParkSource, Topology};
 pub use wish::{Declined, Holders, Wish};
 
 use crate::id::{CallId, LegId};
-use procedure::{Answer, Next, Release, Step, answer};
+use procedure::{Answer, Next, Release, Resume, Step, answer};
 
 /// Who the parties are, as the agent's side sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,10 @@ pub struct Parties {
     pub call_uuid: Option<String>,
     /// What else the trunk said of the call.
     pub data: UserData,
-    /// What the browser's INVITE says to the trunk.
+    /// What the browser's INVITE says to the other side.
     pub told: UserData,
+    /// The other party is a DN of ours too, reached without a trunk.
+    pub local: bool,
 }
 
 /// Header fields of the trunk that go along with a call, by name: user data mapped to `X-…`, `User-to-User`.
@@ -75,8 +77,6 @@ pub struct Call {
     pub hold: Holders,
     /// Held or not, as it was wished last while a procedure ran.
     kept: Option<bool>,
-    /// When the call ends for want of its browser's connection.
-    pub flow_limit: Option<Instant>,
     sequence: u64,
 }
 
@@ -93,7 +93,6 @@ impl Call {
             procedure: Some(Procedure::Setup(setup)),
             hold: Holders::default(),
             kept: None,
-            flow_limit: None,
             sequence: 0,
         }
     }
@@ -167,6 +166,22 @@ impl Call {
         actions
     }
 
+    /// A leg was sent an INVITE that is to take another's place; [`Call::may_begin`] allowed it.
+    pub fn begin_resume(&mut self, old: LegId, new: LegId) {
+        self.procedure = Some(Procedure::Resume(Resume::begin(old, new)));
+    }
+
+    /// Returns the DN at the end of a browser leg: the agent's, or the other one's where two of our DNs talk.
+    pub fn dn_of(&self, leg: LegId) -> &str {
+        let is_agent = self.agent_leg().is_none_or(|agent| agent.id == leg);
+        if self.parties.local && !is_agent { &self.parties.peer } else { &self.parties.dn }
+    }
+
+    /// Returns true while the caller of a set-up has been sent no provisional response with a tag.
+    pub fn has_told_nothing(&self) -> bool {
+        matches!(&self.procedure, Some(Procedure::Setup(setup)) if setup.has_told_nothing())
+    }
+
     /// Returns true once the callee answered and nothing ends the call.
     pub fn is_answered(&self) -> bool {
         !matches!(self.procedure, Some(Procedure::Setup(_) | Procedure::Release(_)))
@@ -184,9 +199,7 @@ impl Call {
 
     /// Returns when [`Signal::Deadline`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let own = self.procedure.as_ref().and_then(Procedure::deadline);
-        let flow = if self.is_releasing() { None } else { self.flow_limit };
-        own.into_iter().chain(flow).min()
+        self.procedure.as_ref().and_then(Procedure::deadline)
     }
 
     /// Takes a signal and says what follows.
@@ -197,12 +210,7 @@ impl Call {
             leg.stats = Some(*stats);
             leg.open = false;
         }
-        let lost = !self.is_releasing() && self.flow_limit.is_some_and(|at| at <= now);
-        if lost && let Some(actions) = self.go_on_without_agent(now) {
-            return actions;
-        }
         let signal = match signal {
-            Signal::Deadline { .. } if lost => Signal::Release(ReleaseCause::FlowLost),
             Signal::Wish(wish) => return self.wish(wish, now),
             Signal::Reoffered { leg, before, after } => return self.reoffered(leg, before, after, now),
             other => other,
@@ -236,6 +244,11 @@ impl Call {
                 actions.extend(self.resume_wish());
             }
             Next::Joined { peer, uuid } => actions.extend(self.joined_anew(peer, uuid)),
+            Next::Resumed { old, new } => {
+                self.procedure = None;
+                actions.extend(self.replace_leg(old, new));
+                actions.extend(self.resume_wish());
+            }
             Next::Release { cause, reason } => {
                 let forgotten = |id: LegId| actions.contains(&Action::Forget(id));
                 let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !forgotten(id)).collect();

@@ -255,7 +255,7 @@ impl Gateway {
     }
 
     /// Returns true where the connection carries a live registration of this DN.
-    fn is_at_home(&self, dn: &str, path: &Path, now: Instant) -> bool {
+    pub(super) fn is_at_home(&self, dn: &str, path: &Path, now: Instant) -> bool {
         path.flow().is_some() && self.registrar.lookup(dn, now).iter().any(|b| b.path.flow() == path.flow())
     }
 

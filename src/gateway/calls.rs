@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::replaces::Ended;
 use crate::call::{Call, Leg};
 use crate::id::{CallId, LegId};
+use crate::path::Path;
 use crate::sip::endpoint::{ClientTx, SessionId};
 
 /// All calls.
@@ -64,6 +65,19 @@ impl CallTable {
 
     pub(super) fn of_leg(&self, leg: LegId) -> Option<CallId> {
         self.by_leg.get(&leg).copied()
+    }
+
+    /// Returns the browser legs of a DN that are bound to one of these connections.
+    pub(super) fn legs_of(&self, dn: &str, paths: &[Path]) -> Vec<(CallId, LegId)> {
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let legs = self.by_id.values().flat_map(|call| call.legs.iter().map(move |leg| (call, leg)));
+        let here = legs.filter(|(_, leg)| leg.session.is_some() && paths.contains(&leg.path));
+        let own = here.filter(|(call, leg)| call.dn_of(leg.id) == dn && !call.is_releasing());
+        let mut own: Vec<(CallId, LegId)> = own.map(|(call, leg)| (call.id, leg.id)).collect();
+        own.sort();
+        own
     }
 
     /// The leg has no session any more; returns the one that it had.

@@ -46,7 +46,11 @@ impl Gateway {
                 }
             }
             Action::CloseMedia(leg) => self.close_media(call, leg),
-            Action::Forget(leg) => self.calls.forget_leg(call, leg),
+            Action::Forget(leg) => {
+                self.flows.forget(leg);
+                self.calls.forget_leg(call, leg);
+            }
+            Action::Resumed { old, .. } => self.resumed(call, old),
             Action::NoteSilence(leg) => self.note_silence(call, leg, now),
             Action::TryTarget(target) => self.try_target(call, target, now),
             Action::Connect(one, other) => self.connect(call, one, other),
@@ -168,7 +172,13 @@ impl Gateway {
     fn finish(&mut self, call: CallId) {
         self.trunks.forget(call);
         if let Some(gone) = self.calls.remove(call) {
+            for leg in &gone.legs {
+                self.flows.forget(leg.id);
+            }
             self.ports.unplace(&gone.parties.dn);
+            if gone.parties.local {
+                self.ports.unplace(&gone.parties.peer);
+            }
         }
     }
 }

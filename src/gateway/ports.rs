@@ -134,8 +134,26 @@ impl Ports {
         IceCredentials { ufrag: self.text(8), pwd: self.text(24) }
     }
 
-    /// Describes our side of a browser leg.
-    pub(super) fn browser(&mut self, worker: WorkerId) -> BrowserLocal {
+    /// Returns the one worker of two agents: that of their other calls, else the one with the fewest calls; `None` where
+    /// they have calls on two.
+    pub(super) fn place_both(&mut self, dn: &str, other: &str) -> Option<WorkerId> {
+        let at = |dn: &str| self.placed.get(dn).map(|(index, _)| *index);
+        let least = || self.sites.iter().enumerate().min_by_key(|(_, site)| site.calls).map(|(index, _)| index);
+        let index = match (at(dn), at(other)) {
+            (Some(one), Some(two)) if one != two => return None,
+            (Some(one), _) | (None, Some(one)) => one,
+            (None, None) => least()?,
+        };
+        let site = self.sites.get_mut(index)?;
+        for dn in [dn, other] {
+            self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
+            site.calls += 1;
+        }
+        Some(site.worker)
+    }
+
+    /// Describes our side of a browser leg; `wide`: what comes from it goes to another browser, and not to G.711.
+    pub(super) fn browser(&mut self, worker: WorkerId, wide: bool) -> BrowserLocal {
         let candidates = self
             .sites
             .iter()
@@ -144,7 +162,7 @@ impl Ports {
             .unwrap_or_default();
         let mut audio = AudioWish::browser(self.policy.opus);
         audio.codecs = self.policy.browser_codecs.clone();
-        audio.narrowband = self.policy.narrowband;
+        audio.narrowband = self.policy.narrowband && !wide;
         BrowserLocal {
             candidates,
             ice: self.credentials(),

@@ -31,19 +31,22 @@ impl Gateway {
         let Some(contacts) = contacts(message) else { return self.reply(tx, message, 400, &[], now) };
         let keeps_flow = message.has_option(Name::Supported, "outbound")
             && matches!(&contacts, Contacts::List(list) if list.iter().any(|contact| contact.reg_id.is_some()));
+        let was_here = self.is_at_home(&dn, &path, now);
         let request = Register {
-            aor: dn,
+            aor: dn.clone(),
             contacts,
             expires: message.number(Name::Expires),
             call_id: message.call_id().to_owned(),
             cseq: message.cseq().number,
             path,
         };
-        let dn = request.aor.clone();
         let outcome = self.registrar.register(request, now);
         self.note_presence(&dn, now);
         match outcome {
-            Ok(registered) => self.registered(tx, message, &dn, &path, registered, keeps_flow, now),
+            Ok(registered) => {
+                self.registered(tx, message, &dn, &path, &registered, keeps_flow, now);
+                self.signed_in(&dn, path, message, &registered, was_here, now);
+            }
             Err(error) => {
                 let headers = match error {
                     RegisterError::TooBrief { min_expires_s } => {
@@ -62,7 +65,7 @@ impl Gateway {
         message: &Message,
         dn: &str,
         path: &Path,
-        registered: Registered,
+        registered: &Registered,
         keeps_flow: bool,
         now: Instant,
     ) {

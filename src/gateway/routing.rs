@@ -169,6 +169,7 @@ impl Gateway {
             call_uuid: identity::call_uuid(invite),
             data: self.peers.trunk(trunk).map(|t| identity::carried_in(invite, &t.carry).into()).unwrap_or_default(),
             told: UserData::default(),
+            local: false,
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
@@ -199,13 +200,16 @@ impl Gateway {
         if !self.admission.may_dial(&dn, &number) {
             return Err(403.into());
         }
+        if let Some((worker, bindings)) = self.local_party(&dn, &number, now) {
+            return self.connect_locally(session, invite, path, (dn, number), (worker, bindings), now);
+        }
         let mut attempts = self.trunks.attempts(&dn, &number).ok_or(404)?;
         let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503)?;
         attempts.drain(..first);
         let offer = offer(invite)?;
         let worker = self.ports.place(&dn).ok_or(503)?;
         let leg = self.calls.next_leg();
-        let (media, open) = match LegMedia::browser(leg, worker, self.ports.browser(worker), offer) {
+        let (media, open) = match LegMedia::browser(leg, worker, self.ports.browser(worker, false), offer) {
             Ok(made) => made,
             Err(error) => {
                 self.ports.unplace(&dn);
@@ -231,6 +235,7 @@ impl Gateway {
             call_uuid: None,
             data: UserData::default(),
             told,
+            local: false,
         };
         let caller =
             Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
@@ -249,7 +254,14 @@ impl Gateway {
         Ok(())
     }
 
-    fn begin(&mut self, parties: Parties, caller: Leg, limits: SetupLimits, open: Order, now: Instant) -> CallId {
+    pub(super) fn begin(
+        &mut self,
+        parties: Parties,
+        caller: Leg,
+        limits: SetupLimits,
+        open: Order,
+        now: Instant,
+    ) -> CallId {
         let id = self.calls.next_call();
         self.order(caller.media.worker, open);
         self.calls.insert(Call::begin(id, parties, caller, limits, now));
@@ -258,29 +270,53 @@ impl Gateway {
         id
     }
 
-    /// Calls one of the DN's phones.
-    fn ring(&mut self, call: CallId, worker: WorkerId, binding: &Binding, now: Instant) {
-        let Some(flow) = self.peers.flow(&binding.path) else { return };
-        let Some(listener) = self.peers.listener(flow.listener).cloned() else { return };
+    /// Calls one of the phones of the DN that is called.
+    pub(super) fn ring(&mut self, call: CallId, worker: WorkerId, binding: &Binding, now: Instant) {
+        let Some(is_local) = self.calls.get(call).map(|call| call.parties.local) else { return };
         let leg = self.calls.next_leg();
-        let local = self.ports.browser(worker);
+        let local = self.ports.browser(worker, is_local);
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
-        let Some(found) = self.calls.get(call) else { return };
-        let caller = Identity { number: found.parties.peer.clone(), name: found.parties.peer_name.clone() };
-        let headers = identity::told_to_browser(&found.parties);
+        let sdp = media.sdp.clone();
+        let Some(session) = self.invite_browser(call, is_local, binding, sdp, Vec::new(), now) else { return };
+        self.order(worker, open);
+        let (session, path) = (Some(session), binding.path);
+        let leg = Leg { id: leg, kind: LegKind::Browser, session, path, media, open: true, stats: None };
+        self.calls.add_callee(call, leg, now);
+    }
+
+    /// Sends a phone the INVITE of a call: to the agent from the other party, or, where two of our DNs talk and it is
+    /// `to_far`, the other way round.
+    pub(super) fn invite_browser(
+        &mut self,
+        call: CallId,
+        to_far: bool,
+        binding: &Binding,
+        sdp: Vec<u8>,
+        more: Vec<Header>,
+        now: Instant,
+    ) -> Option<SessionId> {
+        let flow = self.peers.flow(&binding.path)?;
+        let listener = self.peers.listener(flow.listener)?;
+        let parties = &self.calls.get(call)?.parties;
+        let (dn, caller) = match to_far {
+            true => (&parties.peer, Identity { number: parties.dn.clone(), name: String::new() }),
+            false => (&parties.dn, Identity { number: parties.peer.clone(), name: parties.peer_name.clone() }),
+        };
+        let mut headers = identity::told_to_browser(parties);
+        if to_far {
+            headers.extend(identity::headers(&parties.told));
+        }
+        headers.extend(more);
         let invite = OutInvite {
             uri: binding.contact.uri.clone(),
             from: identity::address(&caller, &self.realm),
-            to: format!("<sip:{}@{}>", escape(&found.parties.dn), self.realm),
-            contact: contact(if caller.number.is_empty() { "anonymous" } else { &caller.number }, &listener),
+            to: format!("<sip:{}@{}>", escape(dn), self.realm),
+            contact: contact(if caller.number.is_empty() { "anonymous" } else { &caller.number }, listener),
             headers,
-            sdp: Some(media.sdp.clone()),
+            sdp: Some(sdp),
             ..OutInvite::default()
         };
-        let session = Some(self.endpoint.invite(invite, hop(&listener, binding.path, flow.transport), now));
-        self.order(worker, open);
-        let leg = Leg { id: leg, kind: LegKind::Browser, session, path: binding.path, media, open: true, stats: None };
-        self.calls.add_callee(call, leg, now);
+        Some(self.endpoint.invite(invite, hop(listener, binding.path, flow.transport), now))
     }
 
     /// Makes the media of a trunk leg: takes a pair, answers or offers.

@@ -35,22 +35,32 @@ impl Gateway {
                 self.signal(call, Signal::Ended { leg, cause, reason: reason(&message) }, now);
             }
             Event::Acked { session, sdp, message } => self.acked(session, sdp, &message, now),
-            Event::Reinvited { session, message, .. } => self.reinvited(session, &message, now),
+            Event::Reinvited { session, message, path, .. } => {
+                self.heard_by(session, &path, now);
+                self.reinvited(session, &message, now);
+            }
             Event::ReinviteCancelled { session } => self.reinvite_cancelled(session),
-            Event::InDialog { session, tx, message, path } => self.in_dialog(session, tx, &message, path, now),
+            Event::InDialog { session, tx, message, path } => {
+                self.heard_by(session, &path, now);
+                self.in_dialog(session, tx, &message, path, now);
+            }
             Event::FlowLost { session } => self.flow_lost(session, now),
             Event::Ended { session, why } => self.ended(session, why, now),
             Event::ReinviteAnswered { session, message } => self.reinvite_answered(session, &message, now),
             Event::ReinviteRefused { session, status, .. } => self.reinvite_refused(session, status, now),
             Event::Challenged { session, message, request } => self.challenged(session, &message, &request, now),
-            // Of requests of ours that are no INVITE only OPTIONS, REGISTER and REFER are waited for.
+            // Of requests of ours that are no INVITE only OPTIONS, REGISTER, REFER and a phone's INFO are waited for.
             Event::Response { tx, message } => {
-                self.responded(tx, Some(&message), now);
-                self.trunk_answered(tx, &message, now);
+                if !self.dialog_asked(tx, Some(message.status()), now) {
+                    self.responded(tx, Some(&message), now);
+                    self.trunk_answered(tx, &message, now);
+                }
             }
             Event::RequestFailed { tx, why } => {
-                self.responded(tx, None, now);
-                self.trunk_failed(tx, why == FailReason::Transport, now);
+                if !self.dialog_asked(tx, None, now) {
+                    self.responded(tx, None, now);
+                    self.trunk_failed(tx, why == FailReason::Transport, now);
+                }
             }
             Event::Pracked { session, sdp, message } => self.pracked(session, sdp, &message, now),
             // What it repeats has been answered before.
@@ -252,28 +262,6 @@ impl Gateway {
         }
     }
 
-    fn flow_lost(&mut self, session: SessionId, now: Instant) {
-        let Some((call, leg)) = self.calls.of_session(session) else { return };
-        let grace = self.policy.flow_grace;
-        let Some(found) = self.calls.get_mut(call) else { return };
-        if found.is_answered() && !grace.is_zero() {
-            found.flow_limit = Some(now + grace);
-            return self.calls.schedule(call);
-        }
-        if found.outlives(leg) {
-            return self.part(call, leg, ReleaseCause::FlowLost, now);
-        }
-        let is_caller = found.caller().is_some_and(|caller| caller.id == leg);
-        if found.is_answered() || is_caller {
-            return self.signal(call, Signal::Release(ReleaseCause::FlowLost), now);
-        }
-        // One of several phones that ring.
-        if let Some(session) = self.calls.end_session(call, leg) {
-            self.endpoint.hang_up(session, &[], now);
-        }
-        self.signal(call, Signal::Refused { leg, status: 480, heard: false }, now);
-    }
-
     fn ended(&mut self, session: SessionId, why: EndReason, now: Instant) {
         let message = match &why {
             EndReason::Bye(message) => Some(message),
@@ -324,6 +312,10 @@ impl Gateway {
 
     fn media_failed(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
         self.counters.media_failures += 1;
+        if self.flows.is_lost(leg) {
+            // Its page may be gone, or its network changed: the grace says how long that is no end.
+            return;
+        }
         let Some(found) = self.calls.get_mut(call) else { return };
         if found.outlives(leg) {
             return self.part(call, leg, cause, now);
@@ -335,7 +327,7 @@ impl Gateway {
     }
 
     /// One leg leaves a call that goes on without it.
-    fn part(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
+    pub(super) fn part(&mut self, call: CallId, leg: LegId, cause: ReleaseCause, now: Instant) {
         if let Some(session) = self.calls.end_session(call, leg) {
             self.endpoint.hang_up(session, &[("Reason".to_owned(), cause.reason().into_bytes())], now);
         }

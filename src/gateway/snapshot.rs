@@ -116,6 +116,10 @@ pub struct Counters {
     pub info_digits: u64,
     /// NOTIFYs for talk or hold.
     pub notifies: u64,
+    /// Legs whose browser came back on another connection.
+    pub rebound: u64,
+    /// Legs that a reloaded page took up again.
+    pub resumed: u64,
     /// Handshakes that failed and consents that were lost, with a call.
     pub media_failures: u64,
 }

@@ -5,6 +5,7 @@
 
 mod dialogs;
 mod event;
+mod flow;
 mod limit;
 mod receive;
 mod reply;
@@ -27,7 +28,6 @@ use super::dialog;
 use super::message::{Builder, Message, Method, Name};
 use super::session::{Owner, Phase, Session};
 use super::transaction::Table;
-use crate::id::FlowId;
 use crate::path::{Path, Transport};
 
 /// The SIP endpoint. Pure: messages and time in, messages and events out.
@@ -95,15 +95,6 @@ impl Endpoint {
             return; // keep-alive (RFC 5626 3.5.1)
         }
         self.receive(path, transport, raw, now);
-        self.reap();
-    }
-
-    /// Takes note that a connection is gone: its client transactions fail, its sessions report [`Event::FlowLost`].
-    pub fn handle_flow_closed(&mut self, flow: FlowId, now: Instant) {
-        for tx in self.table.drop_flow(flow) {
-            self.on_client_failed(tx, FailReason::Transport, now);
-        }
-        self.on_flow_lost(flow);
         self.reap();
     }
 
@@ -305,27 +296,6 @@ impl Endpoint {
             return self.sessions.contains_key(&s).then(|| self.fail_at_once());
         }
         self.send_in_dialog(s, method, headers, body, now)
-    }
-
-    /// Sends the session's further requests, and what its open INVITE is still owed, down another path: the browser's
-    /// flow was replaced.
-    pub fn update_path(&mut self, s: SessionId, path: Path) {
-        let Some(session) = self.sessions.get_mut(&s) else { return };
-        match &mut session.phase {
-            Phase::Ringing(ringing) => self.table.set_path(ringing.tx, path),
-            Phase::Talking(talk) => {
-                if let Some(unacked) = &mut talk.unacked {
-                    unacked.path = path;
-                }
-                if let Some(tx) = talk.theirs {
-                    self.table.set_path(tx, path);
-                }
-            }
-            Phase::Calling(_) => {}
-        }
-        if let Some(dialog) = session.dialog() {
-            dialog.hop.path = path;
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crosspoint::call::{CallEvent, Command, EventKind};
-use crosspoint::gateway::Input;
+use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::id::{CallId, LegId};
 use crosspoint::path::Path;
 use crosspoint::plan::{Digit, DtlsFailure, Report};
@@ -57,6 +57,10 @@ impl World {
         if rng.random_bool(0.3) {
             with.trunks[0].destinations.push(by_udp(spare_addr()));
         }
+        with.dns[0].resume = rng.random_bool(0.3);
+        if rng.random_bool(0.3) {
+            with.calls.local = LocalCalls::Always;
+        }
         with.calls.ring_timeout = Duration::from_secs(rng.random_range(5..60));
         handover::configure(&mut with, &mut rng);
         let workers = rng.random_range(1..3);
@@ -65,6 +69,7 @@ impl World {
         let mut agents = vec![Ua::trunk()];
         agents.extend(DNS[..3].iter().map(|dn| Ua::browser(&mut rig, dn)));
         agents.push(Ua::browser(&mut rig, "5001"));
+        agents.iter_mut().skip(1).for_each(|agent| agent.resumes = rng.random_bool(0.7));
         let mut world = World {
             rig,
             rng,
@@ -112,7 +117,11 @@ impl World {
             11 => self.cancel(),
             12 => self.bye(),
             13 | 14 => self.talk(),
-            15 => self.vanish(),
+            15 => match self.rng.random_range(0..3) {
+                0 => self.vanish(),
+                1 => self.cut(),
+                _ => self.reload(),
+            },
             16 => self.report(),
             17 => self.command(),
             18 => self.repeat(),
@@ -156,6 +165,7 @@ impl World {
     fn call(&mut self, agent: usize) {
         let number = match agent {
             TRUNK => self.pick(&DNS).unwrap(),
+            _ if self.chance(30) => self.pick(&DNS).unwrap(),
             _ => "1003",
         };
         let offer = self.offer(agent);
@@ -243,6 +253,44 @@ impl World {
         }
     }
 
+    /// The WebSocket is lost, the page lives on: it knows its dialogs, and signs in again by another connection, perhaps
+    /// before the old one is known to be dead, perhaps never.
+    fn cut(&mut self) {
+        let agent = self.rng.random_range(1..self.agents.len());
+        let old = self.agents[agent].path;
+        let next = self.agents[agent].reconnected(&mut self.rig);
+        self.agents[agent] = next;
+        self.come_back(agent, old);
+    }
+
+    /// The page is loaded anew: it knows its instance, and no dialog.
+    fn reload(&mut self) {
+        let agent = self.rng.random_range(1..self.agents.len());
+        let old = self.agents[agent].path;
+        let next = self.agents[agent].reloaded(&mut self.rig);
+        self.agents[agent] = next;
+        self.incoming.retain(|(a, _)| *a != agent);
+        self.outgoing.retain(|(a, _)| *a != agent);
+        self.dialogs.retain(|(a, _)| *a != agent);
+        self.come_back(agent, old);
+    }
+
+    fn come_back(&mut self, agent: usize, old: Path) {
+        let is_early = self.chance(30);
+        if is_early {
+            self.register(agent);
+        }
+        self.closed.insert(old);
+        self.rig.input(Input::FlowClosed(old.flow().unwrap()));
+        if !is_early && self.chance(85) {
+            if self.chance(50) {
+                let ms = self.rng.random_range(1..25_000);
+                self.rig.advance(Duration::from_millis(ms));
+            }
+            self.register(agent);
+        }
+    }
+
     fn report(&mut self) {
         let mut legs: Vec<(LegId, crosspoint::id::WorkerId)> =
             self.rig.ports.iter().map(|(leg, port)| (*leg, port.worker)).collect();
@@ -320,6 +368,12 @@ impl World {
         }
     }
 
+    fn knows(&self, agent: usize, call_id: &str) -> bool {
+        let known =
+            self.dialogs.iter().chain(&self.outgoing).any(|(a, dialog)| *a == agent && dialog.call_id == call_id);
+        known || self.incoming.iter().any(|(a, invite)| *a == agent && invite.call_id() == call_id)
+    }
+
     fn read(&mut self, agent: usize, path: Path, message: Message) {
         if message.is_request() {
             match message.method() {
@@ -339,7 +393,8 @@ impl World {
                     }
                 }
                 _ => {
-                    let bytes = self.agents[agent].respond(&message, 200, None);
+                    let status = if self.knows(agent, message.call_id()) { 200 } else { 481 };
+                    let bytes = self.agents[agent].respond(&message, status, None);
                     self.deliver(path, bytes);
                 }
             }

@@ -23,7 +23,10 @@ pub struct Ua {
     pub user: String,
     pub via: String,
     pub contact: String,
+    /// Empty: it names none, as SIP.js does by default.
     pub instance: String,
+    /// It says that it takes calls back after a reload, as our phone page does.
+    pub resumes: bool,
     pub count: u32,
 }
 
@@ -53,6 +56,7 @@ impl Ua {
             via: format!("SIP/2.0/WSS x{flow}.invalid"),
             contact: format!("<sip:u{flow}@x{flow}.invalid;transport=ws>"),
             instance: format!("<urn:uuid:00000000-0000-4000-8000-{flow:012}>"),
+            resumes: false,
             count: 0,
         }
     }
@@ -70,6 +74,7 @@ impl Ua {
             via: format!("SIP/2.0/UDP {remote}"),
             contact: format!("<sip:1003@{remote}>"),
             instance: String::new(),
+            resumes: false,
             count: 0,
         }
     }
@@ -127,12 +132,19 @@ impl Ua {
         let aor = format!("<sip:{}@{REALM}>", self.user);
         let from = format!("{aor};tag=reg{}", self.serial());
         let call_id = format!("reg-{}-{}", self.user, self.via.len() + self.path.remote().port() as usize);
-        let contact = format!("{};+sip.instance=\"{}\";reg-id=1;expires={expires}", self.contact, self.instance);
+        let instance = match self.instance.as_str() {
+            "" => String::new(),
+            name => format!(";+sip.instance=\"{name}\";reg-id=1"),
+        };
+        let contact = format!("{}{instance};expires={expires}", self.contact);
         let mut builder = self
             .write(&Method::Register, &format!("sip:{REALM}"), &call_id, cseq, &from, &aor)
             .header("Contact", contact)
             .header("Expires", expires.to_string())
             .header("Supported", "path,gruu,outbound");
+        if self.resumes {
+            builder = builder.header("X-Crosspoint-Resume", "yes");
+        }
         if let Some(value) = authorization {
             builder = builder.header("Authorization", value);
         }
@@ -148,14 +160,25 @@ impl Ua {
         let cseq = self.count * 2 + 1;
         let first = self.register(cseq, expires, None);
         rig.deliver(self.path, first);
-        let challenge = rig.take(self.path).pop().unwrap();
+        let challenge = registered(rig, self.path);
         if challenge.status() != 401 {
             return challenge;
         }
         let answer = self.answer_challenge(&challenge, &Method::Register, &format!("sip:{REALM}"), password);
         let second = self.register(cseq + 1, expires, Some(&answer));
         rig.deliver(self.path, second);
-        rig.take(self.path).pop().unwrap()
+        registered(rig, self.path)
+    }
+
+    /// The same page on a new connection: its WebSocket was lost.
+    pub fn reconnected(&self, rig: &mut Rig) -> Ua {
+        Ua { path: rig.open_flow(), ..self.clone() }
+    }
+
+    /// The same tab after a reload: a new page that keeps no more than its instance.
+    pub fn reloaded(&self, rig: &mut Rig) -> Ua {
+        let page = Ua::browser(rig, &self.user);
+        Ua { instance: self.instance.clone(), resumes: self.resumes, ..page }
     }
 
     pub fn answer_challenge(&self, challenge: &Message, method: &Method, uri: &str, password: &str) -> String {
@@ -274,6 +297,15 @@ impl Dialog {
             self.target = contact.uri.to_owned();
         }
     }
+}
+
+/// Takes the last answer to a REGISTER; what else was sent stays to be looked at.
+fn registered(rig: &mut Rig, path: Path) -> Message {
+    let mut all = rig.take(path);
+    let is_answer = |m: &Message| !m.is_request() && m.cseq().method == Method::Register;
+    let answer = all.remove(all.iter().rposition(is_answer).unwrap());
+    rig.sent.entry(path).or_default().extend(all);
+    answer
 }
 
 /// The last message with this status; the others are gone.

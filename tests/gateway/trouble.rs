@@ -70,6 +70,8 @@ fn a_browser_that_vanishes_while_it_dials_has_its_call_cancelled() {
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 180, None));
     rig.input(Input::FlowClosed(browser.path.flow().unwrap()));
+    assert!(rig.take(trunk.path).is_empty(), "it may come back");
+    rig.advance(Duration::from_secs(21));
     request(&rig.take(trunk.path), Method::Cancel);
     rig.assert_clean();
 }

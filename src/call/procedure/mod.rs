@@ -11,6 +11,7 @@ pub mod conference;
 pub mod hold;
 pub mod referral;
 pub mod release;
+pub mod resume;
 mod retrieval;
 pub mod setup;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use conference::{Conference, Guest, Members};
 pub use hold::Hold;
 pub use referral::Referral;
 pub use release::Release;
+pub use resume::Resume;
 pub use setup::{Setup, SetupLimits};
 pub use transfer::{Parts, Reporter, Transfer};
 
@@ -172,6 +174,13 @@ pub enum Action {
         /// What we send and receive from then on.
         direction: description::Direction,
     },
+    /// A leg has taken the place of one whose phone had lost its dialog.
+    Resumed {
+        /// Whose place.
+        old: LegId,
+        /// Who has it.
+        new: LegId,
+    },
     /// Make a ringing phone answer.
     AskToAnswer(LegId),
     /// Tell who asked for a transfer how far it is.
@@ -208,6 +217,8 @@ pub enum Procedure {
     Referral(Referral),
     /// Three hear each other.
     Conference(Conference),
+    /// A phone that lost its dialog is given the call back.
+    Resume(Resume),
     /// The call is being taken down.
     Release(Release),
 }
@@ -236,6 +247,13 @@ pub enum Next {
         peer: Option<String>,
         /// The call's identifier from then on, where it is another one.
         uuid: Option<String>,
+    },
+    /// One leg is to take the place of another.
+    Resumed {
+        /// Whose place.
+        old: LegId,
+        /// Who takes it.
+        new: LegId,
     },
     /// The call is to be taken down.
     Release {
@@ -277,6 +295,7 @@ impl Procedure {
             Procedure::Transfer(transfer) => transfer.on(signal, now),
             Procedure::Referral(referral) => referral.on(signal, now),
             Procedure::Conference(conference) => conference.on(signal, now),
+            Procedure::Resume(resume) => resume.on(signal),
             Procedure::Release(release) => release.on(signal, now),
         }
     }
@@ -285,7 +304,7 @@ impl Procedure {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Procedure::Setup(setup) => Some(setup.deadline()),
-            Procedure::Answer(_) => None,
+            Procedure::Answer(_) | Procedure::Resume(_) => None,
             Procedure::Hold(hold) => hold.deadline(),
             Procedure::Transfer(transfer) => transfer.deadline(),
             Procedure::Referral(referral) => Some(referral.deadline()),

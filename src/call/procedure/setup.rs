@@ -77,6 +77,11 @@ impl Setup {
         self.caller
     }
 
+    /// Returns true while the caller has heard nothing but 100.
+    pub fn has_told_nothing(&self) -> bool {
+        self.told.is_none()
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         self.target_by.map_or(self.answer_by, |at| at.min(self.answer_by))
     }

@@ -49,6 +49,13 @@ impl Trunks {
         Some(all.into_iter().map(|(_, attempt)| attempt).take(MAX_ATTEMPTS).collect())
     }
 
+    /// Returns true where no trunk that takes this number has a target that is not down.
+    pub(in crate::gateway) fn is_down(&self, caller: &str, number: &str) -> bool {
+        let choices = self.routes.choose(caller, number);
+        let mut watches = choices.iter().filter_map(|choice| self.watches.get(choice.trunk));
+        watches.all(|watch| watch.liveness.health() == Health::Down)
+    }
+
     /// Keeps the attempts of a call.
     pub(in crate::gateway) fn keep_attempts(&mut self, call: CallId, attempts: Vec<Attempt>) {
         self.attempts.insert(call, attempts);

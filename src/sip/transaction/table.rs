@@ -327,12 +327,14 @@ impl Table {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Ends all transactions of a flow; returns the client ones that were waiting, in the order they were opened.
-    pub(crate) fn drop_flow(&mut self, flow: FlowId) -> Vec<u64> {
+    /// Ends the client transactions of a flow, but for those that are to wait on; returns the ones that had no final response,
+    /// in the order they were opened.
+    pub(crate) fn drop_flow(&mut self, flow: FlowId, but: &[u64]) -> Vec<u64> {
         let on_flow = |entry: &Entry| entry.path.flow() == Some(flow);
         let is_client = |entry: &Entry| matches!(entry.machine, Machine::InviteClient(_) | Machine::Client(_));
         let mut lost: Vec<u64> =
             self.entries.iter().filter(|(_, e)| on_flow(e) && is_client(e)).map(|(id, _)| *id).collect();
+        lost.retain(|id| !but.contains(id));
         lost.sort_unstable();
         let waiting = lost.iter().copied().filter(|id| self.is_pending(*id)).collect();
         for id in lost {

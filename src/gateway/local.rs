@@ -1,0 +1,91 @@
+//! Calls from one of our DNs to another that stay here: the trunk does not see them, so only where that is configured.
+//!
+//! Both browsers are on one media thread, and their Opus goes from one to the other untouched, in full band. Events tell of
+//! such a call as the caller's; the other agent's desktop is not told, for the SIP Server knows nothing of it either.
+
+use std::time::Instant;
+
+use super::Gateway;
+use super::config::LocalCalls;
+use super::identity;
+use super::routing::{Refusal, contact, offer, sdp_status};
+use crate::call::{Direction, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
+use crate::id::WorkerId;
+use crate::path::Path;
+use crate::registrar::Binding;
+use crate::sip::endpoint::SessionId;
+use crate::sip::message::Message;
+
+impl Gateway {
+    /// Returns where the phones of a number are, if a call of this DN to it stays here, and the thread that both share; it
+    /// is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk.
+    pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Option<(WorkerId, Vec<Binding>)> {
+        let stays = match self.policy.local {
+            LocalCalls::Never => false,
+            LocalCalls::TrunkDown => self.trunks.is_down(dn, number),
+            LocalCalls::Always => true,
+        };
+        if !stays || dn == number || !self.admission.knows(number) {
+            return None;
+        }
+        let bindings = self.registrar.lookup(number, now).into_iter();
+        let bindings: Vec<Binding> = bindings.filter(|b| self.peers.flow(&b.path).is_some()).cloned().collect();
+        if bindings.is_empty() {
+            return None;
+        }
+        Some((self.ports.place_both(dn, number)?, bindings))
+    }
+
+    /// Makes the call between two of our DNs.
+    pub(super) fn connect_locally(
+        &mut self,
+        session: SessionId,
+        invite: &Message,
+        path: Path,
+        (dn, number): (String, String),
+        (worker, bindings): (WorkerId, Vec<Binding>),
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let leg = self.calls.next_leg();
+        let local = self.ports.browser(worker, true);
+        let made = offer(invite).and_then(|offer| {
+            LegMedia::browser(leg, worker, local, offer).map_err(|error| Refusal::from(sdp_status(&error)))
+        });
+        let (media, open) = match made {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.ports.unplace(&dn);
+                self.ports.unplace(&number);
+                return Err(refusal);
+            }
+        };
+        if let Some(listener) = self.peers.listener_of(&path) {
+            let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
+            self.endpoint.set_local(session, &sent_by, &contact);
+        }
+        let answer = self.admission.ring(&number).unwrap_or(self.policy.ring_timeout);
+        let limits = SetupLimits { answer, target: None, targets: 0 };
+        let trunk = self.peers.trunk(0);
+        let parties = Parties {
+            dn,
+            peer: number,
+            peer_name: String::new(),
+            direction: Direction::Outbound,
+            call_uuid: None,
+            data: UserData::default(),
+            told: trunk.map(|trunk| identity::carried_out(invite, &trunk.carry).into()).unwrap_or_default(),
+            local: true,
+        };
+        let caller =
+            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+        let call = self.begin(parties, caller, limits, open, now);
+        for binding in &bindings {
+            self.ring(call, worker, binding, now);
+        }
+        if self.calls.get(call).is_some_and(|call| call.legs.len() == 1) {
+            self.signal(call, Signal::NoTarget, now);
+        }
+        self.calls.schedule(call);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! A page that was reloaded gets its call back: an INVITE that says which call it is, and that it wants no ringing.
+//!
+//! Our phone page answers it by itself for the sake of `X-Crosspoint-Resume: CALL[;held]`; phones of another make, where
+//! the configuration lets them, by the hints that many of them know: `Call-Info: …;answer-after=0` and
+//! `Alert-Info: …;info=alert-autoanswer`. The trunk hears nothing of it.
+
+use std::time::{Duration, Instant};
+
+use super::Gateway;
+use super::flows::{RESUME, Suitor};
+use crate::call::{Declined, Leg, LegKind, LegMedia, ReleaseCause, Signal};
+use crate::id::{CallId, LegId};
+use crate::sip::endpoint::Header;
+
+/// How long a page may take to get at its microphone and to answer.
+const ANSWER: Duration = Duration::from_secs(15);
+
+impl Gateway {
+    /// Sends the phone an INVITE for the call whose leg it lost, or waits until the call lets it.
+    pub(super) fn resume(&mut self, call: CallId, old: LegId, suitor: Suitor, now: Instant) {
+        let Some(found) = self.calls.get(call) else { return };
+        match found.may_begin() {
+            Ok(()) => {}
+            Err(Declined::Busy) => return self.flows.want(old, suitor, now),
+            // It was dialling: nobody is there to hear the answer.
+            Err(_) => {
+                self.flows.forget(old);
+                let cause = ReleaseCause::FlowLost;
+                return self.signal(call, Signal::Ended { leg: old, cause, reason: None }, now);
+            }
+        }
+        let Some(worker) = found.leg(old).map(|leg| leg.media.worker) else { return };
+        let (is_local, to_far) = (found.parties.local, found.dn_of(old) == found.parties.peer);
+        let leg = self.calls.next_leg();
+        let local = self.ports.browser(worker, is_local);
+        let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
+        let headers = self.resume_headers(call);
+        let sdp = media.sdp.clone();
+        let Some(session) = self.invite_browser(call, is_local && to_far, &suitor.binding, sdp, headers, now) else {
+            return;
+        };
+        self.order(worker, open);
+        let path = suitor.binding.path;
+        let new = Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+        self.calls.add_leg(call, new);
+        if let Some(found) = self.calls.get_mut(call) {
+            found.begin_resume(old, leg);
+        }
+        self.flows.offered(old, now + ANSWER);
+        self.calls.schedule(call);
+    }
+
+    fn resume_headers(&self, call: CallId) -> Vec<Header> {
+        let held = self.calls.get(call).is_some_and(|call| call.hold.by_agent);
+        let value = format!("{}{}", call.0, if held { ";held" } else { "" });
+        vec![
+            (RESUME.to_owned(), value.into_bytes()),
+            ("Call-Info".to_owned(), format!("<sip:{}>;answer-after=0", self.realm).into_bytes()),
+            ("Alert-Info".to_owned(), format!("<http://{}/>;info=alert-autoanswer", self.realm).into_bytes()),
+        ]
+    }
+
+    /// The new leg is where the lost one was.
+    pub(super) fn resumed(&mut self, call: CallId, old: LegId) {
+        tracing::info!(%call, %old, "taken up by the reloaded page");
+        self.flows.forget(old);
+        self.counters.resumed += 1;
+    }
+}
