@@ -12,11 +12,11 @@ use crate::rig::{Rig, free_udp_port};
 use crate::webdriver::Kind;
 
 /// What the agent sends.
-const AGENT_HZ: u32 = 1000;
+pub const AGENT_HZ: u32 = 1000;
 /// What the lab plays, and what that is in dBFS: a full-scale sine is +3.17 dBm0 and -3.01 dBFS.
-const LAB_HZ: u16 = 440;
-const LAB_DBM0: i8 = -10;
-const LAB_DBFS: f64 = -10.0 - 6.18;
+pub const LAB_HZ: u16 = 440;
+pub const LAB_DBM0: i8 = -10;
+pub const LAB_DBFS: f64 = -10.0 - 6.18;
 /// The agent's amplitude of 0.25 as dBm0.
 const AGENT_DBM0: f64 = -15.05 + 6.18;
 
@@ -25,10 +25,10 @@ const GRACE: Duration = Duration::from_secs(20);
 
 const TONE: Sound = Sound::Tone { hz: LAB_HZ, dbm0: LAB_DBM0 };
 
-struct Desk {
-    rig: Rig,
-    lab: LabHandle,
-    agent: Agent,
+pub struct Desk {
+    pub rig: Rig,
+    pub lab: LabHandle,
+    pub agent: Agent,
 }
 
 fn numbers() -> Vec<(String, Behaviour)> {
@@ -66,7 +66,7 @@ async fn open_with(dtls: &str, kind: Kind, library: Library, account: impl FnOnc
 }
 
 /// A registered agent at DN 5001.
-async fn registered(kind: Kind, library: Library) -> Desk {
+pub async fn registered(kind: Kind, library: Library) -> Desk {
     let desk = open(kind, library, |rig| rig.account("5001", AGENT_HZ)).await;
     desk.agent.registered().await;
     desk
@@ -85,12 +85,12 @@ impl Desk {
         }
     }
 
-    async fn customer_calls(&self) -> LabCall {
+    pub async fn customer_calls(&self) -> LabCall {
         self.lab.call_dn("5001", "5551234567", TONE).await.expect("the lab calls")
     }
 
     /// Each side hears the tone of the other, and nothing is lost.
-    async fn both_hear_the_other(&self, call: &LabCall) {
+    pub async fn both_hear_the_other(&self, call: &LabCall) {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         self.agent.hears_tone(f64::from(LAB_HZ), LAB_DBFS).await;
         let report = call.report().await.expect("the lab has heard something");
@@ -105,7 +105,7 @@ impl Desk {
     }
 
     /// Everything is over and nothing is left behind.
-    async fn ends(self) {
+    pub async fn ends(self) {
         let start = std::time::Instant::now();
         loop {
             let figures = self.rig.app.figures().await.expect("the gateway runs");
@@ -122,11 +122,11 @@ impl Desk {
     }
 }
 
-async fn over(call: &mut LabCall) -> CallStatus {
+pub async fn over(call: &mut LabCall) -> CallStatus {
     tokio::time::timeout(STEP, call.wait_for(|_| false)).await.expect("the lab's call ends")
 }
 
-async fn answered(call: &mut LabCall) {
+pub async fn answered(call: &mut LabCall) {
     let status = tokio::time::timeout(STEP, call.wait_for(|s| s == CallStatus::Answered)).await;
     assert_eq!(status.expect("the lab's call is answered"), CallStatus::Answered);
 }

@@ -9,4 +9,5 @@ mod page_server;
 mod phone;
 mod rig;
 mod sipp_trunk;
+mod transfers;
 mod webdriver;

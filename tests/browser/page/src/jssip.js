@@ -99,6 +99,37 @@ export class JssipAgent {
   unhold() {
     this.session.unhold();
   }
+  /** Puts the call on hold, and calls somebody else. */
+  consult(number) {
+    this.first = this.session;
+    this.first.hold();
+    this.dial(number);
+  }
+  refer(number) {
+    this.#refer(this.session, number, {});
+  }
+  /** Hands the first call on to the second one's party. */
+  complete(number) {
+    this.#refer(this.first, number, { replaces: this.session });
+  }
+  #refer(session, number, options) {
+    this.transfer = "asked";
+    const follow = (name) => (e) => {
+      const status = e?.status_line?.status_code ?? e?.response?.status_code ?? 0;
+      this.log.push(`refer ${name} ${status}`);
+      if (name === "accepted" || name === "failed" || name === "requestFailed") this.transfer = name;
+    };
+    const names = ["requestSucceeded", "requestFailed", "trying", "progress", "accepted", "failed"];
+    const eventHandlers = Object.fromEntries(names.map((name) => [name, follow(name)]));
+    session.refer(`sip:${number}@${this.domain}`, { ...options, eventHandlers });
+  }
+  /** What our own page sends: a wish, by INFO. */
+  wish(command) {
+    this.session.sendInfo("application/vnd.crosspoint+json", JSON.stringify(command));
+  }
+  callIdOfFirst() {
+    return this.first._request.call_id;
+  }
   measure(ms) {
     return this.audio.measure(ms);
   }

@@ -55,7 +55,8 @@ export class SipjsAgent {
         this.call = "established";
         this.audio.hear(session.sessionDescriptionHandler.remoteMediaStream);
       } else if (state === SessionState.Terminated) {
-        this.call = this.call === "established" ? "ended" : "failed";
+        // Two calls may end one after the other.
+        this.call = ["established", "ended"].includes(this.call) ? "ended" : "failed";
       }
     });
     session.delegate = {
@@ -118,6 +119,29 @@ export class SipjsAgent {
   }
   async unhold() {
     await this.session.invite({ sessionDescriptionHandlerModifiers: [] });
+  }
+  async consult(number) {
+    this.first = this.session;
+    await this.dial(number);
+  }
+  async refer(number) {
+    await this.#refer(this.session, UserAgent.makeURI(`sip:${number}@${this.domain}`));
+  }
+  /** Hands the first call on to the second one's party. */
+  async complete() {
+    await this.#refer(this.first, this.session);
+  }
+  async #refer(session, to) {
+    this.transfer = "asked";
+    await session.refer(to, {
+      onNotify: (notification) => {
+        const status = Number(/^SIP\/2.0 (\d+)/.exec(notification.request.body)?.[1] ?? 0);
+        this.log.push(`refer ${status}`);
+        if (status >= 200) this.transfer = status < 300 ? "accepted" : "failed";
+        notification.accept();
+      },
+      requestDelegate: { onReject: () => (this.transfer = "requestFailed") },
+    });
   }
   measure(ms) {
     return this.audio.measure(ms);
