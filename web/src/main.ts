@@ -66,7 +66,10 @@ function showNotice(text: string): void {
 
 function showRegistration(state: Registration, why?: string): void {
   dot.dataset.state = state;
-  registrationText.textContent = { offline: "Signed out", connecting: "Connecting…", registered: "Registered", failed: "Not registered" }[state];
+  // Signed in here, but not at the SIP Server: nobody can call.
+  const flaw = state === "registered" ? why : undefined;
+  if (flaw) dot.dataset.state = "failed";
+  registrationText.textContent = flaw ?? { offline: "Signed out", connecting: "Connecting…", registered: "Registered", failed: "Not registered" }[state];
   const inside = state === "registered" || (state === "connecting" && !desk.hidden);
   signIn.hidden = inside;
   desk.hidden = !inside;

@@ -86,8 +86,8 @@ export class Phone {
       this.#cut = true;
       if (this.#ua === ua) this.#events.registration("connecting", e.error ? "The gateway cannot be reached." : undefined);
     });
-    ua.on("registered", () => {
-      this.#events.registration("registered");
+    ua.on("registered", (e) => {
+      this.#events.registration("registered", warning(e.response.getHeader("Warning")));
       if (this.#cut) this.#mend();
       this.#cut = false;
     });
@@ -238,6 +238,11 @@ export class Phone {
 
 function shown(party: { display_name: string; uri: { user: string } }): string {
   return party.display_name || party.uri.user || "unknown";
+}
+
+/** What the SIP Server thinks of this DN, if that is no good news: `399 gateway "sentence"` (RFC 3261 20.43). */
+function warning(value: string | undefined): string | undefined {
+  return /^399 \S+ "(.*)"$/.exec(value ?? "")?.[1];
 }
 
 function failure(cause: string, status: number | undefined): string {
