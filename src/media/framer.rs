@@ -43,12 +43,9 @@ impl Framer {
         self.len = 0;
     }
 
-    /// Changes the frame length; what waits is forgotten.
+    /// Changes the frame length; what waits goes into the next frames.
     pub fn set_frame(&mut self, frame: usize) {
-        if frame.clamp(1, MAX_PTIME) != self.frame {
-            self.frame = frame.clamp(1, MAX_PTIME);
-            self.clear();
-        }
+        self.frame = frame.clamp(1, MAX_PTIME);
     }
 
     /// Appends samples whose first one has source time `at`; `at` counts only where nothing waits.
@@ -121,6 +118,20 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 12);
+    }
+
+    #[test]
+    fn a_new_length_loses_no_sample() {
+        let mut framer = Framer::new(240);
+        framer.push(0, &ramp(0, 160));
+        framer.set_frame(80);
+        framer.push(160, &ramp(160, 160));
+        let mut out = [0; 80];
+        for k in 0..4 {
+            assert_eq!(framer.pop(&mut out), Some(k * 80));
+            assert_eq!(out[..], ramp(k as i16 * 80, 80));
+        }
+        assert!(framer.is_empty());
     }
 
     #[test]

@@ -20,11 +20,14 @@ use super::timeline::Timeline;
 use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
-use crate::plan::{AudioCodec, AudioPlan, LegStats, OpusParams};
+use crate::plan::{AudioCodec, AudioPlan, EventFormat, LegStats, OpusParams, Pt};
 use crate::rtp::DtmfReceiver;
 
 /// Samples per millisecond at 8 kHz.
 const PER_MS: usize = 8;
+/// How long what was negotiated before is still understood: the peer changes over when our answer is there, and what it has
+/// sent by then is on its way.
+const FORMER: Duration = Duration::from_secs(10);
 
 /// How the peer is reached.
 #[derive(Debug)]
@@ -64,6 +67,15 @@ pub(super) struct Inbound {
     pub conceal: Conceal,
     pub key: DtmfReceiver,
     pub reception: Reception,
+    /// What was negotiated before, and until when it is understood.
+    pub former: Option<(AudioPlan, Instant)>,
+}
+
+/// What a payload type stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Audio(AudioCodec),
+    Event(EventFormat),
 }
 
 impl Default for Inbound {
@@ -75,6 +87,7 @@ impl Default for Inbound {
             conceal: Conceal::default(),
             key: DtmfReceiver::new(8000),
             reception: Reception::default(),
+            former: None,
         }
     }
 }
@@ -97,22 +110,43 @@ pub(super) struct Outbound {
 }
 
 impl Leg {
-    /// Takes what was negotiated; streams go on where they were.
-    pub(super) fn set_audio(&mut self, plan: AudioPlan) {
+    /// Takes what was negotiated; streams go on where they were, and on the same clock without a break.
+    pub(super) fn set_audio(&mut self, plan: AudioPlan, now: Instant) {
         let before = self.audio.replace(plan);
-        let codec_changed = before.is_none_or(|b| b.codec != plan.codec);
         self.outbound.framer.set_frame(frame_samples(&plan));
-        self.outbound.stream.set_scale(if is_opus(plan.codec) { 6 } else { 1 });
-        if codec_changed {
-            self.inbound.timeline = None;
-            self.forget();
-        }
-        if before.is_some_and(|b| b.send != plan.send || b.recv != plan.recv) {
-            self.forget();
+        self.outbound.stream.set_scale(scale(plan.codec));
+        match before {
+            Some(before) if scale(before.codec) == scale(plan.codec) => {
+                if before.send != plan.send || before.recv != plan.recv {
+                    self.forget();
+                }
+                if before.codec != plan.codec || before.send_pt != plan.send_pt {
+                    self.outbound.stream.mark();
+                }
+                if (before.codec, before.recv_pt, before.recv_event) != (plan.codec, plan.recv_pt, plan.recv_event) {
+                    self.inbound.former = Some((before, now + FORMER));
+                }
+            }
+            _ => {
+                self.inbound.former = None;
+                self.inbound.timeline = None;
+                self.forget();
+            }
         }
         if plan.send_event.is_none() || !plan.send {
             self.outbound.key.sender.clear();
         }
+    }
+
+    /// Returns what a payload type of the peer's stands for.
+    #[inline]
+    pub(super) fn format(&self, pt: Pt, now: Instant) -> Option<Format> {
+        let of = |plan: &AudioPlan| match plan.recv_event.filter(|event| event.pt == pt) {
+            Some(event) => Some(Format::Event(event)),
+            None => (plan.recv_pt == pt).then_some(Format::Audio(plan.codec)),
+        };
+        let former = || self.inbound.former.as_ref().filter(|(_, until)| now <= *until).and_then(|(plan, _)| of(plan));
+        self.audio.as_ref().and_then(of).or_else(former)
     }
 
     /// Forgets the source: who hears whom has changed, or the direction. The next packet is a beginning.

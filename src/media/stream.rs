@@ -21,13 +21,25 @@ pub(super) struct Stream {
     base: Option<(i64, u32)>,
     /// When the last frame was sent, and its length in samples.
     last: Option<(Instant, u32)>,
+    /// The next frame bears the marker whatever its time.
+    marked: bool,
     pub packets: u32,
     pub octets: u32,
 }
 
 impl Stream {
     pub(super) fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
-        Stream { ssrc, sequence, scale: 1, next: timestamp, base: None, last: None, packets: 0, octets: 0 }
+        Stream {
+            ssrc,
+            sequence,
+            scale: 1,
+            next: timestamp,
+            base: None,
+            last: None,
+            marked: false,
+            packets: 0,
+            octets: 0,
+        }
     }
 
     /// Sets the clock: 8000 or 48 000 Hz.
@@ -41,6 +53,11 @@ impl Stream {
     /// Forgets the source's time: the next frame follows the last one by the time that has passed, with the marker.
     pub(super) fn rebase(&mut self) {
         self.base = None;
+    }
+
+    /// Has the next frame bear the marker, so that the peer sees where its codec or its address has changed. Time goes on.
+    pub(super) fn mark(&mut self) {
+        self.marked = true;
     }
 
     /// Returns timestamp and marker of a frame of `len` samples at source time `at`.
@@ -59,7 +76,7 @@ impl Stream {
         }
         self.next = timestamp.wrapping_add(len as u32 * self.scale);
         self.last = Some((now, len as u32));
-        (timestamp, marker)
+        (timestamp, std::mem::take(&mut self.marked) | marker)
     }
 
     /// Returns the timestamp of a frame that begins at `now`, never before the end of the last one.
@@ -157,6 +174,16 @@ mod tests {
         assert_eq!(stream.place(-7_000_000, 160, now + ms(1020)), (160 + 8000, true));
         stream.rebase();
         assert_eq!(stream.place(3, 160, now + ms(1030)), (320 + 8000, true), "never before the end of the last frame");
+    }
+
+    #[test]
+    fn a_mark_is_borne_once_and_moves_no_time() {
+        let now = Instant::now();
+        let mut stream = Stream::new(1, 0, 0);
+        stream.place(0, 160, now);
+        stream.mark();
+        assert_eq!(stream.place(160, 160, now + ms(25)), (160, true));
+        assert_eq!(stream.place(320, 160, now + ms(40)), (320, false));
     }
 
     #[test]

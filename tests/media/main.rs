@@ -2,6 +2,7 @@
 
 mod bridge;
 mod browser;
+mod changes;
 mod digits;
 mod feedback;
 mod hostile;
@@ -10,4 +11,5 @@ mod mixing;
 mod peer;
 mod restart;
 mod rig;
+mod sources;
 mod worker;

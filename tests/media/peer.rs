@@ -1,15 +1,16 @@
 //! A browser's end of the transport in simulated time: checks, DTLS as the client, SRTP.
 
 use aws_lc_rs::hmac;
+use crosspoint::id::LegId;
 use crosspoint::media::{Engine, EngineConfig, Sink, Socket};
 use crosspoint::packet::PacketBuf;
 use crosspoint::path::Path;
 use crosspoint::plan::*;
-use crosspoint::rtp::{HEADER_LEN, RtpHeader, write_header};
+use crosspoint::rtp::{HEADER_LEN, Kind, RtpHeader, RtpView, classify, write_header};
 use crosspoint::webrtc::transport::{Output, StunOutcome, Transport};
 use std::net::SocketAddr;
 
-use crate::rig::{A, B, Rig, Sent, certificate, pair, remote};
+use crate::rig::{A, B, Heard, Rig, Sent, Speaker, certificate, pair, remote};
 
 pub const CNAME: &str = "4f3c2b1a00c0ffee";
 pub const PWD: &str = "a-password-of-32-characters-yes-";
@@ -54,11 +55,12 @@ fn described(role: DtlsRole, ufrag: &str, audio: AudioPlan) -> BrowserRemote {
 pub struct Browser {
     pub transport: Transport,
     pub connected: bool,
+    pub home: SocketAddr,
 }
 
 impl Browser {
-    fn path() -> Path {
-        Path::Udp { local: home(), remote: local() }
+    fn path(&self) -> Path {
+        Path::Udp { local: self.home, remote: local() }
     }
 
     /// Works off what the engine has sent to us and answers it, until nobody has anything to say.
@@ -69,16 +71,17 @@ impl Browser {
             while let Some(output) = self.transport.poll_output(&mut buffer) {
                 quiet = false;
                 match output {
-                    Output::Transmit { len, .. } => from_home(rig, &buffer[..len]),
+                    Output::Transmit { len, .. } => from_address(self.home, rig, &buffer[..len]),
                     Output::Connected => self.connected = true,
                     other => panic!("{other:?}"),
                 }
             }
             while rig.engine.work_handshakes(1, rig.now, &mut rig.out) {}
-            for datagram in to_home(rig) {
+            for datagram in to_address(self.home, rig) {
                 quiet = false;
                 if (20..64).contains(&datagram[0]) {
-                    self.transport.handle_dtls(Self::path(), &datagram, rig.now).expect("from a valid path");
+                    let path = self.path();
+                    self.transport.handle_dtls(path, &datagram, rig.now).expect("from a valid path");
                 }
             }
             if quiet {
@@ -86,6 +89,36 @@ impl Browser {
             }
         }
         panic!("no end to the handshake");
+    }
+
+    /// Checks the path both ways and shakes hands.
+    fn connect(&mut self, ours: &str, theirs: &str, rig: &mut Rig) {
+        from_address(self.home, rig, &check(&format!("{ours}:{theirs}")));
+        assert_eq!(to_address(self.home, rig).len(), 1, "the check is answered");
+        let (path, check) = (self.path(), check(&format!("{theirs}:{ours}")));
+        let outcome = self.transport.handle_stun(path, &check, rig.now, &mut [0; 256]);
+        assert!(matches!(outcome, StunOutcome::Reply(_)), "{outcome:?}");
+        self.shake(rig);
+        assert!(self.connected);
+    }
+
+    /// Sends the next packet of a speaker.
+    pub fn speak(&mut self, rig: &mut Rig, speaker: &mut Speaker) {
+        let (header, payload) = speaker.next(20);
+        let sealed = self.seal(&header, &payload);
+        from_address(self.home, rig, &sealed);
+    }
+
+    /// Takes what it was sent, and reads what is audio.
+    pub fn heard(&mut self, rig: &mut Rig) -> Vec<Heard> {
+        let packets = to_address(self.home, rig).into_iter().filter(|packet| classify(packet) == Kind::Rtp);
+        packets
+            .map(|packet| {
+                let plain = self.open(packet);
+                let view = RtpView::parse(&plain).expect("RTP");
+                Heard { header: view.header(), payload: view.payload().to_vec() }
+            })
+            .collect()
     }
 
     /// Makes an SRTP packet.
@@ -107,13 +140,13 @@ impl Browser {
     }
 
     pub fn open_rtcp(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
-        let len = self.transport.unprotect_rtcp(Self::path(), &mut packet).expect("authentic");
+        let len = self.transport.unprotect_rtcp(self.path(), &mut packet).expect("authentic");
         packet.truncate(len);
         packet
     }
 
     pub fn open(&mut self, mut packet: Vec<u8>) -> Vec<u8> {
-        let len = self.transport.unprotect_rtp(Self::path(), &mut packet).expect("authentic");
+        let len = self.transport.unprotect_rtp(self.path(), &mut packet).expect("authentic");
         packet.truncate(len);
         packet
     }
@@ -121,16 +154,24 @@ impl Browser {
 
 /// A datagram from the browser's address arrives.
 pub fn from_home(rig: &mut Rig, datagram: &[u8]) {
+    from_address(home(), rig, datagram);
+}
+
+fn from_address(home: SocketAddr, rig: &mut Rig, datagram: &[u8]) {
     let mut packet = PacketBuf::new();
     packet.copy_from(datagram);
-    rig.engine.handle_datagram(Socket::Browser(0), home(), &mut packet, rig.now, &mut rig.out);
+    rig.engine.handle_datagram(Socket::Browser(0), home, &mut packet, rig.now, &mut rig.out);
 }
 
 /// Takes what the browser was sent.
 pub fn to_home(rig: &mut Rig) -> Vec<Vec<u8>> {
+    to_address(home(), rig)
+}
+
+pub fn to_address(home: SocketAddr, rig: &mut Rig) -> Vec<Vec<u8>> {
     let (mine, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut rig.out.0)
         .into_iter()
-        .partition(|(socket, to, _)| *socket == Socket::Browser(0) && *to == home());
+        .partition(|(socket, to, _)| *socket == Socket::Browser(0) && *to == home);
     rig.out.0 = rest;
     mine.into_iter().map(|(.., bytes)| bytes).collect()
 }
@@ -149,19 +190,28 @@ pub fn rig(browser: AudioPlan, trunk: AudioPlan) -> (Rig, Browser) {
     rig.order(Order::Connect(Topology::Pair(A, B)));
     let mut transport = Transport::new(certificate(), IceCredentials { ufrag: "browser".into(), pwd: PWD.into() });
     transport.set_remote(&described(DtlsRole::Client, "gateway", browser), now);
-    (rig, Browser { transport, connected: false })
+    (rig, Browser { transport, connected: false, home: home() })
 }
 
 /// A browser leg that is connected.
 pub fn connected(browser: AudioPlan, trunk: AudioPlan) -> (Rig, Browser) {
     let (mut rig, mut peer) = self::rig(browser, trunk);
-    from_home(&mut rig, &check("gateway:browser"));
-    assert_eq!(to_home(&mut rig).len(), 1, "the check is answered");
-    let outcome = peer.transport.handle_stun(Browser::path(), &check("browser:gateway"), rig.now, &mut [0; 256]);
-    assert!(matches!(outcome, StunOutcome::Reply(_)), "{outcome:?}");
-    peer.shake(&mut rig);
-    assert!(peer.connected);
+    peer.connect("gateway", "browser", &mut rig);
     (rig, peer)
+}
+
+/// Opens a further browser leg and connects it, from an address of its own.
+pub fn another(rig: &mut Rig, leg: LegId, audio: AudioPlan) -> Browser {
+    let ours = IceCredentials { ufrag: "second".into(), pwd: PWD.into() };
+    let remote = Some(described(DtlsRole::Server, "page", audio));
+    let plan = BrowserPlan { ice: ours, ssrc: 3, cname: "another".into(), remote };
+    rig.order(Order::OpenBrowser(leg, Box::new(plan)));
+    let mut transport = Transport::new(certificate(), IceCredentials { ufrag: "page".into(), pwd: PWD.into() });
+    transport.set_remote(&described(DtlsRole::Client, "second", audio), rig.now);
+    let home = SocketAddr::from(([198, 51, 100, 8], 6000));
+    let mut browser = Browser { transport, connected: false, home };
+    browser.connect("second", "page", rig);
+    browser
 }
 
 /// Sends nowhere, and counts.

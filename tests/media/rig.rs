@@ -110,12 +110,17 @@ impl Rig {
 
     /// A datagram of a leg's peer arrives.
     pub fn arrive(&mut self, leg: LegId, header: RtpHeader, payload: &[u8]) {
+        self.arrive_from(address(leg), leg, header, payload);
+    }
+
+    /// A datagram arrives at a leg's port from an address of one's choice.
+    pub fn arrive_from(&mut self, from: SocketAddr, leg: LegId, header: RtpHeader, payload: &[u8]) {
         let mut packet = PacketBuf::new();
         let mut bytes = vec![0; HEADER_LEN];
         write_header(&mut bytes, &header);
         bytes.extend_from_slice(payload);
         packet.copy_from(&bytes);
-        self.engine.handle_datagram(Socket::Rtp(pair(leg)), address(leg), &mut packet, self.now, &mut self.out);
+        self.engine.handle_datagram(Socket::Rtp(pair(leg)), from, &mut packet, self.now, &mut self.out);
     }
 
     /// Lets time pass, with everything that is due in it.
@@ -130,6 +135,12 @@ impl Rig {
 
     /// Takes what a leg's peer was sent.
     pub fn heard(&mut self, leg: LegId) -> Vec<Heard> {
+        let heard = self.heard_anywhere(leg).into_iter();
+        heard.map(|(to, heard)| if to == address(leg) { heard } else { panic!("{leg} is sent to {to}") }).collect()
+    }
+
+    /// Takes what was sent from a leg's port, with where it went.
+    pub fn heard_anywhere(&mut self, leg: LegId) -> Vec<(SocketAddr, Heard)> {
         let mine = |socket: &Socket| *socket == Socket::Rtp(pair(leg));
         let (heard, rest) = std::mem::take(&mut self.out.0).into_iter().partition(|(socket, ..)| mine(socket));
         self.out.0 = rest;
@@ -137,9 +148,8 @@ impl Rig {
         heard
             .into_iter()
             .map(|(_, to, bytes)| {
-                assert_eq!(to, address(leg));
                 let view = RtpView::parse(&bytes).expect("RTP");
-                Heard { header: view.header(), payload: view.payload().to_vec() }
+                (to, Heard { header: view.header(), payload: view.payload().to_vec() })
             })
             .collect()
     }
@@ -209,11 +219,6 @@ impl Speaker {
     /// Changes what is sent from here on; sound and timestamps go on.
     pub fn change(&mut self, plan: AudioPlan) {
         self.plan = plan;
-    }
-
-    /// Loses the next packet on its way.
-    pub fn lose(&mut self, ms: usize) {
-        self.next(ms);
     }
 
     /// Sends the next packet and lets its time pass.

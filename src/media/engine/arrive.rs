@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::discard::Discard;
 use super::super::join::{Arrival, carry, hear};
-use super::super::leg::{Leg, Port, scale};
+use super::super::leg::{Format, Leg, Port, scale};
 use super::super::report;
 use super::super::tap::Direction;
 use super::{Engine, Flight, HANDSHAKES_PER_LEG, Sink, Socket};
@@ -204,7 +204,7 @@ impl Engine {
         out: &mut impl Sink,
     ) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        let Judged { header, payload, verdict, event } = match judge(leg, from, packet, now) {
+        let Judged { header, payload, verdict, format } = match judge(leg, from, packet, now) {
             Ok(judged) => judged,
             Err(reason) => return self.discard(Some(slot), reason),
         };
@@ -214,10 +214,11 @@ impl Engine {
         {
             self.key_released(slot, digit, now, out);
         }
-        if let Some(format) = event {
-            return self.event(slot, header.timestamp, payload, format, packet, now, out);
-        }
-        let arrival = Arrival { timestamp: header.timestamp, payload, verdict };
+        let codec = match format {
+            Format::Event(format) => return self.event(slot, header.timestamp, payload, format, packet, now, out),
+            Format::Audio(codec) => codec,
+        };
+        let arrival = Arrival { timestamp: header.timestamp, codec, payload, verdict };
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         let carried = if leg.seat.is_some() {
             hear(leg, &arrival, packet, &mut self.scratch)
@@ -292,8 +293,7 @@ struct Judged {
     header: RtpHeader,
     payload: Range<usize>,
     verdict: Verdict,
-    /// It is an event of this format, not audio.
-    event: Option<EventFormat>,
+    format: Format,
 }
 
 /// Judges a packet: header, payload type, source, order.
@@ -302,17 +302,16 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
     let view = RtpView::parse(packet.bytes())?;
     let header = view.header();
     let Some(audio) = leg.audio else { return Err(Discard::Direction) };
-    let event = audio.recv_event.filter(|e| e.pt == header.pt);
-    let known = event.is_some() || header.pt == audio.recv_pt;
+    let format = leg.format(header.pt, now);
     if let (Some(from), Port::Rtp(port)) = (from, &mut leg.port) {
         // A packet of an unknown type is no reason to learn a source.
-        if !(known || port.target() == Some(from)) || !port.admit(from, now) {
+        if !(format.is_some() || port.target() == Some(from)) || !port.admit(from, now) {
             return Err(Discard::Source);
         }
     }
     let inbound = &mut leg.inbound;
     let clock_hz = scale(audio.codec) * 8000;
-    let timestamp = (known && event.is_none()).then_some(header.timestamp);
+    let timestamp = matches!(format, Some(Format::Audio(_))).then_some(header.timestamp);
     let stats = &mut inbound.reception.stats;
     let verdict = match stats.as_mut().filter(|stats| stats.is_of(header.ssrc, clock_hz)) {
         Some(stats) => stats.receive(header.seq, timestamp, now),
@@ -331,9 +330,7 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
         }
         Verdict::Next => {}
     }
-    if !known {
-        return Err(Discard::PayloadType);
-    }
+    let format = format.ok_or(Discard::PayloadType)?;
     leg.stats.received += 1;
     if let Some(tap) = &mut leg.tap {
         tap.offer(Direction::Received, packet.bytes());
@@ -341,5 +338,5 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
     if !audio.recv {
         return Err(Discard::Direction);
     }
-    Ok(Judged { header, payload: view.payload_range(), verdict, event })
+    Ok(Judged { header, payload: view.payload_range(), verdict, format })
 }

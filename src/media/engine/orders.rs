@@ -116,7 +116,7 @@ impl Engine {
         let slot = self.open(id, Port::Browser(Box::new(port)), plan.ssrc, plan.cname.into(), now);
         self.directory.enter_ufrag(ufrag, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
-            leg.set_audio(remote.audio);
+            leg.set_audio(remote.audio, now);
         }
         self.schedule(slot, now);
     }
@@ -130,7 +130,7 @@ impl Engine {
         let slot = self.open(id, Port::Rtp(RtpPort::new(plan, now)), plan.ssrc, cname, now);
         self.directory.enter_pair(plan.pair, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
-            leg.set_audio(remote.audio);
+            leg.set_audio(remote.audio, now);
         }
         self.schedule(slot, now);
     }
@@ -140,7 +140,7 @@ impl Engine {
         let Some(leg) = self.legs[slot].as_mut() else { return };
         if let Port::Browser(port) = &mut leg.port {
             port.transport.set_remote(remote, now);
-            leg.set_audio(remote.audio);
+            leg.set_audio(remote.audio, now);
             self.drain_transport(slot, now, out);
         }
     }
@@ -148,8 +148,10 @@ impl Engine {
     fn update_rtp(&mut self, id: LegId, remote: RtpRemote, now: Instant) {
         let Some(leg) = self.leg_mut(id) else { return };
         if let Port::Rtp(port) = &mut leg.port {
-            port.set_remote(remote, now);
-            leg.set_audio(remote.audio);
+            if port.set_remote(remote, now) {
+                leg.outbound.stream.mark();
+            }
+            leg.set_audio(remote.audio, now);
         }
     }
 

@@ -13,7 +13,7 @@ use super::framer::{MAX_FRAME, MAX_PTIME};
 use super::leg::{Leg, is_opus, scale};
 use super::timeline::Timeline;
 use crate::packet::PacketBuf;
-use crate::plan::{AudioCodec, AudioPlan, Pt};
+use crate::plan::{AudioCodec, Pt};
 use crate::rtp::{RtpHeader, Verdict};
 
 pub(super) use seated::{hear, speak};
@@ -37,6 +37,7 @@ impl Scratch {
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
     pub timestamp: u32,
+    pub codec: AudioCodec,
     /// Within the packet.
     pub payload: std::ops::Range<usize>,
     pub verdict: Verdict,
@@ -53,9 +54,9 @@ pub(super) fn carry(
     now: Instant,
     out: &mut impl Sink,
 ) -> Result<(), Discard> {
-    let (Some(source), Some(target)) = (from.audio, to.audio) else { return Err(Discard::Direction) };
+    let Some(target) = to.audio else { return Err(Discard::Direction) };
     let timeline = from.inbound.timeline.get_or_insert_with(|| Timeline::start(arrival.timestamp));
-    let at = timeline.at(arrival.timestamp, scale(source.codec));
+    let at = timeline.at(arrival.timestamp, scale(arrival.codec));
     if arrival.verdict == Verdict::Restart {
         transcode::finish(to, scratch, now, out);
         to.outbound.stream.rebase();
@@ -67,11 +68,11 @@ pub(super) fn carry(
         return if to.can_send() { Ok(()) } else { Err(Discard::Direction) };
     }
     let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
-    let len = samples(source.codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
+    let len = samples(arrival.codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
     let gap = from.inbound.expected.map_or(0, |expected| at - expected);
     let span = transcode::Span { at, len, gap, lost: matches!(arrival.verdict, Verdict::Gap(_)) };
-    let sent = if forwards(&source, &target, len, to) {
-        forward::forward(from, to, arrival, span, packet, now, out)
+    let sent = if forwards(arrival.codec, target.codec, len, to) {
+        forward::forward(to, arrival, span, packet, now, out)
     } else {
         transcode::transcode(from, to, arrival, span, packet, scratch, now, out)
     };
@@ -81,8 +82,8 @@ pub(super) fn carry(
 
 /// Tells whether the payload can go on as it is (or by a table, between the two laws of G.711).
 #[inline]
-fn forwards(source: &AudioPlan, target: &AudioPlan, len: usize, to: &Leg) -> bool {
-    match (is_opus(source.codec), is_opus(target.codec)) {
+fn forwards(source: AudioCodec, target: AudioCodec, len: usize, to: &Leg) -> bool {
+    match (is_opus(source), is_opus(target)) {
         (true, true) => true,
         (false, false) => to.outbound.framer.is_empty() && to.outbound.framer.frame() == len,
         _ => false,

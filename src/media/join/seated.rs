@@ -22,22 +22,23 @@ pub(in crate::media) fn hear(
     packet: &PacketBuf,
     scratch: &mut Scratch,
 ) -> Result<(), Discard> {
-    let Leg { audio: Some(audio), seat: Some(seat), inbound, stats, .. } = leg else { return Err(Discard::Direction) };
+    let Leg { seat: Some(seat), inbound, stats, .. } = leg else { return Err(Discard::Direction) };
+    let codec = arrival.codec;
     let timeline = inbound.timeline.get_or_insert_with(|| Timeline::start(arrival.timestamp));
-    let at = timeline.at(arrival.timestamp, scale(audio.codec));
+    let at = timeline.at(arrival.timestamp, scale(codec));
     let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
-    let len = samples(audio.codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
+    let len = samples(codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
     let gap = inbound.expected.map_or(0, |expected| at - expected);
     inbound.expected = Some(at + len as i64);
     if matches!(arrival.verdict, Verdict::Gap(_)) && (1..=MAX_CONCEALED).contains(&gap) {
         let missing = seat.missing(gap as usize);
         let missing = missing - missing % OPUS_STEP as usize;
-        if missing > 0 && fill_gap(inbound, audio.codec, payload, &mut scratch.pcm[..missing]) {
+        if missing > 0 && fill_gap(inbound, codec, payload, &mut scratch.pcm[..missing]) {
             stats.concealed += missing.div_ceil(len) as u64;
             seat.push(&scratch.pcm[..missing]);
         }
     }
-    let len = decode(inbound, audio.codec, payload, &mut scratch.pcm[..])?;
+    let len = decode(inbound, codec, payload, &mut scratch.pcm[..])?;
     seat.push(&scratch.pcm[..len]);
     Ok(())
 }

@@ -43,18 +43,18 @@ pub(super) fn transcode(
     now: Instant,
     out: &mut impl Sink,
 ) -> Result<(), Discard> {
-    let Some(source) = from.audio else { return Err(Discard::Direction) };
+    let codec = arrival.codec;
     let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
     if span.lost && span.gap > 0 && span.gap <= MAX_CONCEALED {
         let missing = (span.gap - span.gap % OPUS_STEP) as usize;
-        if missing > 0 && fill_gap(&mut from.inbound, source.codec, payload, &mut scratch.pcm[..missing]) {
+        if missing > 0 && fill_gap(&mut from.inbound, codec, payload, &mut scratch.pcm[..missing]) {
             from.stats.concealed += missing.div_ceil(span.len) as u64;
             emit(to, span.at - missing as i64, missing, scratch, now, out)?;
         }
     } else if span.gap != 0 {
         finish(to, scratch, now, out);
     }
-    let len = decode(&mut from.inbound, source.codec, payload, &mut scratch.pcm[..])?;
+    let len = decode(&mut from.inbound, codec, payload, &mut scratch.pcm[..])?;
     emit(to, span.at, len, scratch, now, out)
 }
 

@@ -1,6 +1,7 @@
 //! The port of a trunk leg: plain RTP/AVP on a port pair of its own, with the rule against injection.
 //!
-//! The signalled address is believed. Another one is learnt once, within [`WINDOW`] of a change of SDP, where the rule
+//! What was the peer's address before is never learnt: media of another fork, or from before a transfer, still comes from
+//! there. The signalled address is believed. Another one is learnt once, within [`WINDOW`] of a change of SDP, where the rule
 //! allows it and the signalled source has not been heard: a stranger who sends first or later gains nothing.
 
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use crate::plan::{Latch, RtpPlan, RtpRemote};
 
 /// Time after a change of SDP within which another source may be learnt.
 const WINDOW: Duration = Duration::from_secs(2);
+/// Former addresses that are remembered.
+const FORMER: usize = 4;
 
 /// A plain port.
 #[derive(Debug)]
@@ -23,26 +26,44 @@ pub(in crate::media) struct RtpPort {
     /// The signalled source was heard: nothing else is learnt.
     settled: bool,
     until: Option<Instant>,
+    /// What was signalled before, with the source that was heard then; the latest first.
+    former: [Option<(SocketAddr, SocketAddr)>; FORMER],
 }
 
 impl RtpPort {
     pub(in crate::media) fn new(plan: &RtpPlan, now: Instant) -> Self {
-        let mut port =
-            RtpPort { pair: plan.pair, latch: plan.latch, remote: None, learnt: None, settled: false, until: None };
+        let mut port = RtpPort {
+            pair: plan.pair,
+            latch: plan.latch,
+            remote: None,
+            learnt: None,
+            settled: false,
+            until: None,
+            former: [None; FORMER],
+        };
         if let Some(remote) = plan.remote {
             port.set_remote(remote, now);
         }
         port
     }
 
-    /// Takes the peer's description.
-    pub(in crate::media) fn set_remote(&mut self, remote: RtpRemote, now: Instant) {
-        if self.remote.is_none_or(|r| r.rtp != remote.rtp) {
+    /// Takes the peer's description; true where its address is another one.
+    pub(in crate::media) fn set_remote(&mut self, remote: RtpRemote, now: Instant) -> bool {
+        let moved = self.remote.is_none_or(|r| r.rtp != remote.rtp);
+        if moved {
+            if let (Some(signalled), Some(heard)) = (self.signalled(), self.target()) {
+                self.former.rotate_right(1);
+                self.former[0] = Some((signalled, heard));
+            }
+            // One that comes back, from hold say, may be learnt where it was.
+            let back = |former: &Option<(SocketAddr, SocketAddr)>| former.is_some_and(|(rtp, _)| rtp == remote.rtp);
+            self.former.iter_mut().filter(|former| back(former)).for_each(|former| *former = None);
             self.learnt = None;
             self.settled = false;
         }
         self.remote = Some(remote);
         self.open_window(now);
+        moved
     }
 
     /// Gives the peer its time to be learnt, where it has not been heard yet.
@@ -77,7 +98,8 @@ impl RtpPort {
             Latch::Port => from.ip() == signalled.ip(),
             Latch::Any => true,
         };
-        let learns = allowed && !self.settled && self.until.is_some_and(|until| now <= until);
+        let is_former = || self.former.iter().flatten().any(|(signalled, heard)| [*signalled, *heard].contains(&from));
+        let learns = allowed && !is_former() && !self.settled && self.until.is_some_and(|until| now <= until);
         if learns {
             self.learnt = Some(from);
         }

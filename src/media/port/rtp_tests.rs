@@ -68,3 +68,29 @@ fn a_peer_on_hold_by_0_0_0_0_is_sent_nothing() {
     assert_eq!(port.rtcp_target(), None);
     assert!(!port.admit(address("10.0.0.1:4000"), now));
 }
+
+#[test]
+fn the_fork_before_is_not_learnt_in_place_of_the_one_that_answers() {
+    for latch in [Latch::Port, Latch::Any] {
+        let now = Instant::now();
+        let mut port = port(latch, now);
+        // The first fork is heard from elsewhere than it said.
+        assert!(port.admit(address("10.0.0.1:5000"), now));
+        port.set_remote(remote("10.0.0.1:6000"), now);
+        for fork in ["10.0.0.1:4000", "10.0.0.1:5000"] {
+            assert!(!port.admit(address(fork), now), "{latch:?} {fork}");
+        }
+        assert_eq!(port.target(), Some(address("10.0.0.1:6000")));
+        assert!(port.admit(address("10.0.0.1:6002"), now), "the second one may be elsewhere too");
+    }
+}
+
+#[test]
+fn a_peer_that_comes_back_from_hold_is_learnt_where_it_was() {
+    let now = Instant::now();
+    let mut port = port(Latch::Port, now);
+    assert!(port.admit(address("10.0.0.1:5000"), now));
+    port.set_remote(remote("0.0.0.0:4000"), now);
+    assert!(port.set_remote(remote("10.0.0.1:4000"), now));
+    assert!(port.admit(address("10.0.0.1:5000"), now));
+}
