@@ -31,6 +31,8 @@ pub(super) struct Seat {
     past: Conceal,
     /// Samples made up since the last one that was heard.
     concealed: usize,
+    /// What comes next does not follow what was heard last.
+    broken: bool,
     /// Length of the last packet.
     packet: usize,
     /// What was left over at least in the ticks of the window.
@@ -49,6 +51,7 @@ impl Seat {
             queue: VecDeque::with_capacity(CAPACITY),
             past,
             concealed: 0,
+            broken: true,
             packet: FRAME,
             least: usize::MAX,
             ticks: 0,
@@ -75,7 +78,7 @@ impl Seat {
         let heard = self.queue.len().min(FRAME);
         copy(&self.queue, 0, &mut self.frame[..heard]);
         self.queue.drain(..heard);
-        if heard > 0 && self.concealed > 0 {
+        if heard > 0 && std::mem::take(&mut self.broken) {
             let mut bridge = [0; FADE];
             self.past.fill_from(self.concealed, &mut bridge);
             let fade = heard.min(FADE);
@@ -87,6 +90,7 @@ impl Seat {
         }
         if heard < FRAME {
             self.past.fill_from(self.concealed, &mut self.frame[heard..]);
+            self.broken = true;
             self.concealed = (self.concealed + FRAME - heard).min(MAX_CONCEALED as usize);
         }
         self.shorten();
