@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use crosspoint::app::{self, App, RunningApp};
 use crosspoint::config::Config;
+#[cfg(feature = "lab")]
+use crosspoint::lab::scenario::Scenario;
 use crosspoint::telemetry;
 
 /// A media gateway between browsers (WebRTC, SIP over WebSocket) and a Genesys SIP Server (SIP, RTP).
@@ -30,6 +32,9 @@ enum Task {
         /// Another configuration than the built-in `config/lab.toml`.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Plays what a SIP Server does to the gateway, step by step, with you as the agent; `list` names the scenarios.
+        #[arg(long, value_name = "NAME")]
+        scenario: Option<String>,
     },
     /// Checks a configuration and says how many calls it carries.
     Check {
@@ -45,7 +50,12 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Serve { config } => serve(&config),
         #[cfg(feature = "lab")]
-        Task::Lab { config } => lab(config.as_deref()),
+        Task::Lab { scenario: Some(name), .. } if name == "list" => {
+            print!("{}", crosspoint::lab::scenario::list());
+            Ok(())
+        }
+        #[cfg(feature = "lab")]
+        Task::Lab { config, scenario } => lab(config.as_deref(), scenario.as_deref()),
         Task::Check { file } => check(&file),
     };
     match done {
@@ -124,15 +134,30 @@ async fn run_until_asked(running: RunningApp) -> Result<(), Failure> {
 }
 
 #[cfg(feature = "lab")]
-fn lab(file: Option<&Path>) -> Result<(), Failure> {
+const LAB: &str = include_str!("../config/lab.toml");
+
+/// Reads the lab's configuration; that of a scenario has the keys that it needs.
+#[cfg(feature = "lab")]
+fn lab_config(file: Option<&Path>, scenario: Option<&str>) -> Result<(Config, Option<Scenario>), Failure> {
+    let name = file.map_or("lab.toml".to_owned(), |file| file.display().to_string());
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?,
+        None => LAB.to_owned(),
+    };
+    let environment = || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let parse = |text: &str| Config::parse(text, &name, environment()).map_err(|error| error.to_string());
+    let config = parse(&text)?;
+    let Some(wanted) = scenario else { return Ok((config, None)) };
+    let scenario = Scenario::find(wanted, config.lab.sip)?;
+    let text = crosspoint::lab::scenario::configure(&text, &scenario.config()?)?;
+    Ok((parse(&text)?, Some(scenario)))
+}
+
+#[cfg(feature = "lab")]
+fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
     use crosspoint::lab;
 
-    const BUILT_IN: &str = include_str!("../config/lab.toml");
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let config = match file {
-        Some(file) => load(file)?,
-        None => Config::parse(BUILT_IN, "lab.toml", environment).map_err(|error| error.to_string())?,
-    };
+    let (config, scenario) = lab_config(file, scenario)?;
     start_log(&config)?;
     with_runtime(async move {
         let hint = lab::hint(&config);
@@ -140,6 +165,13 @@ fn lab(file: Option<&Path>) -> Result<(), Failure> {
         let is_tls: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
         let app = App::new(config).state_folder(app::default_state_folder()).lab_hint(hint.clone());
         let running = app.run().await.map_err(|error| error.to_string())?;
+        if let Some(scenario) = scenario {
+            let place = lab::scenario::Place::by_hand(settings.gateway);
+            return tokio::select! {
+                done = lab::play_by_hand(&scenario, &place, &hint) => done,
+                done = run_until_asked(running) => done,
+            };
+        }
         let address = settings.sip;
         let peer = lab::start(settings).map_err(|error| format!("lab {address}: {error}"))?;
         let of_kind = |tls: bool| -> Vec<_> {

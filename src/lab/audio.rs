@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::message::Description;
+use super::pcap::Recorder;
 use super::sound::{Generator, Sound, measure};
 use crate::codec::g711;
 use crate::plan::{Digit, Pt};
@@ -22,6 +23,8 @@ const FRAME: usize = 160;
 const FRAME_TIME: Duration = Duration::from_millis(20);
 /// An arrival later than this after the one before it is a gap.
 const GAP: Duration = Duration::from_millis(60);
+/// Tries for two ports that stand side by side.
+const PAIRS: usize = 100;
 
 /// What one call of the lab heard and sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub struct LabCallReport {
     pub dominant_hz: u16,
     /// Level of the last second heard, dBm0; −99: silence.
     pub level_dbm0: f64,
+    /// Audio heard since the last change of what is listened to, at most the second that is measured, ms.
+    pub heard_ms: u64,
     /// Keys heard (RFC 4733).
     pub digits: String,
     /// Keys heard with their lengths.
@@ -68,20 +73,38 @@ pub(super) struct Audio {
     pub local: SocketAddr,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
+    /// Reads what comes to the RTCP port, for the recording alone.
+    control: Option<JoinHandle<()>>,
 }
 
 impl Drop for Audio {
     fn drop(&mut self) {
         self.task.abort();
+        self.control.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Audio {
     /// Binds a port of the lab's address and begins to listen; nothing is sent before [`Audio::talk_to`].
     pub fn bind(ip: IpAddr, sound: Sound, echo_digits: bool, ssrc: u32) -> std::io::Result<Audio> {
-        let socket = std::net::UdpSocket::bind((ip, 0))?;
-        socket.set_nonblocking(true)?;
-        let socket = UdpSocket::from_std(socket)?;
+        Audio::on(bound(ip, 0)?, sound, echo_digits, ssrc, None)
+    }
+
+    /// As [`Audio::bind`], with the RTCP port beside it; what both send and receive is recorded where there is a recorder.
+    pub fn bind_pair(ip: IpAddr, sound: Sound, ssrc: u32, recorder: Option<Arc<Recorder>>) -> std::io::Result<Audio> {
+        let (rtp, rtcp) = pair(ip)?;
+        let mut audio = Audio::on(rtp, sound, false, ssrc, recorder.clone())?;
+        audio.control = Some(tokio::spawn(watch(rtcp, recorder)));
+        Ok(audio)
+    }
+
+    fn on(
+        socket: UdpSocket,
+        sound: Sound,
+        echo_digits: bool,
+        ssrc: u32,
+        recorder: Option<Arc<Recorder>>,
+    ) -> std::io::Result<Audio> {
         let local = socket.local_addr()?;
         let state = Arc::new(Mutex::new(State {
             report: LabCallReport { level_dbm0: -99.0, ..LabCallReport::default() },
@@ -97,8 +120,8 @@ impl Audio {
             sender: DtmfSender::new(8000, 10),
             header: RtpHeader { pt: Pt(0), marker: true, seq: ssrc as u16, timestamp: ssrc, ssrc },
         }));
-        let task = tokio::spawn(run(socket, state.clone()));
-        Ok(Audio { local, state, task })
+        let task = tokio::spawn(run(socket, state.clone(), recorder));
+        Ok(Audio { local, state, task, control: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -108,6 +131,11 @@ impl Audio {
     /// Sends to this peer from the next packet on.
     pub fn talk_to(&self, remote: Description) {
         self.lock().remote = Some(remote);
+    }
+
+    /// Forgets what was heard: the next report is of what comes from here on.
+    pub fn listen(&self) {
+        self.lock().heard.clear();
     }
 
     /// Plays something else from the next packet on.
@@ -133,18 +161,55 @@ impl Audio {
             (state.report.clone(), state.heard.clone())
         };
         (report.dominant_hz, report.level_dbm0) = measure(&heard);
+        report.heard_ms = heard.len() as u64 / 8;
         report
     }
 }
 
-async fn run(socket: UdpSocket, state: Arc<Mutex<State>>) {
+fn bound(ip: IpAddr, port: u16) -> std::io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind((ip, port))?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
+
+/// Binds an even port and the one above it (RFC 3550 11).
+fn pair(ip: IpAddr) -> std::io::Result<(UdpSocket, UdpSocket)> {
+    for _ in 0..PAIRS {
+        let rtp = bound(ip, 0)?;
+        let port = rtp.local_addr()?.port();
+        if port % 2 == 0
+            && let Ok(rtcp) = bound(ip, port + 1)
+        {
+            return Ok((rtp, rtcp));
+        }
+    }
+    Err(std::io::ErrorKind::AddrInUse.into())
+}
+
+async fn watch(socket: UdpSocket, recorder: Option<Arc<Recorder>>) {
+    let mut datagram = [0; 2048];
+    loop {
+        let Ok((len, from)) = socket.recv_from(&mut datagram).await else { continue };
+        keep(&recorder, from, &socket, &datagram[..len]);
+    }
+}
+
+/// Records what came.
+fn keep(recorder: &Option<Arc<Recorder>>, from: SocketAddr, socket: &UdpSocket, bytes: &[u8]) {
+    if let (Some(recorder), Ok(local)) = (recorder, socket.local_addr()) {
+        recorder.packet(from, local, bytes);
+    }
+}
+
+async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, recorder: Option<Arc<Recorder>>) {
     let mut ticks = interval(FRAME_TIME);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut datagram = [0; 2048];
     loop {
         tokio::select! {
             received = socket.recv_from(&mut datagram) => {
-                let Ok((len, _)) = received else { continue };
+                let Ok((len, from)) = received else { continue };
+                keep(&recorder, from, &socket, &datagram[..len]);
                 state.lock().unwrap_or_else(PoisonError::into_inner).receive(&datagram[..len], Instant::now());
             }
             _ = ticks.tick() => {

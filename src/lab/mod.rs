@@ -13,6 +13,8 @@
 mod audio;
 mod call;
 mod message;
+mod pcap;
+pub mod scenario;
 mod server;
 mod sound;
 mod speech;
@@ -28,8 +30,9 @@ use tokio::task::JoinHandle;
 use crate::config;
 
 pub use audio::LabCallReport;
+pub use pcap::Recorder;
 pub use sound::Sound;
-pub use terminal::{console, hint, welcome};
+pub use terminal::{console, hint, play_by_hand, welcome};
 
 /// What the lab does with a call.
 #[derive(Clone, Debug, PartialEq)]

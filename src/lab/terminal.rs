@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::scenario::{self, AgentAct, Place, Scenario};
 use super::{LabHandle, Sound};
 use crate::config::{Config, LabBehaviour};
 use crate::http::{LabHint, LabNumber};
@@ -77,6 +78,45 @@ pub async fn console(lab: &LabHandle) {
             println!("the call for {dn} is over: {status:?}");
         });
     }
+}
+
+/// Plays a scenario whenever the person at the terminal presses Enter, and says what to do at the phone. Returns when the
+/// input ends.
+///
+/// # Errors
+/// The input ends after a run that failed: which step, and why.
+pub async fn play_by_hand(scenario: &Scenario, place: &Place, hint: &LabHint) -> Result<(), String> {
+    println!("\nscenario {}: {}\n", scenario.name(), scenario.about());
+    println!("Sign in at the phone page as {} with password {}, then press Enter.", place.dn, hint.password);
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut last = Ok(());
+    while let Ok(Some(_)) = lines.next_line().await {
+        last = scenario::play(scenario, place, &|act| Box::pin(tell(act)), &|line| println!("{line}")).await;
+        match &last {
+            Ok(()) => println!("\n{}: passed. Enter plays it again, Ctrl-C ends.", scenario.name()),
+            Err(why) => println!("\n{}: FAILED at: {why}\nEnter plays it again, Ctrl-C ends.", scenario.name()),
+        }
+    }
+    last
+}
+
+/// Tells a person what to do; whether it was done shows in the messages.
+async fn tell(act: AgentAct) -> Result<(), String> {
+    let words = match act {
+        AgentAct::Rings => "the phone rings".to_owned(),
+        AgentAct::Answers => "press Answer".to_owned(),
+        AgentAct::Dials(number) => format!("dial {number}"),
+        AgentAct::HangsUp => "press Hang up".to_owned(),
+        AgentAct::Holds => "press Hold".to_owned(),
+        AgentAct::Retrieves => "press Hold again, to retrieve".to_owned(),
+        AgentAct::Transfers(number) => format!("transfer the call to {number}"),
+        AgentAct::IsTalking => "the phone shows a call".to_owned(),
+        AgentAct::IsFree => "the phone shows no call".to_owned(),
+        AgentAct::Hears(hz) => format!("you hear a tone of {hz} Hz"),
+        AgentAct::HearsSilence => "you hear nothing".to_owned(),
+    };
+    println!("  you: {words}");
+    Ok(())
 }
 
 #[cfg(test)]
