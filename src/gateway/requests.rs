@@ -144,7 +144,10 @@ impl Gateway {
             Method::Refer => self.refer(call, leg, tx, message, path, now),
             Method::Notify => self.notify(call, leg, tx, message, now),
             Method::Update | Method::Prack => self.update(call, leg, tx, message, now),
-            Method::Options => self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now),
+            // A text is taken and nothing is done with it: a SIP Server must not end a call over a refusal.
+            Method::Options | Method::Message => {
+                self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now);
+            }
             _ => self.reply(tx, message, 405, &[("Allow".to_owned(), allow().into_bytes())], now),
         }
     }
