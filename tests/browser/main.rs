@@ -8,6 +8,9 @@ mod network;
 mod page_server;
 mod phone;
 mod rig;
+mod scenarios;
 mod sipp_trunk;
 mod transfers;
+#[path = "../wire/tshark.rs"]
+mod tshark;
 mod webdriver;

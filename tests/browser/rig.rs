@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crosspoint::app::{App, RunningApp};
 use crosspoint::config::Config;
+use crosspoint::lab;
 
 use crate::agent::{Agent, Library, SignIn};
 use crate::page_server::PageServer;
@@ -45,40 +46,23 @@ impl Rig {
         Rig::with_media(Ipv4Addr::LOCALHOST, "1.2", trunk, more).await
     }
 
+    /// As [`Rig::start`]; `keys` are put into the configuration (`trunk.0.refer`, a value in TOML).
+    pub async fn with_keys(trunk: SocketAddr, keys: &[(String, String)]) -> Rig {
+        let page = PageServer::start().await;
+        let text = text(Ipv4Addr::LOCALHOST, "1.2", trunk, "", &page.origin());
+        Rig::run(page, &lab::scenario::configure(&text, keys).expect("a configuration")).await
+    }
+
     /// As [`Rig::start`], with media at another address of this machine, and other versions of DTLS.
     pub async fn with_media(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str) -> Rig {
         let page = PageServer::start().await;
-        let (first, last) = media_ports();
+        let text = text(media, dtls, trunk, more, &page.origin());
+        Rig::run(page, &text).await
+    }
+
+    async fn run(page: PageServer, text: &str) -> Rig {
         let origin = page.origin();
-        let text = format!(
-            r#"
-            [server]
-            domain = "{DOMAIN}"
-            [[sip]]
-            bind = "127.0.0.1:0"
-            [[listener]]
-            bind = "127.0.0.1:0"
-            origins = ["{origin}"]
-            [[listener]]
-            bind = "127.0.0.1:0"
-            tls = false
-            origins = ["{origin}"]
-            [media]
-            addresses = [{{ bind = "{media}" }}]
-            ports = "{first}-{last}"
-            workers = 1
-            reserve = 4
-            dtls = "{dtls}"
-            [[trunk]]
-            name = "genesys"
-            addresses = ["{trunk}"]
-            [[dn]]
-            number = "5001-5999"
-            secret = "{PASSWORD}"
-            {more}
-            "#
-        );
-        let config = Config::parse(&text, "test.toml", []).expect("a good configuration");
+        let config = Config::parse(text, "test.toml", []).expect("a good configuration");
         let state = tempfile::tempdir().expect("a folder");
         let app = App::new(config).state_folder(state.path()).run().await.expect("the gateway starts");
         Rig { app, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
@@ -105,6 +89,39 @@ impl Rig {
         let page = self.page.lock().expect("not poisoned").take();
         Agent::open(kind, library, page, &self.page_origin, account).await
     }
+}
+
+/// The configuration of a gateway whose pages may come from `origin`.
+fn text(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str, origin: &str) -> String {
+    let (first, last) = media_ports();
+    format!(
+        r#"
+        [server]
+        domain = "{DOMAIN}"
+        [[sip]]
+        bind = "127.0.0.1:0"
+        [[listener]]
+        bind = "127.0.0.1:0"
+        origins = ["{origin}"]
+        [[listener]]
+        bind = "127.0.0.1:0"
+        tls = false
+        origins = ["{origin}"]
+        [media]
+        addresses = [{{ bind = "{media}" }}]
+        ports = "{first}-{last}"
+        workers = 1
+        reserve = 4
+        dtls = "{dtls}"
+        [[trunk]]
+        name = "genesys"
+        addresses = ["{trunk}"]
+        [[dn]]
+        number = "5001-5999"
+        secret = "{PASSWORD}"
+        {more}
+        "#
+    )
 }
 
 /// A sipp that plays the trunk, ended by its own pid.

@@ -57,7 +57,12 @@ export class JssipAgent {
     });
     session.on("hold", (e) => this.log.push(`hold ${e.originator}`));
     session.on("unhold", (e) => this.log.push(`unhold ${e.originator}`));
-    session.on("newInfo", (e) => this.log.push(`info ${e.originator} ${e.info.contentType}`));
+    session.on("newInfo", (e) => {
+      this.log.push(`info ${e.originator} ${e.info.contentType}`);
+      // What the gateway's own page does: the desk answers, nobody clicks.
+      const isCommand = e.originator === "remote" && e.info.contentType === "application/vnd.crosspoint+json";
+      if (isCommand && JSON.parse(e.info.body).command === "answer" && this.call === "incoming") this.answer();
+    });
     session.on("failed", (e) => this.#over("failed", e));
     session.on("ended", (e) => this.#over("ended", e));
   }
