@@ -40,6 +40,8 @@ pub const AMPLITUDE: f64 = 0.25;
 /// A signed-in or failing agent.
 pub struct Agent {
     browser: Browser,
+    start: String,
+    account: Value,
     _page: Option<PageServer>,
 }
 
@@ -70,9 +72,21 @@ impl Agent {
             "hz": sign_in.hz, "amplitude": AMPLITUDE,
         });
         let start = format!("window.agent = new page.{class}(); await agent.start(args[0]);");
+        let agent = Agent { browser, start, account, _page: page };
+        agent.start().await;
+        agent
+    }
+
+    async fn start(&self) {
         // SIP.js rejects the promise of start() where the WebSocket is refused; the tests look at the state.
-        let _ = browser.run(&start, &[account]).await;
-        Agent { browser, _page: page }
+        let _ = self.browser.run(&self.start, std::slice::from_ref(&self.account)).await;
+    }
+
+    /// Loads the page anew, and signs in as before.
+    pub async fn reload(&self) {
+        self.browser.client().refresh().await.expect("the page is loaded again");
+        self.browser.until("the test page loads", "return document.documentElement.dataset.ready", STEP).await;
+        self.start().await;
     }
 
     /// Runs a call on the agent, `dial('600')`, say.

@@ -7,6 +7,8 @@ mod calls;
 mod network;
 mod page_server;
 mod phone;
+mod proxy;
+mod resuming;
 mod rig;
 mod scenarios;
 mod sipp_trunk;

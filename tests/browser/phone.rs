@@ -216,3 +216,29 @@ async fn the_page_fits_a_widget_of_300_by_500() {
     }
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_in_mid_call_signs_in_by_itself_and_takes_the_call_up_again() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    let number = element(&browser, "number").await;
+    number.send_keys("6002").await.expect("typed");
+    number.send_keys(&char::from(Key::Enter).to_string()).await.expect("typed");
+    text_becomes(&browser, "call-state", "Connected").await;
+    for _ in 0..2 {
+        browser.client().refresh().await.expect("loaded again");
+        text_becomes(&browser, "registration", "Registered").await;
+        text_becomes(&browser, "call-state", "Connected").await;
+        text_becomes(&browser, "peer", "6002").await;
+        let heard = browser.run(HEARD_HZ, &[]).await.expect("measured").as_f64().expect("a number");
+        assert!((heard - 440.0).abs() <= 15.0, "heard {heard} Hz, not 440");
+    }
+    click(&browser, "hang-up").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    browser.client().refresh().await.expect("loaded again");
+    text_becomes(&browser, "registration", "Registered").await;
+    click(&browser, "sign-out").await;
+    browser.client().refresh().await.expect("loaded again");
+    browser.until("signed out for good", "return !document.getElementById('sign-in').hidden", STEP).await;
+    browser.close().await;
+}

@@ -12,6 +12,7 @@ use crosspoint::lab;
 
 use crate::agent::{Agent, Library, SignIn};
 use crate::page_server::PageServer;
+use crate::proxy::Proxy;
 use crate::webdriver::{Kind, free_port};
 
 /// Domain of the addresses of record.
@@ -82,6 +83,11 @@ impl Rig {
             password: PASSWORD.to_owned(),
             hz,
         }
+    }
+
+    /// As [`Rig::account`], with a proxy between the browser and the gateway.
+    pub fn account_by(&self, proxy: &Proxy, dn: &str, hz: u32) -> SignIn {
+        SignIn { url: format!("wss://localhost:{}/ws", proxy.port()), ..self.account(dn, hz) }
     }
 
     /// Opens a browser on the allowed page, and signs in.

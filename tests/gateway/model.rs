@@ -493,6 +493,7 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = only.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     let mut seen = BTreeSet::new();
+    let mut taken_up = (0, 0);
     for seed in seeds {
         let script = || {
             let world = run(seed);
@@ -501,6 +502,8 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
         };
         let world =
             std::panic::catch_unwind(script).unwrap_or_else(|_| panic!("seed {seed} failed: SEED={seed} repeats it"));
+        let counters = world.rig.snapshot().counters;
+        taken_up = (taken_up.0 + counters.rebound, taken_up.1 + counters.resumed);
         seen.extend(world.rig.events.iter().map(|event| match &event.kind {
             EventKind::Released { cause, .. } => format!("{cause:?}"),
             other => format!("{other:?}"),
@@ -508,6 +511,7 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     }
     if only.is_none() {
         // The scripts reach what they are meant to reach.
+        assert!(taken_up.0 > 100 && taken_up.1 > 100, "calls of lost browsers are taken up: {taken_up:?}");
         for kind in
             ["Established", "Ringing", "Agent", "Trunk", "AckTimeout", "FlowLost", "ConsentLost", "Refused(480)"]
         {

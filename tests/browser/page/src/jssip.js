@@ -18,6 +18,10 @@ export class JssipAgent {
       uri: `sip:${dn}@${domain}`,
       password,
       register_expires: 120,
+      // Kept over a reload, as RFC 5626 4.1 wants it; JsSIP by itself makes a new one each time.
+      instance_id: (sessionStorage.instance ??= crypto.randomUUID()),
+      connection_recovery_min_interval: 1,
+      connection_recovery_max_interval: 2,
       ...options,
     });
     this.domain = domain;
@@ -27,9 +31,18 @@ export class JssipAgent {
       this.registration = "failed";
       this.status = e.response?.status_code ?? 0;
     });
-    this.ua.on("disconnected", () => this.log.push("disconnected"));
+    this.ua.on("disconnected", () => {
+      this.log.push("disconnected");
+      this.registration = "disconnected";
+    });
     this.ua.on("newRTCSession", ({ session, originator, request }) => {
       this.session = session;
+      const resumed = originator === "remote" && request.getHeader("X-Crosspoint-Resume");
+      if (resumed) {
+        this.log.push(`resumed ${resumed}`);
+        queueMicrotask(() => this.answer());
+        if (resumed.includes("held")) session.on("confirmed", () => session.hold());
+      }
       if (originator === "remote") {
         this.call = "incoming";
         this.peer = request.from.uri.user;

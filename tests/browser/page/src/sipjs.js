@@ -18,6 +18,8 @@ export class SipjsAgent {
       authorizationUsername: dn,
       authorizationPassword: password,
       logLevel: "error",
+      reconnectionAttempts: 30,
+      reconnectionDelay: 1,
       sessionDescriptionHandlerFactory: Web.defaultSessionDescriptionHandlerFactory(async () => this.audio.stream()),
       sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 500, peerConnectionConfiguration: { iceServers: [] } },
       delegate: {
@@ -27,8 +29,18 @@ export class SipjsAgent {
           this.peer = invitation.remoteIdentity.uri.user;
           invitation.delegate = { ...invitation.delegate, onCancel: () => (this.cause = "Canceled") };
           this.#follow(invitation);
+          const resumed = invitation.request.getHeader("X-Crosspoint-Resume");
+          if (resumed) {
+            this.log.push(`resumed ${resumed}`);
+            queueMicrotask(() => this.answer());
+          }
         },
-        onDisconnect: () => this.log.push("disconnected"),
+        // SIP.js registers again where its page makes it.
+        onConnect: () => this.registerer?.register({ requestDelegate: { onAccept: () => (this.registration = "registered") } }),
+        onDisconnect: () => {
+          this.log.push("disconnected");
+          this.registration = "disconnected";
+        },
       },
       ...options,
     });
