@@ -44,7 +44,8 @@ impl Gateway {
         self.note_presence(&dn, now);
         match outcome {
             Ok(registered) => {
-                self.registered(tx, message, &dn, &path, &registered, keeps_flow, now);
+                let headers = self.bindings(&path, &registered, keeps_flow, now);
+                self.welcome(tx, message, &dn, headers, now);
                 self.signed_in(&dn, path, message, &registered, was_here, now);
             }
             Err(error) => {
@@ -59,16 +60,8 @@ impl Gateway {
         }
     }
 
-    fn registered(
-        &mut self,
-        tx: ServerTx,
-        message: &Message,
-        dn: &str,
-        path: &Path,
-        registered: &Registered,
-        keeps_flow: bool,
-        now: Instant,
-    ) {
+    /// Trusts the connection that carries one, and writes what the 200 says.
+    fn bindings(&self, path: &Path, registered: &Registered, keeps_flow: bool, now: Instant) -> Vec<Header> {
         if let Some(flow) = path.flow()
             && registered.bindings.iter().any(|binding| binding.path.flow() == Some(flow))
         {
@@ -83,7 +76,7 @@ impl Gateway {
             // RFC 5626 6: requests will come down this very flow.
             headers.push(("Require".to_owned(), b"outbound".to_vec()));
         }
-        self.welcome(tx, message, dn, headers, now);
+        headers
     }
 }
 

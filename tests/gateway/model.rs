@@ -62,6 +62,9 @@ impl World {
             with.calls.local = LocalCalls::Always;
         }
         with.calls.ring_timeout = Duration::from_secs(rng.random_range(5..60));
+        if seed % 4 == 3 {
+            with.trunks[0].policy.ping = Duration::from_secs(10);
+        }
         handover::configure(&mut with, &mut rng);
         let workers = rng.random_range(1..3);
         let mut rig = Rig::seeded(with, workers, 4, seed);
@@ -442,6 +445,10 @@ impl World {
             }
         }
         self.end_handed_on();
+        assert!(self.rig.snapshot().calls.is_empty());
+        // Without calls there are still OPTIONS, until the end of the process.
+        self.rig.input(Input::Shutdown);
+        self.rig.advance(Duration::from_secs(60));
         self.rig.sent.clear();
     }
 }

@@ -404,3 +404,80 @@ fn an_expiry_of_nothing_or_of_centuries_is_brought_into_range() {
         assert!((least..=most).contains(&next.as_secs()), "{said}: {next:?}");
     }
 }
+
+/// One random course: browsers come and go, peers fail and come back, every answer there is.
+fn course(seed: u64) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let policy = DnRegistration { per_second: 10, expires: secs(120), ..DnRegistration::default() };
+    let mut world = World::new(policy, &[(1, true), (2, true)]);
+    let mut open: Vec<Ask<u8>> = Vec::new();
+    let mut held: BTreeSet<(Arc<str>, u8)> = BTreeSet::new();
+    let mut last: Option<Instant> = None;
+    let mut up = [true, true];
+    for _ in 0..400 {
+        match dice.random_range(0..10) {
+            0..=2 => world.book.present(&dice.random_range(1..6).to_string(), world.now),
+            3 | 4 => world.book.absent(&dice.random_range(1..6).to_string(), world.now),
+            5 => {
+                up[dice.random_range(0..2)] ^= true;
+                world.book.set_peers(&[(1, up[0]), (2, up[1])], world.now);
+            }
+            _ => world.now += Duration::from_millis(dice.random_range(0..20_000)),
+        }
+        while let Some(ask) = world.book.next(world.now) {
+            assert!(last.is_none_or(|at| world.now - at >= Duration::from_millis(100)), "seed {seed}: the pace");
+            let twice = open.iter().any(|other| (&other.dn, other.peer) == (&ask.dn, ask.peer));
+            assert!(!twice, "seed {seed}: two REGISTERs of {} at a time", ask.dn);
+            assert!(up[usize::from(ask.peer) - 1], "seed {seed}: {} is down", ask.peer);
+            last = Some(world.now);
+            open.push(ask);
+        }
+        if open.is_empty() || dice.random_bool(0.3) {
+            continue;
+        }
+        let ask = open.swap_remove(dice.random_range(0..open.len()));
+        let answer = match dice.random_range(0..12) {
+            0 => None,
+            1 => Some(response(404, &[("Expires", "1800")])),
+            2 => Some(response(503, &[("Retry-After", "7")])),
+            3 => Some(response(423, &[("Min-Expires", "300")])),
+            4 => Some(challenge("genesys", &dice.random::<u32>().to_string(), dice.random_bool(0.5))),
+            5 => Some(response(500, &[])),
+            _ => {
+                let key = (ask.dn.clone(), ask.peer);
+                if ask.expires.is_zero() {
+                    held.remove(&key)
+                } else {
+                    held.insert(key)
+                };
+                ok(&ask)
+            }
+        };
+        match answer {
+            Some(answer) => {
+                world.book.answered(&ask.dn, ask.peer, &answer, CONTACT, World::account(), world.now);
+            }
+            None => world.book.failed(&ask.dn, ask.peer, world.now),
+        }
+    }
+    // Both peers are up and answer: who is there becomes registered with both, who is not is forgotten.
+    for ask in open {
+        world.book.failed(&ask.dn, ask.peer, world.now);
+    }
+    world.book.set_peers(&[(1, true), (2, true)], world.now);
+    let here: Vec<Arc<str>> =
+        world.book.dns.iter().filter(|(_, leaving)| leaving.is_none()).map(|(dn, _)| dn.clone()).collect();
+    world.run(secs(1000), &mut ok);
+    for dn in &here {
+        assert_eq!(world.book.standing(dn), Some(Standing::Registered), "seed {seed}: {dn}");
+    }
+    assert_eq!((world.book.dns.len(), world.book.lines.len()), (here.len(), here.len() * 2), "seed {seed}");
+    here.iter().for_each(|dn| world.book.absent(dn, world.now));
+    world.run(secs(60), &mut ok);
+    assert_eq!((world.book.lines.len(), world.book.poll_timeout()), (0, None), "seed {seed}");
+}
+
+#[test]
+fn five_hundred_random_courses_keep_the_pace_and_end_with_those_registered_who_are_there() {
+    (0..500).for_each(course);
+}
