@@ -94,6 +94,11 @@ impl Provisionals {
         }
     }
 
+    /// Whether a session description has gone out reliably, or is about to: it is not said twice (RFC 3261 13.2.1).
+    pub(crate) fn has_said_sdp(&self) -> bool {
+        self.is_settled || self.holds_answer()
+    }
+
     /// Whether a 2xx has to wait (RFC 3262 3).
     pub(crate) fn holds_answer(&self) -> bool {
         self.is_offered

@@ -57,6 +57,7 @@ impl Endpoint {
             return; // the user has answered already
         }
         let status = status.clamp(101, 199);
+        let sdp = sdp.filter(|_| !ringing.provisionals.has_said_sdp());
         ringing.clock.repeat = Some(now + REPEAT);
         if ringing.provisionals.covers(sdp.is_some()) {
             return self.send_reliable(id, status, sdp, headers, now);

@@ -108,6 +108,17 @@ fn a_prack_that_acknowledges_nothing_gets_481_and_a_repeated_one_its_answer_agai
 }
 
 #[test]
+fn a_session_description_is_said_reliably_once() {
+    let (mut peer, session) = called(SUPPORTED);
+    let early = progress(&mut peer, session, 183, Some(OFFER)).remove(0);
+    let text = prack(&mut peer, &early, 2);
+    peer.receive(&text);
+    peer.sent();
+    let again = progress(&mut peer, session, 183, Some(OFFER)).remove(0);
+    assert!(again.body().is_empty() && again.header(Name::RSeq).is_none());
+}
+
+#[test]
 fn a_provisional_that_is_never_acknowledged_ends_the_call_with_504() {
     let (mut peer, session) = called(SUPPORTED);
     progress(&mut peer, session, 183, Some(OFFER));

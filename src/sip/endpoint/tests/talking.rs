@@ -335,6 +335,40 @@ fn an_update_with_sdp_sets_target_and_session_timer_once_it_is_accepted() {
 }
 
 #[test]
+fn an_update_with_an_offer_meets_the_glare_of_ours_and_of_theirs() {
+    let mut peer = Peer::new(trunk());
+    let (session, tag) = peer.connected_callee();
+    peer.endpoint.reinvite(session, Some(OFFER), &[], peer.now).expect("free");
+    let ours = peer.sent().remove(0);
+    let update = with_offer(&peer.in_dialog("UPDATE", 2, &tag, ""));
+    peer.receive(&update);
+    assert_eq!(peer.said(), ["491 UPDATE"], "ours is open (RFC 3311 5.2)");
+    peer.receive(&response(&ours, 488, ""));
+    peer.events();
+    let reinvite = with_offer(&peer.in_dialog("INVITE", 3, &tag, ""));
+    peer.receive(&reinvite);
+    assert!(matches!(peer.event(), Event::Reinvited { .. }));
+    let update = with_offer(&peer.in_dialog("UPDATE", 4, &tag, ""));
+    peer.sent();
+    peer.receive(&update);
+    let refused = peer.sent().remove(0);
+    assert_eq!(short(&refused), "500 UPDATE");
+    assert!(refused.number(Name::RetryAfter).is_some_and(|seconds| seconds <= 10), "theirs is open");
+}
+
+#[test]
+fn a_reinvite_before_our_invite_is_answered_gets_491() {
+    let mut peer = Peer::new(trunk());
+    let (_, invite) = peer.call();
+    peer.receive(&response(&invite, 183, "p1"));
+    peer.events();
+    let reinvite = peer.callee_says(&invite, "INVITE", 1, "");
+    peer.receive(&reinvite);
+    assert_eq!(peer.said(), ["491 INVITE"]);
+    assert!(peer.events().is_empty());
+}
+
+#[test]
 fn an_unknown_method_gets_501_in_a_dialog_and_one_that_has_no_place_there_405() {
     let mut peer = Peer::new(trunk());
     let (_, tag) = peer.connected_callee();
