@@ -62,6 +62,7 @@ impl Config {
         self.check_trunks(&file)?;
         self.check_sounds(&file)?;
         self.check_upkeep(&file)?;
+        self.check_sessions(&file)?;
         for (at, dn) in self.dns.iter().enumerate() {
             self.check_dn(at, dn, &file)?;
         }

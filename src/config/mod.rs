@@ -20,6 +20,7 @@ mod check;
 mod dn;
 mod lab;
 mod parse;
+mod session;
 mod sounds;
 mod upkeep;
 
@@ -28,6 +29,7 @@ pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
 pub use parse::ConfigError;
+pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
 pub use upkeep::{AccountConfig, RegisterConfig, RegistrationConfig, RouteConfig, Seconds};
 
@@ -387,6 +389,9 @@ pub struct TrunkConfig {
     pub registration: RegistrationConfig,
     /// What its challenges are answered with.
     pub account: Option<AccountConfig>,
+    /// What its calls ask for.
+    #[serde(default)]
+    pub session: SessionConfig,
 }
 
 fn ping_seconds() -> u32 {

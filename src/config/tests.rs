@@ -65,6 +65,10 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "carry",
         "carry_out",
         "account",
+        "session.seconds",
+        "session.min_seconds",
+        "session.refresher",
+        "session.provisionals",
         "dial",
         "trunk_secret",
     ];

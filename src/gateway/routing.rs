@@ -379,8 +379,7 @@ impl Gateway {
             .chain(identity::headers(&found.parties.told))
             .collect(),
             sdp: Some(media.sdp.clone()),
-            has_account: self.trunks.has_account(trunk),
-            ..OutInvite::default()
+            ..self.trunks.terms(trunk)
         };
         let path = hop.path;
         let session = Some(self.endpoint.invite(invite, hop, now));

@@ -242,8 +242,7 @@ impl Gateway {
             contact: contact(&dn, &listener),
             headers: all,
             sdp: Some(media.sdp.clone()),
-            has_account: self.trunks.has_account(trunk),
-            ..OutInvite::default()
+            ..self.trunks.terms(trunk)
         };
         let path = hop.path;
         let session = Some(self.endpoint.invite(invite, hop, now));

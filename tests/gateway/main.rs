@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod agreeing;
 mod answering;
 mod calling_out;
 mod conferring;

@@ -24,6 +24,8 @@ pub(super) fn policy(trunk: &TrunkConfig) -> TrunkPolicy {
         failover: trunk.failover_seconds.0,
         register: (trunk.register == RegisterConfig::Dns).then_some(registration),
         account,
+        session: trunk.session.timer(),
+        provisionals: trunk.session.reliable(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Attempt, Trunks};
 use crate::call::Signal;
 use crate::id::{CallId, LegId};
 use crate::path::Transport;
-use crate::sip::endpoint::{Header, SessionId};
+use crate::sip::endpoint::{Header, OutInvite, SessionId};
 use crate::sip::message::{Message, Name};
 
 /// Most targets that one call tries.
@@ -25,9 +25,15 @@ impl Trunks {
         self.watches.get(trunk).map_or(Duration::ZERO, |watch| watch.policy.failover)
     }
 
-    /// Returns true where the trunk's challenges can be answered.
-    pub(in crate::gateway) fn has_account(&self, trunk: usize) -> bool {
-        self.watches.get(trunk).is_some_and(|watch| watch.policy.account.is_some())
+    /// Returns what every INVITE to the trunk asks for; whom and what it says is left to be filled in.
+    pub(in crate::gateway) fn terms(&self, trunk: usize) -> OutInvite {
+        let Some(policy) = self.watches.get(trunk).map(|watch| &watch.policy) else { return OutInvite::default() };
+        OutInvite {
+            has_account: policy.account.is_some(),
+            reliable: policy.provisionals,
+            session_expires: policy.session,
+            ..OutInvite::default()
+        }
     }
 
     /// Returns what a call to this number tries, best first: down targets last, those of a trunk that is out not at all.

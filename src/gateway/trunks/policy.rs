@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::config::{DnSet, Secret};
+use crate::sip::endpoint::{Reliable, SessionTimer};
 
 /// How a trunk is watched and used.
 #[derive(Clone, Debug)]
@@ -15,11 +16,22 @@ pub struct TrunkPolicy {
     pub register: Option<DnRegistration>,
     /// What its challenges are answered with; `None`: not at all.
     pub account: Option<TrunkAccount>,
+    /// The session timer that calls to it ask for (RFC 4028).
+    pub session: Option<SessionTimer>,
+    /// Whether its provisionals are acknowledged (RFC 3262).
+    pub provisionals: Reliable,
 }
 
 impl Default for TrunkPolicy {
     fn default() -> Self {
-        TrunkPolicy { ping: Duration::from_secs(30), failover: Duration::from_secs(2), register: None, account: None }
+        TrunkPolicy {
+            ping: Duration::from_secs(30),
+            failover: Duration::from_secs(2),
+            register: None,
+            account: None,
+            session: None,
+            provisionals: Reliable::No,
+        }
     }
 }
 
