@@ -219,7 +219,7 @@ fn a_thousand_ticks_of_a_mix_allocate_nothing() {
         }
         for (leg, datagram) in legs.iter().zip(tick) {
             // Some are lost, and made up for.
-            if (k + leg.0 as usize) % 37 != 0 {
+            if !(k + leg.0 as usize).is_multiple_of(37) {
                 packet.copy_from(datagram);
                 rig.engine.handle_datagram(Socket::Rtp(pair(*leg)), address(*leg), &mut packet, rig.now, &mut drain);
             }

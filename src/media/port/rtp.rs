@@ -27,7 +27,7 @@ pub(in crate::media) struct RtpPort {
     settled: bool,
     until: Option<Instant>,
     /// What was signalled before, with the source that was heard then; the latest first.
-    former: [Option<(SocketAddr, SocketAddr)>; FORMER],
+    former: Box<[Option<(SocketAddr, SocketAddr)>; FORMER]>,
 }
 
 impl RtpPort {
@@ -39,7 +39,7 @@ impl RtpPort {
             learnt: None,
             settled: false,
             until: None,
-            former: [None; FORMER],
+            former: Box::new([None; FORMER]),
         };
         if let Some(remote) = plan.remote {
             port.set_remote(remote, now);
