@@ -1,16 +1,16 @@
 //! The beginnings of transfer and conference: what a [`Call`] must be for them, and what it is afterwards.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::procedure::{Action, Conference, Members, Parts, Procedure, Referral, Transfer};
-use super::{Call, EventKind, LegKind};
+use super::{Call, EventKind, LegKind, SetupLimits};
 use crate::id::LegId;
 
 impl Call {
     /// Begins a transfer that the gateway does; the target's leg is of the call, and was sent its INVITE. `rung`: a
     /// consultation that rings already.
-    pub fn begin_transfer(&mut self, parts: Parts, rung: bool, patience: Duration, now: Instant) -> Vec<Action> {
-        let (transfer, actions) = Transfer::begin(parts, rung, patience, now);
+    pub fn begin_transfer(&mut self, parts: Parts, rung: bool, limits: SetupLimits, now: Instant) -> Vec<Action> {
+        let (transfer, actions) = Transfer::begin(parts, rung, limits, now);
         self.procedure = Some(Procedure::Transfer(transfer));
         actions
     }

@@ -99,8 +99,10 @@ impl Call {
 
     /// Adds a leg that was sent an INVITE. Only a set-up takes one.
     pub fn add_callee(&mut self, leg: Leg, now: Instant) {
-        if let Some(Procedure::Setup(setup)) = &mut self.procedure {
-            setup.add_callee(leg.id, now);
+        match &mut self.procedure {
+            Some(Procedure::Setup(setup)) => setup.add_callee(leg.id, now),
+            Some(Procedure::Transfer(transfer)) => transfer.set_target(leg.id, now),
+            _ => {}
         }
         self.legs.push(leg);
     }

@@ -345,7 +345,7 @@ impl Gateway {
         }
     }
 
-    fn attempt_media(
+    pub(super) fn attempt_media(
         &mut self,
         worker: WorkerId,
         attempt: Option<&Attempt>,
@@ -356,7 +356,7 @@ impl Gateway {
     }
 
     /// Sends the INVITE to a target of a trunk.
-    fn dial(&mut self, call: CallId, at: usize, (leg, media, open): (LegId, LegMedia, Order), now: Instant) {
+    pub(super) fn dial(&mut self, call: CallId, at: usize, (leg, media, open): (LegId, LegMedia, Order), now: Instant) {
         let Some(Attempt { trunk, target, number, .. }) = self.trunks.attempt(call, at).cloned() else { return };
         let Some(target) = self.reach.target(target).cloned() else { return };
         let Some(hop) = self.reach.hop(target.id, now) else { return };
@@ -366,6 +366,8 @@ impl Gateway {
         let (dn, number) = (escape(&found.parties.dn), escape(&number));
         let own = format!("<sip:{dn}@{}>", listener.advertise);
         let uri = format!("sip:{number}@{}", target.uri_host());
+        // Whoever is called for a call that is answered is to have it transferred (RFC 3892).
+        let referred = found.is_answered().then(|| ("Referred-By".to_owned(), own.clone().into_bytes()));
         let invite = OutInvite {
             from: own.clone(),
             to: format!("<{uri}>"),
@@ -376,6 +378,7 @@ impl Gateway {
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
             ]
             .into_iter()
+            .chain(referred)
             .chain(identity::headers(&found.parties.told))
             .collect(),
             sdp: Some(media.sdp.clone()),

@@ -7,14 +7,14 @@
 //! A trunk with `refer` does the transfer itself, by our REFER; without it the gateway calls the target and joins the two
 //! trunk legs on the agent's worker.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Gateway;
 use super::page::{self, PAGE_TYPE};
 use super::reach::Target;
 use super::routing::contact;
 use crate::call::procedure::{Parts, Referral, Reporter};
-use crate::call::{Declined, Direction, EventKind, Leg, LegKind, Procedure, ReleaseCause, Signal};
+use crate::call::{Declined, Direction, EventKind, Leg, LegKind, Procedure, ReleaseCause, SetupLimits, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Transport;
 use crate::sip::endpoint::{ClientTx, Header, OutInvite, OutRefer};
@@ -52,6 +52,10 @@ impl Gateway {
         let far = found.far_leg().ok_or(403u16)?;
         let referrer = by.unwrap_or(agent.id);
         let by_agent = referrer == agent.id;
+        // The other phone of a call between two DNs is neither the agent nor a trunk that may call whom it likes.
+        if !by_agent && found.leg(referrer).is_none_or(|leg| leg.kind != LegKind::Trunk) {
+            return Err(403);
+        }
         let stays = if by_agent { far.id } else { agent.id };
         match &aim {
             Aim::Number { to, .. } if by_agent && !self.admission.may_dial(&found.parties.dn, to) => return Err(403),
@@ -128,17 +132,46 @@ impl Gateway {
         }
     }
 
-    /// The gateway calls the target.
+    /// The gateway calls the target: as the dial rules say where the agent hands on; where the trunk refers the agent, there.
     fn hand_on(&mut self, plan: Plan, to: String, headers: &[Header], by: Reporter, now: Instant) -> Result<(), u16> {
         let held = self.calls.get(plan.call).map(|call| call.held_legs()).unwrap_or_default();
-        let target = self.call_target(&plan, &to, headers, now)?;
-        let patience = self.policy.transfer_timeout;
+        let answer = self.policy.transfer_timeout;
+        let (target, limits) = match plan.by_agent {
+            true => self.dial_target(&plan, &to, answer, now)?,
+            false => {
+                let target = self.call_target(&plan, &to, headers, now)?;
+                (target, SetupLimits { answer, target: None, targets: 1 })
+            }
+        };
         let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
         let Plan { referrer, by_agent, stays, .. } = plan;
         let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
-        let actions = found.begin_transfer(parts, false, patience, now);
+        let actions = found.begin_transfer(parts, false, limits, now);
         self.carry_out(plan.call, actions, now);
         Ok(())
+    }
+
+    /// Calls a number for the agent, by the first server that can be reached; the others may follow.
+    fn dial_target(
+        &mut self,
+        plan: &Plan,
+        to: &str,
+        answer: Duration,
+        now: Instant,
+    ) -> Result<(LegId, SetupLimits), u16> {
+        let Plan { call, stays, .. } = *plan;
+        let found = self.calls.get(call).ok_or(404u16)?;
+        let worker = found.leg(stays).ok_or(404u16)?.media.worker;
+        let mut attempts = self.trunks.attempts(&found.parties.dn, to).ok_or(404u16)?;
+        let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503u16)?;
+        attempts.drain(..first);
+        let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
+        let limits = SetupLimits { answer, target, targets: attempts.len() };
+        let made = self.attempt_media(worker, attempts.first()).map_err(|refusal| refusal.status())?;
+        let leg = made.0;
+        self.trunks.keep_attempts(call, attempts);
+        self.dial(call, 0, made, now);
+        Ok((leg, limits))
     }
 
     /// The gateway joins the parties of two calls.
@@ -151,13 +184,13 @@ impl Gateway {
         if !self.calls.adopt(target, with, plan.call) {
             return Err(404);
         }
-        let patience = self.policy.transfer_timeout;
+        let limits = SetupLimits { answer: self.policy.transfer_timeout, target: None, targets: 1 };
         let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
         held.extend(found.held_legs().into_iter().filter(|leg| *leg != target));
         let Plan { referrer, by_agent, stays, .. } = plan;
         let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
         let actions = match is_ringing {
-            true => found.begin_transfer(parts, true, patience, now),
+            true => found.begin_transfer(parts, true, limits, now),
             false => found.complete_transfer(parts, now),
         };
         self.carry_out(plan.call, actions, now);
@@ -202,38 +235,24 @@ impl Gateway {
         Ok(())
     }
 
-    /// Returns the trunk, the server and the number by which the target of a transfer is called: as the dial rules say where
-    /// the agent hands on; where the trunk refers the agent, there.
-    fn way(&mut self, plan: &Plan, dn: &str, to: &str, now: Instant) -> Option<(usize, Target, String)> {
-        if !plan.by_agent {
-            let trunk = self.trunk_of_call(plan.call)?;
-            return Some((trunk, self.target_beside(plan.call, trunk)?, to.to_owned()));
-        }
-        let attempts = self.trunks.attempts(dn, to)?;
-        let attempt = attempts.into_iter().find(|attempt| self.reach.hop(attempt.target, now).is_some())?;
-        Some((attempt.trunk, self.reach.target(attempt.target)?.clone(), attempt.number))
-    }
-
-    /// Sends the INVITE to a target of a transfer; its leg is then of the call.
+    /// Sends the INVITE to whom the trunk refers the agent, at the server that has the call; its leg is then of the call.
     fn call_target(&mut self, plan: &Plan, to: &str, headers: &[Header], now: Instant) -> Result<LegId, u16> {
         let Plan { call, stays, .. } = *plan;
         let found =
             self.calls.get(call).and_then(|call| Some((call.parties.dn.clone(), call.leg(stays)?.media.worker)));
         let (dn, worker) = found.ok_or(404u16)?;
-        let (trunk, target, number) = self.way(plan, &dn, to, now).ok_or(503u16)?;
+        let trunk = self.trunk_of_call(call).ok_or(503u16)?;
+        let target = self.target_beside(call, trunk).ok_or(503u16)?;
         let hop = self.reach.hop(target.id, now).ok_or(503u16)?;
         let listener = self.peers.listener(target.listener).cloned().ok_or(503u16)?;
         let media = self.trunk_media(worker, trunk, target.addr.ip(), None);
         let (leg, media, open) = media.map_err(|refusal| refusal.status())?;
         let own = format!("<sip:{}@{}>", escape(&dn), listener.advertise);
-        let uri = format!("sip:{}@{}", escape(&number), target.uri_host());
+        let uri = format!("sip:{}@{}", escape(to), target.uri_host());
         let mut all = vec![
             ("P-Asserted-Identity".to_owned(), own.clone().into_bytes()),
             ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
         ];
-        if !headers.iter().any(|(name, _)| name == "Referred-By") {
-            all.push(("Referred-By".to_owned(), own.clone().into_bytes()));
-        }
         all.extend_from_slice(headers);
         let invite = OutInvite {
             to: format!("<{uri}>"),

@@ -9,7 +9,7 @@ use crosspoint::sip::message::{Message, Method, Name};
 
 use crate::handover::{Consult, consult, consult_ringing, frag, fragments, invite_of, read, read_as, refer, replaces};
 use crate::peers::{Talk, Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in};
-use crate::rig::{Rig, config};
+use crate::rig::{Rig, by_udp, config, spare_addr, udp};
 use crate::sdp;
 
 const TARGET: &str = "<sip:6001@gw.test>";
@@ -120,6 +120,32 @@ fn a_target_that_does_not_answer_is_cancelled_and_the_call_given_back() {
 }
 
 #[test]
+fn a_silent_server_is_passed_over_by_a_transfer_and_the_next_one_has_it() {
+    let mut with = config();
+    with.trunks[0].destinations.push(by_udp(spare_addr()));
+    let mut rig = Rig::with(with, 1, 8);
+    let mut talk = inbound_call(&mut rig);
+    refer(&mut rig, &mut talk, TARGET);
+    let first = invite_of(&mut rig, &talk);
+    read(&mut rig, &talk.browser);
+    rig.advance(Duration::from_secs(3));
+    let spare = Ua::server(udp(spare_addr()));
+    let second = request(&rig.take(spare.path), Method::Invite);
+    assert_eq!(second.request_uri(), "sip:6001@192.0.2.82:5060");
+    assert_eq!(second.header(Name::ReferredBy), first.header(Name::ReferredBy));
+    rig.deliver(spare.path, spare.respond(&second, 200, Some(&sdp::trunk_answer())));
+    assert_eq!(fragments(&read(&mut rig, &talk.browser)), [frag(200, true)]);
+    // The first one wakes up too late: it is acknowledged and hung up.
+    target_says(&mut rig, &talk, &first, 200);
+    let sent = rig.take(talk.trunk.path);
+    assert_eq!(request(&sent, Method::Bye).call_id(), first.call_id());
+    assert_eq!(rig.ports.len(), 2);
+    hang_up_of_trunk(&mut rig, &mut talk);
+    rig.advance(Duration::from_secs(40));
+    rig.assert_clean();
+}
+
+#[test]
 fn a_transfer_can_be_taken_back_while_the_target_rings() {
     let mut rig = Rig::new();
     let mut talk = inbound_call(&mut rig);
@@ -163,6 +189,7 @@ fn a_browser_that_vanishes_while_it_transfers_leaves_the_transfer_alone() {
     let mut talk = inbound_call(&mut rig);
     refer(&mut rig, &mut talk, TARGET);
     let invite = invite_of(&mut rig, &talk);
+    target_says(&mut rig, &talk, &invite, 180);
     rig.input(Input::FlowClosed(talk.browser.path.flow().unwrap()));
     rig.advance(Duration::from_secs(30));
     target_says(&mut rig, &talk, &invite, 200);

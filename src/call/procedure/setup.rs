@@ -18,7 +18,7 @@ use crate::id::LegId;
 const ELSEWHERE: &[u8] = b"SIP;cause=200;text=\"Call completed elsewhere\"";
 
 /// How patient a set-up is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetupLimits {
     /// From the INVITE to the answer.
     pub answer: Duration,

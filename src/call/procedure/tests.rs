@@ -11,6 +11,7 @@ const AGENT: LegId = LegId(1);
 const CUSTOMER: LegId = LegId(2);
 const TARGET: LegId = LegId(3);
 const PATIENCE: Duration = Duration::from_secs(60);
+const LIMITS: SetupLimits = SetupLimits { answer: PATIENCE, target: None, targets: 1 };
 
 fn parts(held: &[LegId]) -> Parts {
     let (referrer, stays, target) = (AGENT, CUSTOMER, TARGET);
@@ -26,7 +27,7 @@ fn parts(held: &[LegId]) -> Parts {
 }
 
 fn blind(held: &[LegId], now: Instant) -> Transfer {
-    Transfer::begin(parts(held), false, PATIENCE, now).0
+    Transfer::begin(parts(held), false, LIMITS, now).0
 }
 
 fn told(status: u16, last: bool) -> Action {
@@ -60,7 +61,7 @@ fn gone(leg: LegId) -> [Action; 2] {
 #[test]
 fn a_blind_transfer_lets_the_customer_hear_hold_then_ringing_then_the_target() {
     let now = Instant::now();
-    let (mut transfer, actions) = Transfer::begin(parts(&[]), false, PATIENCE, now);
+    let (mut transfer, actions) = Transfer::begin(parts(&[]), false, LIMITS, now);
     assert_eq!(actions, [park(ParkSource::Hold)]);
     let step = transfer.on(ringing(false), now);
     assert_eq!(step.actions, [park(ParkSource::Ringback), told(180, false)]);
@@ -116,6 +117,25 @@ fn a_target_that_does_not_answer_is_cancelled_in_time() {
 }
 
 #[test]
+fn a_silent_server_is_passed_over_for_the_next_and_one_that_is_alive_is_not() {
+    let now = Instant::now();
+    let wait = Duration::from_secs(2);
+    let limits = SetupLimits { target: Some(wait), targets: 2, ..LIMITS };
+    let (mut transfer, _) = Transfer::begin(parts(&[]), false, limits, now);
+    assert_eq!(transfer.deadline(), Some(now + wait));
+    assert_eq!(transfer.on(Signal::Deadline { target_alive: true }, now + wait).actions, []);
+    let (mut transfer, _) = Transfer::begin(parts(&[]), false, limits, now);
+    let step = transfer.on(Signal::Deadline { target_alive: false }, now + wait);
+    assert!(matches!(&step.actions[0], Action::HangUp { leg: TARGET, .. }));
+    assert_eq!(step.actions[1], Action::NoteSilence(TARGET));
+    assert_eq!(step.actions[2..4], gone(TARGET));
+    assert_eq!(step.actions[4..], [Action::TryTarget(1)]);
+    transfer.set_target(LegId(4), now + wait);
+    let step = transfer.on(Signal::Refused { leg: LegId(4), status: 503, heard: true }, now + wait);
+    assert!(step.actions.contains(&told(503, true)) && matches!(step.next, Next::Done), "there are two");
+}
+
+#[test]
 fn a_transfer_is_taken_back_by_a_wish_to_retrieve() {
     let now = Instant::now();
     let mut transfer = blind(&[], now);
@@ -156,7 +176,7 @@ fn the_trunk_refers_the_agent_to_somebody_else_with_another_identifier() {
     let now = Instant::now();
     let (referrer, stays) = (CUSTOMER, AGENT);
     let parts = Parts { referrer, by_agent: false, stays, ..parts(&[]) };
-    let (mut transfer, actions) = Transfer::begin(parts, false, PATIENCE, now);
+    let (mut transfer, actions) = Transfer::begin(parts, false, LIMITS, now);
     assert_eq!(actions, [], "the agent goes on talking");
     assert!(transfer.note_uuid(TARGET, Some("UUID2")) && !transfer.note_uuid(CUSTOMER, Some("UUID1")));
     let step = transfer.on(Signal::Answered { leg: TARGET }, now);

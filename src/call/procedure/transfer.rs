@@ -10,9 +10,10 @@
 //! The agent asks by REFER or a command, the trunk by REFER: the same machine with the parts exchanged. A consultation
 //! that is answered already skips the dialling.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::retrieval::Retrieval;
+use super::setup::SetupLimits;
 use super::{Action, Next, Signal, Step, answer};
 use crate::call::cause::ReleaseCause;
 use crate::call::event::EventKind;
@@ -63,7 +64,11 @@ pub struct Transfer {
     /// The referrer is still there.
     is_watched: bool,
     rung: bool,
+    limits: SetupLimits,
     until: Instant,
+    /// When the server that is being tried must have given a sign of life.
+    target_by: Option<Instant>,
+    tried: usize,
     /// The target has answered.
     joined: Option<Retrieval>,
     /// The last identifier that the target carried: the call's, once it is joined.
@@ -72,9 +77,10 @@ pub struct Transfer {
 
 impl Transfer {
     /// Begins, the target's INVITE being sent. `rung`: it is a consultation that rings already.
-    pub fn begin(parts: Parts, rung: bool, patience: Duration, now: Instant) -> (Transfer, Vec<Action>) {
+    pub fn begin(parts: Parts, rung: bool, limits: SetupLimits, now: Instant) -> (Transfer, Vec<Action>) {
         let stays = parts.stays;
-        let transfer = Transfer { parts, is_watched: true, rung, until: now + patience, joined: None, uuid: None };
+        let mut transfer = Transfer::new(parts, rung, limits, now);
+        transfer.target_by = limits.target.filter(|_| !rung).map(|wait| now + wait);
         let source = match (rung, transfer.parts.by_agent) {
             (true, _) => ParkSource::Ringback,
             (false, true) => ParkSource::Hold,
@@ -86,9 +92,21 @@ impl Transfer {
 
     /// Begins with a target that has answered already: a consultation.
     pub fn complete(parts: Parts, now: Instant) -> (Transfer, Step) {
-        let mut transfer = Transfer { parts, is_watched: true, rung: true, until: now, joined: None, uuid: None };
+        let mut transfer = Transfer::new(parts, true, SetupLimits::default(), now);
         let step = transfer.answered();
         (transfer, step)
+    }
+
+    fn new(parts: Parts, rung: bool, limits: SetupLimits, now: Instant) -> Transfer {
+        let until = now + limits.answer;
+        let (joined, uuid, target_by) = (None, None, None);
+        Transfer { parts, is_watched: true, rung, limits, until, target_by, tried: 1, joined, uuid }
+    }
+
+    /// Another server was sent the INVITE to the target.
+    pub fn set_target(&mut self, leg: LegId, now: Instant) {
+        self.parts.target = leg;
+        self.target_by = self.limits.target.map(|wait| now + wait);
     }
 
     /// Returns the leg that is called.
@@ -113,7 +131,7 @@ impl Transfer {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.joined {
             Some(retrieval) => retrieval.deadline(),
-            None => Some(self.until),
+            None => Some(self.target_by.map_or(self.until, |at| at.min(self.until))),
         }
     }
 
@@ -133,8 +151,13 @@ impl Transfer {
         match signal {
             Signal::Ringing { leg, status, early_media } if leg == target => self.ringing(status, early_media),
             Signal::Answered { leg } if leg == target => self.answered(),
-            Signal::Refused { leg, status, .. } if leg == target => self.failed(status, Vec::new()),
+            Signal::Refused { leg, status, heard } if leg == target => self.refused(status, heard, Vec::new()),
             Signal::Ended { leg, .. } if leg == target => self.failed(480, Vec::new()),
+            Signal::NoTarget if self.tried < self.limits.targets => {
+                self.tried += 1;
+                Step::stay(vec![Action::TryTarget(self.tried - 1)])
+            }
+            Signal::NoTarget => self.failed(503, Vec::new()),
             Signal::Ended { leg, .. } if leg == referrer => {
                 // Whoever refers may leave as soon as it is under way (RFC 5589 6.1).
                 self.is_watched = false;
@@ -146,6 +169,13 @@ impl Transfer {
             Signal::Release(cause) => Step::release(self.report(487, true).into_iter().collect(), cause, None),
             Signal::Wish(Wish::Retrieve) => self.give_up(487, TAKEN_BACK),
             Signal::Deadline { .. } if now >= self.until => self.give_up(408, b"SIP;cause=408;text=\"No answer\""),
+            Signal::Deadline { target_alive } if self.target_by.is_some_and(|at| at <= now) => {
+                self.target_by = None;
+                match target_alive {
+                    true => Step::stay(Vec::new()),
+                    false => self.refused(503, false, vec![hang_up(target, b"SIP;cause=408;text=\"No response\"")]),
+                }
+            }
             _ => Step::stay(Vec::new()),
         }
     }
@@ -157,6 +187,7 @@ impl Transfer {
 
     fn ringing(&mut self, status: u16, early_media: bool) -> Step {
         let Parts { stays, target, .. } = self.parts;
+        self.target_by = None;
         let mut actions = Vec::new();
         if early_media {
             actions.push(Action::Connect(stays, target));
@@ -198,7 +229,23 @@ impl Transfer {
     }
 
     fn give_up(&mut self, status: u16, reason: &[u8]) -> Step {
-        self.failed(status, vec![Action::HangUp { leg: self.parts.target, reason: reason.to_vec() }])
+        self.failed(status, vec![hang_up(self.parts.target, reason)])
+    }
+
+    /// RFC 3263 4.3: silence and 503 alike send the INVITE to the next server, as long as nobody rang.
+    fn refused(&mut self, status: u16, heard: bool, mut actions: Vec<Action>) -> Step {
+        let target = self.parts.target;
+        if !heard && self.parts.by_agent {
+            actions.push(Action::NoteSilence(target));
+        }
+        let is_down = !heard || (status == 503 && !self.rung);
+        if !is_down || self.tried >= self.limits.targets {
+            return self.failed(status, actions);
+        }
+        self.target_by = None;
+        self.tried += 1;
+        actions.extend([Action::CloseMedia(target), Action::Forget(target), Action::TryTarget(self.tried - 1)]);
+        Step::stay(actions)
     }
 
     /// The call is given back as it was: on hold where it was on hold.
@@ -216,4 +263,8 @@ impl Transfer {
         actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status) }));
         Step { actions, next: Next::Done }
     }
+}
+
+fn hang_up(leg: LegId, reason: &[u8]) -> Action {
+    Action::HangUp { leg, reason: reason.to_vec() }
 }

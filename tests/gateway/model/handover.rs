@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crosspoint::call::{CallEvent, Command, EventKind};
-use crosspoint::gateway::{GatewayConfig, Input};
+use crosspoint::gateway::{CallView, GatewayConfig, Input};
 use crosspoint::id::CallId;
 use crosspoint::sip::message::Method;
 use rand::RngExt;
@@ -43,7 +43,7 @@ impl World {
     }
 
     pub(super) fn hand_over(&mut self) {
-        match self.rng.random_range(0..8) {
+        match self.rng.random_range(0..10) {
             0 | 1 => self.refer_to_number(),
             2 | 3 => self.refer_to_dialog(),
             4 => self.follow(),
@@ -110,8 +110,17 @@ impl World {
     }
 
     fn ask_by_command(&mut self) {
-        let live: Vec<CallId> = self.rig.snapshot().calls.iter().map(|view| view.call).collect();
-        let (Some(call), Some(with)) = (self.pick(&live), self.pick(&live)) else { return };
+        // A map's order is not the seed's: by name.
+        let mut live = self.rig.snapshot().calls;
+        live.sort_by_key(|view| view.call);
+        let Some(one) = self.pick(&live) else { return };
+        // Mostly two calls of one agent that both talk, else any two.
+        let alike =
+            |other: &&CallView| other.call != one.call && (other.dn.as_str(), other.state) == (&one.dn, one.state);
+        let alike: Vec<CallId> = live.iter().filter(alike).map(|view| view.call).collect();
+        let any: Vec<CallId> = live.iter().map(|view| view.call).collect();
+        let Some(with) = self.pick(&alike).or_else(|| self.pick(&any)) else { return };
+        let call = one.call;
         let command = match self.rng.random_range(0..5) {
             0 => Command::BlindTransfer { call, to: "1004".into() },
             1 => Command::AttendedTransfer { call, with },
