@@ -200,7 +200,7 @@ pub enum Source {
 /// How ports are connected. Naming a leg takes it out of the topology that it was in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// The leg is alone.
+    /// The leg is alone. Where it hears this source already, it goes on from where it is.
     Parked(LegId, Source),
     /// Two legs hear each other.
     Pair(LegId, LegId),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::sound::Sound;
 use super::tone::Tone;
-use crate::plan::Cadence;
+use crate::plan::{SoundId, Source};
 
 /// How far behind a player makes up for its frames; beyond that it skips what it missed.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -20,6 +20,7 @@ enum Played {
 /// What a parked leg hears.
 #[derive(Debug)]
 pub struct Player {
+    source: Source,
     played: Played,
     /// Samples since the beginning.
     position: i64,
@@ -27,14 +28,23 @@ pub struct Player {
 }
 
 impl Player {
-    /// Starts a tone; the first frame is due at once.
-    pub fn tone(cadence: Cadence, now: Instant) -> Self {
-        Player { played: Played::Tone(Box::new(Tone::new(cadence))), position: 0, next: now }
+    /// Starts what is to be heard from its beginning; the first frame is due at once. A sound that is not among `sounds` is
+    /// silence; of nothing there is no player.
+    pub fn new(source: Source, sounds: &[Sound], now: Instant) -> Option<Self> {
+        let played = match &source {
+            Source::Nothing => return None,
+            Source::Tone(cadence) => Played::Tone(Box::new(Tone::new(cadence.clone()))),
+            Source::Sound(SoundId(id)) => {
+                let sound = usize::try_from(*id).ok().and_then(|id| sounds.get(id));
+                Played::Sound { sound: sound.cloned().unwrap_or_default(), at: 0 }
+            }
+        };
+        Some(Player { source, played, position: 0, next: now })
     }
 
-    /// Starts a sound from its beginning; the first frame is due at once.
-    pub fn sound(sound: Sound, now: Instant) -> Self {
-        Player { played: Played::Sound { sound, at: 0 }, position: 0, next: now }
+    /// Returns what is heard.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Returns when the next frame is due.
@@ -69,13 +79,14 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::TonePart;
+    use crate::plan::{Cadence, TonePart};
 
     #[test]
     fn frames_are_due_one_after_the_other_and_missed_ones_are_skipped() {
         let now = Instant::now();
         let part = TonePart { hz: [425, 0], length: Duration::MAX };
-        let mut player = Player::tone(Cadence { parts: vec![part], level_dbm0: -10 }, now);
+        let source = Source::Tone(Cadence { parts: vec![part], level_dbm0: -10 });
+        let mut player = Player::new(source, &[], now).expect("a tone");
         let mut frame = [0; 160];
         for k in 0..6 {
             assert_eq!(player.play(&mut frame, player.due()), k * 160);
@@ -87,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_sound_begins_softly_and_goes_on_in_frames_of_any_length() {
-        let mut player = Player::sound(Sound::new(vec![8000; 1000]), Instant::now());
+        let sounds = [Sound::new(vec![8000; 1000])];
+        let mut player = Player::new(Source::Sound(SoundId(0)), &sounds, Instant::now()).expect("a sound");
         let mut heard = Vec::new();
         for len in [80, 160, 480, 7] {
             let mut frame = vec![0; len];

@@ -89,3 +89,17 @@ fn a_pair_is_parked_on_music_and_becomes_a_pair_again_on_one_stream() {
     let markers = heard.iter().filter(|h| h.header.marker).count();
     assert_eq!(markers, 6, "one per beginning");
 }
+
+#[test]
+fn an_order_for_the_music_that_plays_does_not_begin_it_anew() {
+    let mut rig = Rig::parked(&[plan(ULAW), plan(ULAW)], &[music(310.0)]);
+    for _ in 0..7 {
+        rig.order(park(Source::Sound(SoundId(0))));
+        // As a refresh of the session has it.
+        rig.order(Order::UpdateRtp(B, remote(B, plan(ULAW))));
+        rig.pass(Duration::from_millis(130));
+    }
+    let heard = rig.heard(B);
+    assert_unbroken(&heard, 160);
+    assert_smooth(&decode(ULAW, &heard)[..7200], &[310.0]);
+}

@@ -108,3 +108,57 @@ fn a_leg_without_a_pair_of_the_reserve_is_closed_at_once() {
     let reports = reports(&worker, &wakes, |r| r.iter().any(|r| matches!(r, Report::Closed(..))));
     assert!(reports.contains(&Report::Closed(A, LegStats::default())));
 }
+
+#[test]
+fn three_on_sockets_of_their_own_hear_each_other_and_not_themselves() {
+    let (worker, wakes) = start(3, 3);
+    let pairs = ready(&reports(&worker, &wakes, |r| ready(r).len() >= 2));
+    let more = |have: Vec<(PortPairId, std::net::SocketAddr)>| match have.len() {
+        0..3 => [have.clone(), ready(&reports(&worker, &wakes, |r| ready(r).len() + have.len() >= 3))].concat(),
+        _ => have,
+    };
+    let legs = [A, B, C];
+    let peers = legs.map(|_| UdpSocket::bind("127.0.78.3:0").expect("a port"));
+    let open = |k: usize, pair: PortPairId| {
+        let rtp = peers[k].local_addr().expect("bound");
+        let remote = Some(RtpRemote { rtp, rtcp: rtp, audio: plan(AudioCodec::Pcmu) });
+        let plan = RtpPlan { pair, ssrc: 9, latch: Latch::Off, remote };
+        worker.send(Order::OpenRtp(legs[k], Box::new(plan))).expect("room");
+    };
+    // The reserve is of two; it is filled up when they are used.
+    (0..2).for_each(|k| open(k, pairs[k].0));
+    let pairs = more(pairs);
+    open(2, pairs[2].0);
+    worker.send(Order::Connect(Topology::Mix(legs.to_vec()))).expect("room");
+    let hz = [400.0, 1000.0, 1600.0];
+    let mut speakers = [0, 1, 2].map(|k| Speaker::new(legs[k], plan(AudioCodec::Pcmu), hz[k]));
+    let mut heard = [(); 3].map(|()| Vec::new());
+    peers.iter().for_each(|peer| peer.set_nonblocking(true).expect("a socket"));
+    let until = Instant::now() + WAIT;
+    let mut next = Instant::now();
+    while heard.iter().any(|heard| heard.len() < 75) && Instant::now() < until {
+        for (k, speaker) in speakers.iter_mut().enumerate() {
+            let (header, payload) = speaker.next(20);
+            let mut bytes = vec![0; HEADER_LEN];
+            write_header(&mut bytes, &header);
+            bytes.extend(payload);
+            peers[k].send_to(&bytes, pairs[k].1).expect("sent");
+            let mut buffer = [0; 2048];
+            while let Ok((len, from)) = peers[k].recv_from(&mut buffer) {
+                assert_eq!(from, pairs[k].1);
+                let view = RtpView::parse(&buffer[..len]).expect("RTP");
+                heard[k].push(Heard { header: view.header(), payload: view.payload().to_vec() });
+            }
+        }
+        next += Duration::from_millis(20);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    for (own, heard) in heard.iter().enumerate() {
+        let pcm = &decode(AudioCodec::Pcmu, heard)[1600..];
+        for (k, hz) in hz.into_iter().enumerate() {
+            let level = level(pcm, hz);
+            // The machine that this runs on may be late; nobody ever hears himself.
+            assert!(if k == own { level < PEAK / 10.0 } else { level > PEAK / 3.0 }, "{own} hears {hz} Hz: {level}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::super::{key::Keys, news::News, report};
 use super::{Engine, Sink, figures};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
-use crate::plan::{BrowserPlan, BrowserRemote, LegStats, Order, Report, RtpPlan, RtpRemote, SoundId, Source, Topology};
+use crate::plan::{BrowserPlan, BrowserRemote, LegStats, Order, Report, RtpPlan, RtpRemote, Source, Topology};
 
 /// Samples of a frame until the plan says otherwise: 20 ms.
 const FRAME: usize = 160;
@@ -184,19 +184,16 @@ impl Engine {
         }
     }
 
+    /// Parks a leg. One that hears this source already goes on hearing it from where it is.
     fn park(&mut self, id: LegId, source: Source, now: Instant) {
         let Some(slot) = self.directory.leg(id) else { return };
+        let player = self.legs[slot].as_ref().and_then(|leg| leg.player.as_ref());
+        if player.is_some_and(|player| *player.source() == source) {
+            return;
+        }
         self.part(slot);
-        let player = match source {
-            Source::Nothing => None,
-            Source::Tone(cadence) => Some(Player::tone(cadence, now)),
-            Source::Sound(SoundId(id)) => {
-                let sound = usize::try_from(id).ok().and_then(|id| self.config.sounds.get(id));
-                Some(Player::sound(sound.cloned().unwrap_or_default(), now))
-            }
-        };
         if let Some(leg) = self.legs[slot].as_mut() {
-            leg.player = player.map(Box::new);
+            leg.player = Player::new(source, &self.config.sounds, now).map(Box::new);
         }
         self.schedule(slot, now);
     }
