@@ -12,6 +12,7 @@
 //! ```
 
 mod compose;
+mod sip;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,10 +29,11 @@ use crate::gateway::{Gateway, ListenerId};
 use crate::http::server::Door;
 use crate::http::{self, LabHint};
 use crate::io::accept::{self, Gate};
+use crate::io::resolve::NoResolver;
 use crate::io::signalling::{self, Figures, Handle};
 use crate::io::tally::Tally;
 use crate::io::tls::{CertificateSource, Certificates, TlsError};
-use crate::io::{udp, worker};
+use crate::io::worker;
 use crate::webrtc::dtls::{Certificate, CertificateError};
 
 /// How long calls have to end after a shutdown was asked for.
@@ -89,9 +91,25 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
-    /// Nothing to reach a trunk by.
-    #[error("trunk {0}: no [[sip]] socket of its address family")]
-    NoSocketForTrunk(String),
+    /// The TLS settings of a trunk.
+    #[error("trunk {trunk}: {error}")]
+    TrunkTls {
+        /// Which trunk.
+        trunk: String,
+        /// Why.
+        error: TlsError,
+    },
+    /// Nothing to look up the names of trunks with.
+    #[error(transparent)]
+    Resolver(#[from] NoResolver),
+    /// A name that DNS has no address of; said by [`check`] alone, because a name may come to be known.
+    #[error("trunk {trunk}: addresses = {name}: allowed: a name that DNS knows")]
+    UnknownName {
+        /// Which trunk.
+        trunk: String,
+        /// The name.
+        name: String,
+    },
 }
 
 /// A gateway that is yet to start.
@@ -140,6 +158,8 @@ impl App {
             (bound.clone(), compose::gateway(&self.config, &bound)?)
         };
         let sounds = compose::sounds(&self.config)?;
+        let dialling = sip::dialling(&self.config, &addresses.sip)?;
+        let locator = sip::locator(&self.config)?;
         let wake = Arc::new(Notify::new());
         let mut workers = Vec::new();
         for worker in compose::workers(&self.config, &sounds) {
@@ -154,9 +174,15 @@ impl App {
         }
         let sites = workers.iter().map(worker::WorkerHandle::site).collect();
         let gateway = Gateway::new(settings, sites, certificate.fingerprint(), rand::make_rng(), Instant::now());
-        let Sockets { udp, tcp } = sockets;
-        let udp = udp.into_iter().enumerate().map(|(at, socket)| (ListenerId(at), socket)).collect();
-        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone() };
+        let Sockets { sip: sockets, http } = sockets;
+        let (mut udp, mut streams) = (Vec::new(), Vec::new());
+        for (at, socket) in sockets.into_iter().enumerate() {
+            match socket {
+                sip::Socket::Udp(socket) => udp.push((ListenerId(at), socket)),
+                sip::Socket::Stream(bound) => streams.push((ListenerId(at), bound)),
+            }
+        }
+        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone(), dialling, locator };
         let (signalling, task) =
             signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
         let mut running = RunningApp {
@@ -168,18 +194,23 @@ impl App {
             addresses,
             drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
         };
+        let gate = sip::gate(&self.config, tally.clone());
+        for stream in streams {
+            let (stop, signalling) = (running.stop.subscribe(), running.signalling.clone());
+            let look = self.certificate_look;
+            sip::listen(&mut running.listeners, stream, gate.clone(), stop, signalling, look);
+        }
         let gate = Gate::new(compose::limits(&self.config), tally);
-        for (at, listener) in tcp.into_iter().enumerate() {
+        for (at, listener) in http.into_iter().enumerate() {
             self.listen(&mut running, at, listener, gate.clone());
         }
         Ok(running)
     }
 
     async fn bind(&self) -> Result<Sockets, StartError> {
-        let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new() };
+        let mut sockets = Sockets { sip: Vec::new(), http: Vec::new() };
         for sip in &self.config.sip {
-            let failed = |error| StartError::Bind { what: "SIP UDP", address: sip.bind, error };
-            sockets.udp.push(udp::bind(sip.bind).map_err(failed)?);
+            sockets.sip.push(sip::bind(&self.config, sip, &self.state).await?);
         }
         for listener in &self.config.listeners {
             let address = listener.bind;
@@ -194,7 +225,7 @@ impl App {
             let failed = |error| StartError::Bind { what: "listener", address, error };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            sockets.tcp.push(Bound { listener, address, tls });
+            sockets.http.push(Bound { listener, address, tls });
         }
         Ok(sockets)
     }
@@ -208,7 +239,7 @@ impl App {
             },
         };
         let certificates = Certificates::load(&source)?;
-        Ok(Tls { config: certificates.server_config()?, certificates })
+        Ok(Tls { config: certificates.server_config(&["http/1.1"])?, certificates })
     }
 
     fn listen(&self, running: &mut RunningApp, at: usize, bound: Bound, gate: Arc<Gate>) {
@@ -241,15 +272,15 @@ struct Bound {
 }
 
 struct Sockets {
-    udp: Vec<tokio::net::UdpSocket>,
-    tcp: Vec<Bound>,
+    sip: Vec<sip::Socket>,
+    http: Vec<Bound>,
 }
 
 impl Sockets {
     fn addresses(&self) -> Addresses {
         Addresses {
-            sip: self.udp.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
-            http: self.tcp.iter().map(|bound| bound.address).collect(),
+            sip: self.sip.iter().filter_map(sip::Socket::address).collect(),
+            http: self.http.iter().map(|bound| bound.address).collect(),
         }
     }
 }
@@ -257,7 +288,7 @@ impl Sockets {
 /// The addresses in force, in the order of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
-    /// SIP over UDP.
+    /// SIP over UDP, TCP, TLS.
     pub sip: Vec<SocketAddr>,
     /// Listeners for pages and WebSockets.
     pub http: Vec<SocketAddr>,
@@ -372,7 +403,19 @@ pub fn check(config: &Config) -> Result<(), StartError> {
             Certificates::load(&source).map_err(|error| StartError::Tls { address: listener.bind, error })?;
         }
     }
-    Ok(())
+    for socket in &config.sip {
+        if let (Some(cert), Some(key)) = (&socket.certificate, &socket.key) {
+            let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };
+            Certificates::load(&source).map_err(|error| StartError::Tls { address: socket.bind, error })?;
+        }
+    }
+    sip::dialling(config, &wanted.sip).map(drop)
+}
+
+/// Asks DNS for the names of trunks; says of the first one that it knows no address of it. A gateway starts without them
+/// all the same, and asks again.
+pub async fn check_names(config: &Config) -> Result<(), StartError> {
+    sip::unknown_name(config).await
 }
 
 /// Returns the folder for what is made at first use: `CROSSPOINT_STATE`, else `var`.

@@ -219,6 +219,8 @@ impl Gateway {
         endpoint.set_trusted(peers.trusted());
         endpoint.set_known(peers.known());
         endpoint.set_reliable(peers.may_prack());
+        let hosts = reach.hosts();
+        endpoint.set_streams(move |path| hosts.stream(path));
         let sounds = Sounds { tones: config.tones, hold: config.hold };
         let policy = &config.registration;
         let registrar = Registrar::new(RegistrarConfig {
@@ -251,8 +253,8 @@ impl Gateway {
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
             Input::Sip { path, transport, bytes, .. } => self.sip(path, transport, bytes, now),
-            Input::FlowOpened { flow, transport, listener, .. } => {
-                self.peers.open(flow, transport, listener);
+            Input::FlowOpened { flow, transport, listener, remote } => {
+                self.peers.open(flow, transport, listener, remote);
                 self.reach.opened(flow, transport, now);
             }
             Input::Resolved { query, targets, ttl } => self.reach.resolved(query, targets, ttl, now),
@@ -344,6 +346,13 @@ impl Gateway {
         }
         self.trunk_heard(&path, &bytes, now);
         self.endpoint.handle_message(path, transport, bytes, now);
+        if let Some(flow) =
+            path.flow().filter(|_| transport.is_stream() && self.reach.trunk_of(&path, transport).is_none())
+        {
+            // Its answer goes out first.
+            self.settle(now);
+            self.outputs.push_back(Output::CloseFlow(flow));
+        }
     }
 
     fn shut_down(&mut self, now: Instant) {
@@ -362,7 +371,7 @@ impl Gateway {
                 self.outputs.push_back(out);
             }
             while let Some(out) = self.endpoint.poll_transmit() {
-                let connect = out.path.flow().and_then(|flow| self.reach.on_transmit(flow, now));
+                let connect = out.path.flow().and_then(|flow| self.reach.on_transmit(flow));
                 self.outputs.extend(connect);
                 self.outputs.push_back(Output::Transmit { path: out.path, bytes: out.bytes });
             }

@@ -73,7 +73,9 @@ fn load(file: &Path) -> Result<Config, Failure> {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
-    app::check(&config).map_err(|error| format!("{}: {error}", file.display()))?;
+    let in_file = |error| format!("{}: {error}", file.display());
+    app::check(&config).map_err(in_file)?;
+    with_runtime(async { app::check_names(&config).await.map_err(in_file) })?;
     let descriptors = crosspoint::io::raise_descriptor_limit();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let capacity = config.capacity(descriptors, cores);
@@ -92,10 +94,11 @@ fn serve(file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
     start_log(&config)?;
     let state = app::default_state_folder();
+    let transports: Vec<_> = config.sip.iter().map(|sip| sip.transport).collect();
     with_runtime(async move {
         let running = App::new(config).state_folder(state).run().await.map_err(|error| error.to_string())?;
-        for address in &running.addresses().sip {
-            tracing::info!(%address, "SIP over UDP");
+        for (address, transport) in running.addresses().sip.iter().zip(transports) {
+            tracing::info!(%address, ?transport, "SIP");
         }
         for address in &running.addresses().http {
             tracing::info!(%address, "pages and SIP over WebSocket");

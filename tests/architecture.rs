@@ -66,6 +66,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rsip::", &["lab"]),
     ("mio::", &["io"]),
     ("hyper::", &["http", "io"]),
+    ("hickory_resolver::", &["io"]),
     ("rcgen::", &["io", "webrtc"]),
 ];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Addresses, StartError};
-use crate::config::{AuthAlgorithm, Config, DnEntry};
+use crate::config::{AuthAlgorithm, Config, DnEntry, PeerAddress, PeerHost, SipTransport, TrunkConfig};
 use crate::gateway::{
     CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
 };
@@ -35,7 +35,7 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         realm: config.server.domain.clone(),
         user_agent: config.server.user_agent.clone(),
         listeners: listeners(config, bound),
-        trunks: trunks(config, bound)?,
+        trunks: trunks(config),
         routes: trunks::routes(config),
         dns: dns(config),
         registration: RegistrationPolicy {
@@ -73,7 +73,7 @@ fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
             told if told.port() == 0 => SocketAddr::new(told.ip(), bind.port()),
             told => told,
         };
-        Listener { transport: Transport::Udp, bind: *bind, advertise: told.to_string(), sha256: false }
+        Listener { transport: sip.transport.into(), bind: *bind, advertise: told.to_string(), sha256: false }
     });
     let web = config.listeners.iter().zip(&bound.http).map(|(listener, bind)| {
         let advertise = match bind.ip().is_unspecified() {
@@ -86,30 +86,32 @@ fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
     udp.chain(web).collect()
 }
 
-fn trunks(config: &Config, bound: &Addresses) -> Result<Vec<Trunk>, StartError> {
-    let each = config.trunks.iter().map(|trunk| {
-        let is_v4 = trunk.addresses.first().is_some_and(SocketAddr::is_ipv4);
-        if !bound.sip.iter().any(|socket| socket.is_ipv4() == is_v4) {
-            return Err(StartError::NoSocketForTrunk(trunk.name.clone()));
-        }
-        let udp = |addr: &SocketAddr| Destination::Address { transport: Transport::Udp, addr: *addr };
-        Ok(Trunk {
-            name: trunk.name.clone(),
-            destinations: trunk.addresses.iter().map(udp).collect(),
-            sources: Vec::new(),
-            tls_name: None,
-            large_over_tcp: false,
-            codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
-            ptime_ms: 20,
-            latch: trunk.latch.unwrap_or(config.media.latch).into(),
-            media: trunk.media,
-            carry: trunk.carried(),
-            hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
-            refer: trunk.refer,
-            policy: trunks::policy(trunk),
-        })
+fn trunks(config: &Config) -> Vec<Trunk> {
+    let has_tcp = config.sip.iter().any(|sip| sip.transport == SipTransport::Tcp);
+    let each = config.trunks.iter().map(|trunk| Trunk {
+        name: trunk.name.clone(),
+        destinations: trunk.addresses.iter().map(|address| destination(address, trunk)).collect(),
+        sources: trunk.sources.iter().map(|net| net.0).collect(),
+        tls_name: trunk.tls.as_ref().and_then(|tls| tls.name.clone()),
+        large_over_tcp: trunk.large_over_tcp.unwrap_or(has_tcp),
+        codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
+        ptime_ms: 20,
+        latch: trunk.latch.unwrap_or(config.media.latch).into(),
+        media: trunk.media,
+        carry: trunk.carried(),
+        hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
+        refer: trunk.refer,
+        policy: trunks::policy(trunk),
     });
     each.collect()
+}
+
+fn destination(address: &PeerAddress, trunk: &TrunkConfig) -> Destination {
+    let transport = address.transport(trunk).map(Transport::from);
+    match (&address.host, address.socket(trunk)) {
+        (PeerHost::Ip(_), Some(addr)) => Destination::Address { transport: transport.unwrap_or(Transport::Udp), addr },
+        (host, _) => Destination::Name { host: host.to_string(), port: address.port, transport },
+    }
 }
 
 /// The first rule that a DN is in counts: secrets of single numbers come before their ranges.

@@ -51,13 +51,7 @@ impl Config {
         for (at, listener) in self.listeners.iter().enumerate() {
             check_listener(listener, &format!("listener[{at}]"), &file)?;
         }
-        for (at, sip) in self.sip.iter().enumerate() {
-            let told = sip.advertised();
-            let ok = !told.ip().is_unspecified() && !told.ip().is_multicast();
-            file.must(ok, format!("sip[{at}].advertise"), told, "the \"address:port\" that peers can reach")?;
-            let twice = self.sip.iter().take(at).any(|other| other.bind == sip.bind);
-            file.must(!twice, format!("sip[{at}].bind"), sip.bind, "each address once")?;
-        }
+        self.check_sip(&file)?;
         self.check_media(&file)?;
         self.check_trunks(&file)?;
         self.check_sounds(&file)?;
@@ -109,44 +103,10 @@ impl Config {
         let ports = format!("{}-{}", media.ports.first, media.ports.last);
         let enough = media.ports.count() > media.workers.max(1) * 2;
         file.must(enough, "media.ports", ports, "at least three ports per worker")?;
-        for (at, sip) in self.sip.iter().enumerate() {
-            let clash = (media.ports.first..=media.ports.last).contains(&sip.bind.port());
-            file.must(!clash, format!("sip[{at}].bind"), sip.bind, "a port outside of media.ports")?;
-        }
         let opus = &self.opus;
         let ok = (6_000..=510_000).contains(&opus.bitrate);
         file.must(ok, "opus.bitrate", opus.bitrate, "6000 to 510000 bit/s")?;
         file.must(opus.complexity <= 10, "opus.complexity", opus.complexity, "0 to 10")
-    }
-
-    fn check_trunks(&self, file: &File) -> Result<(), ConfigError> {
-        for (at, trunk) in self.trunks.iter().enumerate() {
-            let key = |name: &str| format!("trunk[{at}].{name}");
-            let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-            let ok = !trunk.name.is_empty() && trunk.name.bytes().all(is_name);
-            file.must(ok, key("name"), &trunk.name, "letters, digits, - _ .")?;
-            let others = || self.trunks.iter().take(at);
-            file.must(others().all(|t| t.name != trunk.name), key("name"), &trunk.name, "each name once")?;
-            file.must(!trunk.addresses.is_empty(), key("addresses"), "[]", "at least one \"address:port\"")?;
-            for address in &trunk.addresses {
-                let ok = !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0;
-                file.must(ok, key("addresses"), address, "the \"address:port\" of a SIP peer")?;
-                let twice = others().any(|t| t.addresses.contains(address));
-                file.must(!twice, key("addresses"), address, "each address in one trunk")?;
-                let alike = trunk.addresses.iter().all(|other| other.is_ipv4() == address.is_ipv4());
-                file.must(alike, key("addresses"), address, "addresses of one family, IPv4 or IPv6")?;
-                let reached = self.media.addresses.iter().any(|a| a.bind.is_ipv4() == address.is_ipv4());
-                file.must(reached, key("addresses"), address, "a family that media.addresses has an address of")?;
-            }
-            file.must(!trunk.codecs.is_empty(), key("codecs"), "[]", "\"pcmu\", \"pcma\"")?;
-            if let Some(media) = trunk.media {
-                let known = self.media.addresses.iter().any(|a| a.advertised() == media);
-                let fits = trunk.addresses.iter().all(|address| address.is_ipv4() == media.is_ipv4());
-                let allowed = "an advertised address of media.addresses, of the family of the trunk's addresses";
-                file.must(known && fits, key("media"), media, allowed)?;
-            }
-        }
-        Ok(())
     }
 
     fn check_dn(&self, at: usize, dn: &DnEntry, file: &File) -> Result<(), ConfigError> {

@@ -4,8 +4,8 @@
 //! room asks for. Every key is commented in `config/gateway.toml`. A mistake is one line: file, key, value, what is
 //! allowed.
 //!
-//! We do not take unknown keys, because a misspelt limit is no limit; we do not take names where an address is needed,
-//! because a resolver that is down must not change where media goes.
+//! We do not take unknown keys, because a misspelt limit is no limit; we take names for trunks alone, because a resolver
+//! that is down must not change where media goes.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +22,7 @@ mod lab;
 mod parse;
 mod session;
 mod sounds;
+mod trunk;
 mod upkeep;
 
 pub use calls::{CallsConfig, LocalCallsConfig};
@@ -31,6 +32,7 @@ pub use lab::{LabBehaviour, LabConfig, LabNumber};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
+pub use trunk::{DnsConfig, NetConfig, PeerAddress, PeerHost, SipConfig, SipTransport, TrunkConfig, TrunkTlsConfig};
 pub use upkeep::{AccountConfig, RegisterConfig, RegistrationConfig, RouteConfig, Seconds};
 
 /// The whole file.
@@ -43,7 +45,7 @@ pub struct Config {
     /// `[[listener]]`: HTTPS with WSS, or HTTP with WS.
     #[serde(default, rename = "listener")]
     pub listeners: Vec<ListenerConfig>,
-    /// `[[sip]]`: SIP over UDP.
+    /// `[[sip]]`: SIP over UDP, TCP, TLS.
     #[serde(default)]
     pub sip: Vec<SipConfig>,
     /// `[media]`
@@ -67,6 +69,9 @@ pub struct Config {
     /// `[[route]]`
     #[serde(default, rename = "route")]
     pub routes: Vec<RouteConfig>,
+    /// `[dns]`: who is asked for the names of trunks.
+    #[serde(default, rename = "dns")]
+    pub resolver: DnsConfig,
     /// `[[dn]]`; look up by [`Config::dn`].
     #[serde(default, rename = "dn")]
     pub dns: Vec<DnEntry>,
@@ -159,23 +164,6 @@ fn yes() -> bool {
 
 fn ws_path() -> String {
     "/ws".to_owned()
-}
-
-/// `[[sip]]`: one UDP socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SipConfig {
-    /// Address and port of the socket.
-    pub bind: SocketAddr,
-    /// What peers are told (Via, Contact); `bind` where it is not said.
-    pub advertise: Option<SocketAddr>,
-}
-
-impl SipConfig {
-    /// Returns what peers are told.
-    pub fn advertised(&self) -> SocketAddr {
-        self.advertise.unwrap_or(self.bind)
-    }
 }
 
 /// Which media sources besides the signalled one a trunk leg believes.
@@ -349,61 +337,6 @@ impl From<CodecConfig> for crate::plan::AudioCodec {
             CodecConfig::Pcma => crate::plan::AudioCodec::Pcma,
         }
     }
-}
-
-/// `[[trunk]]`: one SIP peer, a group of addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrunkConfig {
-    /// Name, for logs and metrics.
-    pub name: String,
-    /// Addresses of the peer, tried in order; requests from any of them are believed.
-    pub addresses: Vec<SocketAddr>,
-    /// Codecs in order of preference.
-    #[serde(default = "both_laws")]
-    pub codecs: Vec<CodecConfig>,
-    /// The rule against media from elsewhere; `media.latch` where it is not said.
-    pub latch: Option<LatchConfig>,
-    /// Which advertised media address its legs use; the first where it is not said.
-    pub media: Option<IpAddr>,
-    /// Header fields that go along with a call to browsers, whole or with `*` at the end.
-    pub carry: Option<Vec<String>>,
-    /// Header fields of browsers that the trunk hears.
-    pub carry_out: Option<Vec<String>>,
-    /// What its parties hear on hold; `hold.music` where it is not said.
-    pub hold_music: Option<HoldMusic>,
-    /// It takes REFER and does transfers itself; else the gateway does them.
-    #[serde(default)]
-    pub refer: bool,
-    /// Seconds between two OPTIONS to each target; 0: none.
-    #[serde(default = "ping_seconds")]
-    pub ping_seconds: u32,
-    /// How long a new call waits for any response before the next target is tried.
-    #[serde(default = "failover_seconds")]
-    pub failover_seconds: Seconds,
-    /// Whether DNs are registered there.
-    #[serde(default)]
-    pub register: RegisterConfig,
-    /// How they are.
-    #[serde(default)]
-    pub registration: RegistrationConfig,
-    /// What its challenges are answered with.
-    pub account: Option<AccountConfig>,
-    /// What its calls ask for.
-    #[serde(default)]
-    pub session: SessionConfig,
-}
-
-fn ping_seconds() -> u32 {
-    30
-}
-
-fn failover_seconds() -> Seconds {
-    Seconds(std::time::Duration::from_secs(2))
-}
-
-fn both_laws() -> Vec<CodecConfig> {
-    vec![CodecConfig::Pcmu, CodecConfig::Pcma]
 }
 
 /// `[limits]`: what anybody may ask of us.

@@ -44,7 +44,7 @@ fn both_files_of_the_project_are_accepted() {
     assert_eq!(gateway.listeners.len(), 3);
     assert_eq!(gateway.sip[0].advertised(), "192.0.2.54:5060".parse::<std::net::SocketAddr>().unwrap());
     let lab = parse(LAB).unwrap();
-    assert_eq!(lab.trunks[0].addresses[0], lab.lab.sip);
+    assert_eq!(lab.trunks[0].addresses[0], lab.lab.sip.into());
     assert_eq!(lab.dn("5001").unwrap().secret, Some("crosspoint"));
     let numbers = |config: &Config| config.lab.numbers.iter().map(|n| (n.number.clone(), n.does)).collect::<Vec<_>>();
     assert_eq!(numbers(&lab), numbers(&parse(GATEWAY).unwrap()), "the file lists what the defaults are");
@@ -73,7 +73,8 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "trunk_secret",
     ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
-    let optional = [&optional[..], &sounds].concat();
+    let transport = ["transport", "tls", "sources", "large_over_tcp", "advertise"];
+    let optional = [&optional[..], &sounds, &transport].concat();
     let mut section = "";
     let mut full = String::new();
     for line in GATEWAY.lines() {
@@ -297,13 +298,71 @@ fn a_trunk_uses_an_address_that_is_there() {
     assert!(error(&both.replace("name = \"t\"", "name = \"t\"\nmedia = \"::1\"")).contains("trunk[0].media"));
 }
 
+fn trunk(list: &str) -> String {
+    with("addresses = [\"127.0.0.2:5060\"]", &format!("addresses = [{list}]"))
+}
+
 #[test]
-fn a_trunk_is_of_one_address_family_which_media_has_too() {
-    let trunk = |list: &str| with("addresses = [\"127.0.0.2:5060\"]", &format!("addresses = [{list}]"));
-    assert!(error(&trunk("\"[::2]:5060\"")).contains("media.addresses"));
-    let both = trunk("\"127.0.0.2:5060\", \"[::2]:5060\"");
+fn a_trunk_is_of_one_address_family_which_media_and_a_socket_have_too() {
+    assert!(error(&trunk("\"[::2]:5060\"")).contains("a [[sip]] socket of its transport and family"));
+    let six = |text: String| text.replace("[media]", "[[sip]]\nbind = \"[::1]:5060\"\n[media]");
+    assert!(error(&six(trunk("\"[::2]:5060\""))).contains("media.addresses"));
+    let both = six(trunk("\"127.0.0.2:5060\", \"[::2]:5060\""));
     let both = both.replace("{ bind = \"127.0.0.1\" }", "{ bind = \"127.0.0.1\" }, { bind = \"::1\" }");
     assert!(error(&both).contains("of one family"));
+}
+
+#[test]
+fn a_trunk_address_is_a_host_with_or_without_port_and_transport() {
+    let sockets = "[[sip]]\nbind = \"127.0.0.1:5060\"\ntransport = \"tcp\"\n[media]";
+    let of = |text: &str, extra: &str| {
+        let list = trunk(&format!("\"{text}\"")).replace("[media]", sockets);
+        let config = parse(&list.replace("name = \"t\"", &format!("name = \"t\"\n{extra}"))).expect(text);
+        let trunk = config.trunks[0].clone();
+        let address = trunk.addresses[0].clone();
+        (address.to_string(), address.transport(&trunk), address.socket(&trunk).map(|s| s.to_string()))
+    };
+    use SipTransport::{Tcp, Udp};
+    let told = |text: &str, transport, socket: Option<&str>| (text.to_owned(), transport, socket.map(str::to_owned));
+    assert_eq!(of("127.0.0.2", ""), told("127.0.0.2", Some(Udp), Some("127.0.0.2:5060")));
+    assert_eq!(of("127.0.0.2:5070;transport=tcp", ""), told("127.0.0.2:5070", Some(Tcp), Some("127.0.0.2:5070")));
+    assert_eq!(of("127.0.0.2", "transport = \"tcp\""), told("127.0.0.2", Some(Tcp), Some("127.0.0.2:5060")));
+    assert_eq!(of("sip.Example.com", ""), told("sip.example.com", None, None));
+    assert_eq!(of("sip.example.com:5070", ""), told("sip.example.com:5070", Some(Udp), None));
+    assert_eq!(of("sip.example.com;transport=tcp", ""), told("sip.example.com", Some(Tcp), None));
+    for wrong in ["", "a b", "127.0.0.2:x", "127.0.0.256", "host:5060;transport=ws", "host;maddr=1", "-.", "sip:host"] {
+        let said = error(&trunk(&format!("\"{wrong}\"")));
+        assert!(said.contains("trunk.addresses") || said.contains("trunk[0].addresses"), "{said}");
+    }
+    let said = error(&trunk("\"127.0.0.2;transport=tcp\""));
+    assert!(said.contains("a [[sip]] socket of its transport"), "{said}");
+}
+
+#[test]
+fn a_peer_by_tls_is_verified_unless_the_file_says_that_it_is_not() {
+    let sockets = "[[sip]]\nbind = \"127.0.0.1:5061\"\ntransport = \"tls\"\n[media]";
+    let base = trunk("\"127.0.0.2;transport=tls\"").replace("[media]", sockets);
+    let tls = |text: &str| base.replace("name = \"t\"", &format!("name = \"t\"\n{text}"));
+    assert!(error(&base).contains("trunk[0].tls"));
+    assert!(error(&tls("tls = {}")).contains("trunk[0].tls.ca"));
+    assert!(error(&tls("tls = { ca = \"a\", key = \"b\" }")).contains("trunk[0].tls.key"));
+    assert!(error(&tls("tls = { ca = \"a\", name = \"not a name\" }")).contains("trunk[0].tls.name"));
+    assert!(parse(&tls("tls = { verify = false }")).is_ok());
+    assert!(parse(&tls("tls = { ca = \"a\", name = \"sip.example\" }")).is_ok());
+}
+
+#[test]
+fn one_port_is_for_udp_and_for_one_kind_of_stream() {
+    let and = |more: &str| LEAST.replace("[media]", &format!("{more}\n[media]"));
+    assert!(parse(&and("[[sip]]\nbind = \"127.0.0.1:5060\"\ntransport = \"tcp\"")).is_ok());
+    let tcp = "[[sip]]\nbind = \"127.0.0.1:5060\"\ntransport = \"tcp\"\n";
+    let said = error(&and(&format!("{tcp}{}", tcp.replace("tcp", "tls"))));
+    assert!(said.contains("sip[2].bind"), "{said}");
+    let said = error(&and(&format!("{tcp}certificate = \"a\"\nkey = \"b\"")));
+    assert!(said.contains("sip[1].certificate"), "{said}");
+    let sources = |list: &str| with("name = \"t\"", &format!("name = \"t\"\nsources = [{list}]"));
+    assert!(parse(&sources("\"192.0.2.0/24\", \"2001:db8::1\"")).is_ok());
+    assert!(error(&sources("\"192.0.2.0/33\"")).contains("address/bits"));
 }
 
 #[test]

@@ -180,8 +180,14 @@ impl Gateway {
         for (dn, _) in self.registrar.drop_flow(flow) {
             self.note_presence(&dn, now);
         }
-        self.peers.close(flow);
-        self.reach.closed(flow, now);
+        let gone = self.peers.close(flow).filter(|(transport, _)| transport.is_stream());
+        let theirs = gone.and_then(|(transport, remote)| {
+            Some((self.reach.trunk_of(&Path::Tcp { flow, remote }, transport)?, transport))
+        });
+        if let Some((trunk, transport)) = self.reach.closed(flow, now).or(theirs) {
+            let reach = &mut self.reach;
+            self.endpoint.reroute(flow, &mut |addr| reach.way_back(trunk, transport, addr));
+        }
         self.endpoint.handle_flow_closed(flow, now);
         self.settle(now);
         self.flows.close(flow);
@@ -377,8 +383,11 @@ impl Gateway {
     }
 
     /// A request within a dialog came by a connection that the leg is not bound to: it is, where the connection is signed in
-    /// as the leg's own DN.
+    /// as the leg's own DN. A trunk's is followed at once: its connections all lead to one pool.
     pub(super) fn heard_by(&mut self, session: SessionId, path: &Path, now: Instant) {
+        if let Some(flow) = self.peers.flow(path).filter(|flow| flow.transport.is_stream()) {
+            return self.endpoint.follow(session, *path, flow.transport);
+        }
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         let Some(found) = self.calls.get(call) else { return };
         let is_elsewhere = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser && leg.path != *path);

@@ -1,6 +1,7 @@
 //! Who is at the other end of a path: an open connection, a trunk, or a stranger.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
 use super::config::{Listener, ListenerId, Trunk};
@@ -14,6 +15,7 @@ use crate::path::{Path, Transport};
 pub(super) struct Flow {
     pub(super) transport: Transport,
     pub(super) listener: ListenerId,
+    pub(super) remote: SocketAddr,
 }
 
 /// Flows that carry a registration; shared with the endpoint's limit per source, which spares them.
@@ -73,15 +75,17 @@ impl Peers {
         }
     }
 
-    pub(super) fn open(&mut self, flow: FlowId, transport: Transport, listener: ListenerId) {
-        self.flows.insert(flow, Flow { transport, listener });
+    pub(super) fn open(&mut self, flow: FlowId, transport: Transport, listener: ListenerId, remote: SocketAddr) {
+        self.flows.insert(flow, Flow { transport, listener, remote });
     }
 
-    pub(super) fn close(&mut self, flow: FlowId) {
-        self.flows.remove(&flow);
+    /// Forgets a connection; returns what it was.
+    pub(super) fn close(&mut self, flow: FlowId) -> Option<(Transport, SocketAddr)> {
+        let gone = self.flows.remove(&flow).map(|flow| (flow.transport, flow.remote));
         if let Ok(mut set) = self.trusted.write() {
             set.remove(&flow);
         }
+        gone
     }
 
     pub(super) fn flow(&self, path: &Path) -> Option<Flow> {

@@ -9,7 +9,7 @@
 mod names;
 mod pool;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
@@ -23,6 +23,9 @@ use crate::id::FlowId;
 use crate::path::{Net, Path, Transport};
 use crate::sip::endpoint::Hop;
 use crate::sip::locate::ResolvedTarget;
+
+/// Where TCP was refused it is not tried again for so long, unless a target is one by TCP.
+const NO_TCP: Duration = Duration::from_secs(60);
 
 /// Names a target for as long as its trunk has it; an address that comes back has a new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +66,8 @@ struct Shared {
     nets: Vec<Net>,
     /// Connections that speak SIP on a bare stream.
     streams: HashSet<FlowId>,
+    /// The way by TCP to targets by UDP.
+    large: HashMap<SocketAddr, Hop>,
 }
 
 impl Shared {
@@ -79,6 +84,9 @@ pub(super) struct Hosts(Arc<RwLock<Shared>>);
 impl Hosts {
     /// Returns true if the peer is a trunk's host, by a datagram or a bare stream. A WebSocket from there is a browser's.
     pub(super) fn is_trunk(&self, path: &Path) -> bool {
+        if path.flow().is_some_and(pool::is_ours) {
+            return true;
+        }
         self.0.read().is_ok_and(|shared| {
             let is_sip = path.flow().is_none_or(|flow| shared.streams.contains(&flow));
             is_sip && shared.is_trunk(path.remote().ip())
@@ -87,7 +95,13 @@ impl Hosts {
 
     /// Returns true if the connection is a bare stream: TCP or TLS.
     pub(super) fn is_stream(&self, flow: FlowId) -> bool {
-        self.0.read().is_ok_and(|shared| shared.streams.contains(&flow))
+        pool::is_ours(flow) || self.0.read().is_ok_and(|shared| shared.streams.contains(&flow))
+    }
+
+    /// Returns the way for requests that are too large for a datagram.
+    pub(super) fn stream(&self, path: &Path) -> Option<Hop> {
+        let Path::Udp { remote, .. } = path else { return None };
+        self.0.read().ok()?.large.get(remote).cloned()
     }
 
     fn write(&self, change: impl FnOnce(&mut Shared)) {
@@ -104,6 +118,7 @@ struct Routes {
     destinations: Vec<Destination>,
     sources: Vec<Net>,
     tls_name: Option<String>,
+    large_over_tcp: bool,
     targets: Vec<Target>,
 }
 
@@ -117,6 +132,8 @@ pub(super) struct Reach {
     hosts: Hosts,
     outputs: VecDeque<Output>,
     last_target: u64,
+    /// Where TCP was refused, and until when it is not tried again for what is too large for UDP.
+    refused: HashMap<SocketAddr, Instant>,
 }
 
 impl Reach {
@@ -126,6 +143,7 @@ impl Reach {
             destinations: trunk.destinations.clone(),
             sources: trunk.sources.clone(),
             tls_name: trunk.tls_name.clone(),
+            large_over_tcp: trunk.large_over_tcp,
             targets: Vec::new(),
         };
         let trunks: Vec<Routes> = trunks.iter().map(routes).collect();
@@ -137,6 +155,7 @@ impl Reach {
             hosts: Hosts::default(),
             outputs: VecDeque::new(),
             last_target: 0,
+            refused: HashMap::new(),
         };
         reach.rebuild();
         reach.handle_timeout(now);
@@ -191,8 +210,8 @@ impl Reach {
     }
 
     /// Returns the order to connect where a message goes down a connection that is not there yet.
-    pub(super) fn on_transmit(&mut self, flow: FlowId, now: Instant) -> Option<Output> {
-        let key = self.pool.start(flow, now)?;
+    pub(super) fn on_transmit(&mut self, flow: FlowId) -> Option<Output> {
+        let key = self.pool.start(flow)?;
         self.connect(flow, key)
     }
 
@@ -220,15 +239,30 @@ impl Reach {
         self.pool.opened(flow, now);
     }
 
-    /// A connection is gone.
-    pub(super) fn closed(&mut self, flow: FlowId, now: Instant) {
+    /// A connection is gone; returns the trunk that it led to and its transport, if it was ours.
+    pub(super) fn closed(&mut self, flow: FlowId, now: Instant) -> Option<(usize, Transport)> {
         self.hosts.write(|shared| {
             shared.streams.remove(&flow);
         });
-        if let Some(key) = self.pool.closed(flow, now) {
-            let trunk = self.trunks.get(key.trunk).map(|trunk| trunk.name.as_str()).unwrap_or_default();
-            tracing::info!(trunk, addr = %key.addr, transport = key.transport.via_token(), "connection to the trunk is gone");
+        let (key, was_open) = self.pool.closed(flow, now)?;
+        let trunk = self.trunks.get(key.trunk).map(|trunk| trunk.name.as_str()).unwrap_or_default();
+        tracing::info!(trunk, addr = %key.addr, transport = key.transport.via_token(), "connection to the trunk is gone");
+        if !was_open && key.transport == Transport::Tcp {
+            self.refused.insert(key.addr, now + NO_TCP);
         }
+        self.refresh_streams();
+        Some((key.trunk, key.transport))
+    }
+
+    /// Returns where the peer at the other end of a lost connection of a trunk is reached from here on; opened when there
+    /// is something to say. An address that is none of the trunk's is replaced by its first target's.
+    pub(super) fn way_back(&mut self, trunk: usize, transport: Transport, addr: SocketAddr) -> Option<Path> {
+        let is_its_own = self.hosts.0.read().is_ok_and(|shared| shared.is_trunk(addr.ip()));
+        let first =
+            || self.targets(trunk).iter().find(|target| target.transport == transport).map(|target| target.addr);
+        let addr = if is_its_own { addr } else { first()? };
+        self.listener_for(transport, addr.is_ipv4())?;
+        Some(Path::Tcp { flow: self.pool.name(Key { trunk, transport, addr }), remote: addr })
     }
 
     /// An answer to [`Output::Resolve`]; without targets it failed, and the last good one stands.
@@ -243,12 +277,18 @@ impl Reach {
         while let Some(question) = self.names.poll(now) {
             self.outputs.push_back(question);
         }
+        let waiting = self.refused.len();
+        self.refused.retain(|_, until| *until > now);
+        if self.refused.len() != waiting {
+            self.refresh_streams();
+        }
         for key in self.pool.due(now) {
             let wanted = self.targets(key.trunk).iter().any(|t| (t.transport, t.addr) == (key.transport, key.addr));
+            // What is too large for UDP waits for nothing; the next such request opens its connection.
             if !wanted {
                 self.pool.forget(&key);
             } else if let Some(flow) = self.pool.flow(key, now)
-                && let Some(connect) = self.on_transmit(flow, now)
+                && let Some(connect) = self.on_transmit(flow)
             {
                 self.outputs.push_back(connect);
             }
@@ -256,7 +296,8 @@ impl Reach {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [self.names.poll_timeout(), self.pool.poll_timeout()].into_iter().flatten().min()
+        let refused = self.refused.values().min().copied();
+        [self.names.poll_timeout(), self.pool.poll_timeout(), refused].into_iter().flatten().min()
     }
 
     pub(super) fn poll_output(&mut self) -> Option<Output> {
@@ -291,6 +332,23 @@ impl Reach {
             shared.hosts = targets().map(|target| target.addr.ip().to_canonical()).collect();
             shared.nets = self.trunks.iter().flat_map(|trunk| trunk.sources.iter().copied()).collect();
         });
+        self.refresh_streams();
+    }
+
+    /// Finds the ways by TCP to targets by UDP, for what is too large.
+    fn refresh_streams(&mut self) {
+        let mut large = HashMap::new();
+        for routes in self.trunks.iter().filter(|routes| routes.large_over_tcp) {
+            for target in routes.targets.iter().filter(|target| target.transport == Transport::Udp) {
+                let (transport, addr) = (Transport::Tcp, target.addr);
+                let listener = self.listener_for(transport, addr.is_ipv4()).and_then(|id| self.listeners.get(id.0));
+                let Some(listener) = listener.filter(|_| !self.refused.contains_key(&addr)) else { continue };
+                let flow = self.pool.name(Key { trunk: target.trunk, transport, addr });
+                let path = Path::Tcp { flow, remote: addr };
+                large.insert(addr, Hop { path, transport, sent_by: listener.advertise.clone() });
+            }
+        }
+        self.hosts.write(|shared| shared.large = large);
     }
 
     /// What the destinations of a trunk are at this moment, as far as we have sockets for it.
@@ -310,7 +368,7 @@ impl Reach {
         }
         let with_socket = |(name, target): (Option<String>, ResolvedTarget)| {
             let listener = self.listener_for(target.transport, target.addr.is_ipv4());
-            if listener.is_none() {
+            if listener.is_none() && name.is_none() {
                 let transport = target.transport.via_token();
                 tracing::warn!(trunk = routes.name, addr = %target.addr, transport, "no [[sip]] socket reaches this target");
             }

@@ -19,6 +19,8 @@ use crate::path::{Path, Transport};
 pub(super) enum FromFlow {
     /// It is there.
     Opened { flow: FlowId, transport: Transport, listener: ListenerId, remote: SocketAddr, writer: Writer },
+    /// One that signalling asked for is there.
+    Connected { flow: FlowId, transport: Transport, listener: ListenerId, remote: SocketAddr },
     /// One message.
     Message { path: Path, transport: Transport, listener: ListenerId, bytes: Bytes },
     /// It is gone.
@@ -108,21 +110,39 @@ pub(super) struct Opening {
 }
 
 impl Flow {
+    /// Makes a flow that signalling knows of already.
+    pub(super) fn pair(
+        opening: Opening,
+        inbound: mpsc::Sender<FromFlow>,
+        alive: mpsc::Sender<()>,
+        tally: Arc<Tally>,
+    ) -> (Writer, Flow, Outgoing) {
+        let Opening { id, remote, transport, listener, queue } = opening;
+        let (queue_in, queue_out) = mpsc::channel(queue.max(1));
+        let (abort, aborted) = oneshot::channel();
+        let flow = Flow { id, remote, transport, listener, inbound, tally, _alive: alive };
+        (Writer { queue: queue_in, abort }, flow, Outgoing { queue: queue_out, aborted })
+    }
+
     pub(super) async fn open(
         opening: Opening,
         inbound: mpsc::Sender<FromFlow>,
         alive: mpsc::Sender<()>,
         tally: Arc<Tally>,
     ) -> Result<(Flow, Outgoing), Ended> {
-        let Opening { id, remote, transport, listener, queue } = opening;
-        let (queue_in, queue_out) = mpsc::channel(queue.max(1));
-        let (abort, aborted) = oneshot::channel();
-        let writer = Writer { queue: queue_in, abort };
-        let opened = FromFlow::Opened { flow: id, transport, listener, remote, writer };
-        inbound.send(opened).await.map_err(|_| Ended)?;
-        tally.add(Count::FlowOpened);
-        let flow = Flow { id, remote, transport, listener, inbound, tally, _alive: alive };
-        Ok((flow, Outgoing { queue: queue_out, aborted }))
+        let Opening { id: flow, remote, transport, listener, .. } = opening;
+        let (writer, made, outgoing) = Flow::pair(opening, inbound.clone(), alive, tally);
+        inbound.send(FromFlow::Opened { flow, transport, listener, remote, writer }).await.map_err(|_| Ended)?;
+        made.count(Count::FlowOpened);
+        Ok((made, outgoing))
+    }
+
+    /// Tells signalling that a connection that it asked for is there.
+    pub(super) async fn announce(&self) -> Result<(), Ended> {
+        let Flow { id: flow, remote, transport, listener, .. } = *self;
+        self.inbound.send(FromFlow::Connected { flow, transport, listener, remote }).await.map_err(|_| Ended)?;
+        self.count(Count::FlowOpened);
+        Ok(())
     }
 
     /// Returns the flow's name.

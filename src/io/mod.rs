@@ -3,6 +3,8 @@
 //! ```text
 //!  UDP sockets ──try──►┐                         ┌──► UDP sockets
 //!  accept ─► flows ────┼─► signalling ─ Gateway ─┼──► a bounded queue per flow
+//!  connect ─► flows ───┤                         │
+//!  DNS ────────────────┤                         │
 //!  commands, figures ──┘     ▲    │ orders       └──► call events (broadcast)
 //!                    reports │    ▼
 //!                          worker threads
@@ -13,11 +15,15 @@
 //! We do not run one task per call, because the order of inputs is what makes the gateway's rules testable.
 
 pub mod accept;
+pub mod connect;
 pub mod flow;
 mod ports;
+pub mod resolve;
 pub mod signalling;
+pub mod stream;
 pub mod tally;
 pub mod tls;
+pub mod tls_peer;
 pub mod udp;
 pub mod worker;
 

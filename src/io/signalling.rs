@@ -13,7 +13,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::connect::{self, Dialling, Errand};
 use super::flow::{Ended, Flow, FromFlow, Opening, Outgoing, Writer};
+use super::resolve::Locator;
 use super::tally::{Count, Tally};
 use super::udp::{self, Datagram};
 use super::worker::{WorkerCounters, WorkerHandle};
@@ -22,6 +24,7 @@ use crate::gateway::{Gateway, Input, ListenerId, Output, Snapshot};
 use crate::id::{FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Order, Report};
+use crate::sip::locate::ResolvedTarget;
 
 /// Inputs of one source in a row.
 const BATCH: usize = 32;
@@ -63,6 +66,10 @@ pub struct Parts {
     pub udp: Vec<(ListenerId, UdpSocket)>,
     /// Where drops are counted.
     pub tally: Arc<Tally>,
+    /// How connections to trunks are made.
+    pub dialling: Dialling,
+    /// Who looks up the names of trunks; `None`: no trunk has one.
+    pub locator: Option<Locator>,
 }
 
 /// A picture of the running gateway.
@@ -77,6 +84,7 @@ pub struct Figures {
 enum Control {
     Command(Command),
     Figures(oneshot::Sender<Figures>),
+    Resolved { query: u64, targets: Vec<ResolvedTarget>, ttl: Duration },
     Drain,
     Shutdown(Instant),
 }
@@ -155,6 +163,18 @@ struct Task {
     tally: Arc<Tally>,
     reports: Vec<Report>,
     drained: bool,
+    outward: Outward,
+}
+
+/// What the task needs to open connections and to ask for names.
+struct Outward {
+    dialling: Arc<Dialling>,
+    locator: Option<Locator>,
+    flows: mpsc::Sender<FromFlow>,
+    control: mpsc::Sender<Control>,
+    /// Held by every flow; `None` once all are to end.
+    alive: Option<mpsc::Sender<()>>,
+    writer_queue: usize,
 }
 
 struct Inputs {
@@ -167,7 +187,7 @@ struct Inputs {
 
 /// Starts the task. To be called within the runtime.
 pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
-    let Parts { gateway, workers, wake, udp, tally } = parts;
+    let Parts { gateway, workers, wake, udp, tally, dialling, locator } = parts;
     let (control, control_in) = mpsc::channel(256);
     let (flows, flows_in) = mpsc::channel(config.flow_queue.max(1));
     let (datagrams, datagrams_in) = mpsc::channel(config.udp_queue.max(1));
@@ -179,6 +199,14 @@ pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHand
         tokio::spawn(udp::receive(socket.clone(), local, listener, datagrams.clone(), tally.clone()));
         sockets.insert(local, socket);
     }
+    let outward = Outward {
+        dialling: Arc::new(dialling),
+        locator,
+        flows: flows.clone(),
+        control: control.clone(),
+        alive: Some(alive.clone()),
+        writer_queue: config.writer_queue,
+    };
     let handle = Handle {
         control,
         flows,
@@ -192,10 +220,20 @@ pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHand
         .into_iter()
         .map(|handle| WorkerLink { id: handle.site().worker, handle, waiting: VecDeque::new() })
         .collect();
-    let task =
-        Task { gateway, workers, sockets, writers: HashMap::new(), events, tally, reports: Vec::new(), drained: false };
+    let task = Task {
+        gateway,
+        workers,
+        sockets,
+        writers: HashMap::new(),
+        events,
+        tally,
+        reports: Vec::new(),
+        drained: false,
+        outward,
+    };
     let inputs = Inputs { control: control_in, flows: flows_in, datagrams: datagrams_in, wake, gone };
-    Ok((handle, tokio::spawn(task.run(inputs, alive))))
+    drop(alive);
+    Ok((handle, tokio::spawn(task.run(inputs))))
 }
 
 /// Sleeps until `deadline`; without one, for ever.
@@ -207,7 +245,7 @@ async fn until(deadline: Option<Instant>) {
 }
 
 impl Task {
-    async fn run(mut self, mut inputs: Inputs, alive: mpsc::Sender<()>) {
+    async fn run(mut self, mut inputs: Inputs) {
         let mut end: Option<Instant> = None;
         self.drain();
         self.take_reports();
@@ -220,6 +258,9 @@ impl Task {
                 Some(control) = inputs.control.recv() => match control {
                     Control::Command(command) => self.input(Input::Command(command)),
                     Control::Figures(reply) => { let _ = reply.send(self.figures()); }
+                    Control::Resolved { query, targets, ttl } => {
+                        self.input(Input::Resolved { query, targets, ttl });
+                    }
                     Control::Drain => self.input(Input::Drain),
                     Control::Shutdown(deadline) => {
                         end = Some(deadline);
@@ -252,13 +293,13 @@ impl Task {
                 }
             }
         }
-        self.close(inputs, alive).await;
+        self.close(inputs).await;
     }
 
     /// Closes the connections in good order, then stops the media threads.
-    async fn close(mut self, mut inputs: Inputs, alive: mpsc::Sender<()>) {
+    async fn close(mut self, mut inputs: Inputs) {
         self.writers.clear();
-        drop(alive);
+        self.outward.alive = None;
         let _ = tokio::time::timeout(CLOSE_TIME, async {
             loop {
                 tokio::select! {
@@ -281,6 +322,9 @@ impl Task {
         match from {
             FromFlow::Opened { flow, transport, listener, remote, writer } => {
                 self.writers.insert(flow, writer);
+                self.input(Input::FlowOpened { flow, transport, listener, remote });
+            }
+            FromFlow::Connected { flow, transport, listener, remote } => {
                 self.input(Input::FlowOpened { flow, transport, listener, remote });
             }
             FromFlow::Message { path, transport, listener, bytes } => {
@@ -314,11 +358,13 @@ impl Task {
         while let Some(output) = self.gateway.poll_output() {
             match output {
                 Output::Transmit { path, bytes } => self.transmit(path, bytes),
-                // No configuration asks for either.
-                Output::Connect { flow, .. } => self.input(Input::FlowClosed(flow)),
-                Output::Resolve { query, .. } => {
-                    self.input(Input::Resolved { query, targets: Vec::new(), ttl: Duration::ZERO });
+                Output::Connect { flow, transport, remote, server_name, listener, trunk } => {
+                    let local = self.outward.dialling.locals.get(listener.0).copied();
+                    let errand = Errand { transport, trunk, local, server_name };
+                    let queue = self.outward.writer_queue;
+                    self.connect(errand, Opening { id: flow, remote, transport, listener, queue });
                 }
+                Output::Resolve { query, host, port, transport } => self.resolve(query, host, port, transport),
                 // Without its writer the connection sends what waits, closes, and is then reported as closed.
                 Output::CloseFlow(flow) => drop(self.writers.remove(&flow)),
                 Output::Media(worker, order) => self.order(worker, order),
@@ -327,6 +373,26 @@ impl Task {
                 Output::Drained => self.drained = true,
             }
         }
+    }
+
+    fn connect(&mut self, errand: Errand, opening: Opening) {
+        let Outward { dialling, flows, alive: Some(alive), .. } = &self.outward else { return };
+        let id = opening.id;
+        let (writer, flow, outgoing) = Flow::pair(opening, flows.clone(), alive.clone(), self.tally.clone());
+        self.writers.insert(id, writer);
+        tokio::spawn(connect::run(dialling.clone(), errand, flow, outgoing));
+    }
+
+    fn resolve(&self, query: u64, host: String, port: Option<u16>, transport: Option<Transport>) {
+        let (locator, control) = (self.outward.locator.clone(), self.outward.control.clone());
+        tokio::spawn(async move {
+            let (targets, ttl) = match locator {
+                Some(locator) => locator.locate(&host, port, transport, rand::make_rng()).await,
+                None => (Vec::new(), Duration::ZERO),
+            };
+            // Where signalling has ended nobody wants to know.
+            let _ = control.send(Control::Resolved { query, targets, ttl }).await;
+        });
     }
 
     fn transmit(&mut self, path: Path, bytes: Bytes) {

@@ -47,9 +47,13 @@ counts! {
     FlowOpened => "flow_opened",
     /// Flows closed because their reader was too slow.
     SlowReader => "slow_reader",
+    /// Streams closed because what their peer began to say was not whole in time.
+    SlowWriter => "slow_writer",
+    /// Connections to a trunk that could not be made.
+    ConnectFailed => "connect_failed",
     /// Flows closed because a ping stayed without a pong.
     NoPong => "no_pong",
-    /// Flows closed for a message that was too long or no WebSocket frame.
+    /// Flows closed for a message that was too long, or a frame or stream that is none.
     BadFrame => "bad_frame",
     /// Messages for flows that were gone.
     NoFlow => "no_flow",

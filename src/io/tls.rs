@@ -1,4 +1,4 @@
-//! Certificates of the HTTPS listeners: from files, reloaded when they change, or self-signed at first use (RFC 8446, RFC 5246).
+//! Certificates of the TLS listeners: from files, reloaded when they change, or self-signed at first use (RFC 8446, RFC 5246).
 //!
 //! A connection keeps the certificate that it began with; a new one is for new connections.
 //! We do not resume sessions by tickets, because a resumed one would outlive the certificate it was made with.
@@ -72,6 +72,9 @@ pub enum TlsError {
     /// The protocol versions are not to be had.
     #[error("TLS settings refused: {0}")]
     Settings(rustls::Error),
+    /// A peer is to be verified, and nobody is believed.
+    #[error("no file of authorities to believe")]
+    NoAuthority,
     /// The self-signed certificate could not be made.
     #[error("self-signed certificate: {0}")]
     Generate(#[from] rcgen::Error),
@@ -96,7 +99,7 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.read().ok().map(|current| current.clone())
+        self.current()
     }
 }
 
@@ -148,14 +151,20 @@ impl Certificates {
         }
     }
 
-    /// Returns the settings of a TLS listener: TLS 1.2 and 1.3, HTTP/1.1.
-    pub fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    /// Returns the certificate in force.
+    pub(super) fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.current.read().ok().map(|current| current.clone())
+    }
+
+    /// Returns the settings of a TLS listener: TLS 1.2 and 1.3. `alpn` are the protocols that are spoken there; without
+    /// any the client's wish is passed over.
+    pub fn server_config(self: &Arc<Self>, alpn: &[&str]) -> Result<Arc<rustls::ServerConfig>, TlsError> {
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::Settings)?
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))

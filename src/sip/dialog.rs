@@ -123,6 +123,22 @@ impl Dialog {
             .header(Name::CSeq, format!("{number} {method}"))
     }
 
+    /// The peer says that it is reached by TCP.
+    pub(crate) fn is_by_stream(&self) -> bool {
+        let uri = self.route_set.first().map_or(self.remote_target.as_str(), |route| route_uri(route));
+        Uri::parse(uri).is_ok_and(|uri| uri.param("transport").is_some_and(|name| name.eq_ignore_ascii_case("tcp")))
+    }
+
+    /// The peer's address by its first route or its target; by its path where neither is an address.
+    pub(crate) fn next_address(&self) -> SocketAddr {
+        let uri = self.route_set.first().map_or(self.remote_target.as_str(), |route| route_uri(route));
+        let remote = self.hop.path.remote();
+        let found = Uri::parse(uri).ok().filter(Uri::is_sip);
+        let address = found.and_then(|uri| Some((uri.ip()?, uri.port)));
+        let (ip, port) = address.unwrap_or((remote.ip(), None));
+        SocketAddr::new(ip, port.unwrap_or(self.hop.transport.default_port()))
+    }
+
     /// Where a request goes. A flow is a flow, whatever the Contact says; over UDP the first route or the target counts
     /// when it is an address of the family that we send from.
     pub(crate) fn next_path(&self) -> Path {

@@ -89,6 +89,12 @@ impl Endpoint {
         self.reliable = Box::new(reliable);
     }
 
+    /// Says which stream leads to where a path by UDP leads: requests over 1300 bytes take it (RFC 3261 18.1.1), and go
+    /// by UDP after all where it cannot be had.
+    pub fn set_streams(&mut self, streams: impl Fn(&Path) -> Option<Hop> + Send + 'static) {
+        self.table.set_streams(Box::new(streams));
+    }
+
     /// Takes one whole message.
     pub fn handle_message(&mut self, path: Path, transport: Transport, raw: Bytes, now: Instant) {
         if raw.iter().all(|b| matches!(b, b'\r' | b'\n')) {

@@ -24,6 +24,7 @@ mod resuming;
 mod rig;
 mod sdp;
 mod strangers;
+mod streams;
 mod transferring;
 mod trouble;
 mod trunks;

@@ -42,12 +42,37 @@ fn what_is_wrong_with_a_configuration_is_one_line_with_file_and_key() {
     assert!(unknown.contains("a.toml") && unknown.contains("reserv"), "{unknown}");
     let path = refusal(&text("").replace("tls = false", "tls = false\npath = \"/metrics\""));
     assert!(path.contains("a.toml") && path.contains("path = /metrics"), "{path}");
-    let certificate = "bind = \"127.0.0.1:0\"\ncertificate = \"no.pem\"\nkey = \"no.key\"\n[[listener]]";
-    let missing = refusal(&text("").replacen("bind = \"127.0.0.1:0\"\n        [[listener]]", certificate, 1));
+    let files = "certificate = \"no.pem\"\nkey = \"no.key\"";
+    let missing = refusal(&text("").replacen("[[listener]]", &format!("[[listener]]\n{files}"), 1));
     assert!(missing.contains("no.pem"), "{missing}");
     let plain =
         refusal(&text("").replace("tls = false", "tls = false\n[[listener]]\nbind = \"0.0.0.0:0\"\ntls = false"));
     assert!(plain.contains("allow_plain"), "{plain}");
+    let tls = |files: &str| format!("[[sip]]\nbind = \"127.0.0.1:0\"\ntransport = \"tls\"\n{files}");
+    let missing = refusal(&text(&tls(files)));
+    assert!(missing.contains("no.pem"), "{missing}");
+    let trunk = |address: &str, more: &str| {
+        text(&tls("")).replace("addresses = [\"127.0.0.1:5999\"]", &format!("addresses = [\"{address}\"]\n{more}"))
+    };
+    let authority = refusal(&trunk("127.0.0.1;transport=tls", "tls = { ca = \"no-ca.pem\" }"));
+    assert!(authority.contains("trunk genesys") && authority.contains("no-ca.pem"), "{authority}");
+    let kind = refusal(&trunk("127.0.0.1;transport=ws", ""));
+    assert!(kind.contains("a.toml") && kind.contains("transport=udp"), "{kind}");
+}
+
+#[tokio::test]
+async fn a_name_that_dns_does_not_know_is_told_by_check_and_one_that_it_knows_is_good() {
+    let dns = crate::dns::Dns::start().await;
+    dns.a("sip.house.test", std::net::Ipv4Addr::LOCALHOST);
+    let config = |name: &str| {
+        let text = text(&format!("[dns]\nservers = [\"{}\"]", dns.address));
+        text.replace("127.0.0.1:5999", name)
+    };
+    let (known, unknown) = (config("sip.house.test"), config("sip.hose.test"));
+    let known = tokio::task::spawn_blocking(move || check(&known)).await.expect("ran");
+    assert!(known.status.success(), "{}", String::from_utf8_lossy(&known.stderr));
+    let line = tokio::task::spawn_blocking(move || refusal(&unknown)).await.expect("ran");
+    assert!(line.contains("a.toml: trunk genesys: addresses = sip.hose.test"), "{line}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
         free.local_addr().expect("bound")
     };
     let mut config = config("");
-    config.trunks[0].addresses = vec![sip];
+    config.trunks[0].addresses = vec![sip.into()];
     let rig = Rig::with(config).await;
     // Until its worker has bound the first ports, a gateway answers 503.
     let ready = tokio::time::timeout(Duration::from_secs(10), async {

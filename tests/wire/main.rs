@@ -6,9 +6,11 @@ mod client;
 mod command;
 #[cfg(feature = "lab")]
 mod desk;
+mod dns;
 mod embed;
 #[cfg(feature = "lab")]
 mod lab;
+mod names;
 mod pages;
 #[cfg(feature = "lab")]
 mod phone;
@@ -17,6 +19,7 @@ mod rig;
 mod scenarios;
 #[cfg(feature = "lab")]
 mod sipp;
+mod streams;
 mod tls;
 mod trunk;
 #[cfg(feature = "lab")]

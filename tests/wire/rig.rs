@@ -14,6 +14,7 @@ use crosspoint::gateway::{
 use crosspoint::http::server::Door;
 use crosspoint::http::{self, PageConfig};
 use crosspoint::io::accept::{self, Gate, Limits};
+use crosspoint::io::connect::Dialling;
 use crosspoint::io::signalling::{self, Handle};
 use crosspoint::io::tally::{Count, Tally};
 use crosspoint::path::Transport;
@@ -151,6 +152,8 @@ impl Web {
             wake: Arc::new(Notify::new()),
             udp: Vec::new(),
             tally: tally.clone(),
+            dialling: Dialling::default(),
+            locator: None,
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::client::{self, Request, request};
 use crate::rig::{Rig, config};
 
-fn trusting(pem: &[u8], version: &'static SupportedProtocolVersion) -> TlsConnector {
+pub fn trusting(pem: &[u8], version: &'static SupportedProtocolVersion) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem).expect("a certificate")).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -28,7 +28,11 @@ fn trusting(pem: &[u8], version: &'static SupportedProtocolVersion) -> TlsConnec
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(connector: &TlsConnector, address: SocketAddr, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(
+    connector: &TlsConnector,
+    address: SocketAddr,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     connector.connect(name, TcpStream::connect(address).await?).await
 }

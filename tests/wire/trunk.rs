@@ -11,7 +11,7 @@ use crate::client::{Client, Request, dial, open_plain};
 use crate::rig::{DOMAIN, Rig, config};
 
 /// A gateway with its ports bound, and a browser signed in as 5001.
-async fn scene(config: Config, pairs: usize) -> (Rig, Client<TcpStream>) {
+pub async fn scene(config: Config, pairs: usize) -> (Rig, Client<TcpStream>) {
     let rig = Rig::with(config).await;
     let ready = tokio::time::timeout(Duration::from_secs(10), async {
         while rig
@@ -31,7 +31,7 @@ async fn scene(config: Config, pairs: usize) -> (Rig, Client<TcpStream>) {
 }
 
 /// Returns the browser's next final response.
-async fn outcome(browser: &mut Client<TcpStream>) -> String {
+pub async fn outcome(browser: &mut Client<TcpStream>) -> String {
     loop {
         let message = browser.sip().await;
         if !message.starts_with("SIP/2.0 1") {
@@ -110,7 +110,7 @@ impl Trunk {
 async fn trunk(address: &str, config: &mut Config) -> Trunk {
     let socket = UdpSocket::bind(address).await.expect("bound");
     let own = socket.local_addr().expect("bound");
-    config.trunks[0].addresses = vec![own];
+    config.trunks[0].addresses = vec![own.into()];
     Trunk { socket, gateway: own, invite: String::new() }
 }
 

@@ -34,7 +34,7 @@ async fn the_trunk_is_answered_its_options() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     let own = socket.local_addr().expect("bound");
     let mut config = config("");
-    config.trunks[0].addresses = vec![own];
+    config.trunks[0].addresses = vec![own.into()];
     let rig = Rig::with(config).await;
     socket.connect(rig.sip()).await.expect("connected");
     socket.send(options(own.port(), "a").as_bytes()).await.expect("sent");

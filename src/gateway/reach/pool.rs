@@ -66,6 +66,11 @@ impl Failure {
     }
 }
 
+/// Returns true for a connection that we open.
+pub(super) fn is_ours(flow: FlowId) -> bool {
+    flow.0 & OURS != 0
+}
+
 /// All connections that we open.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -78,18 +83,30 @@ pub(super) struct Pool {
 impl Pool {
     /// Returns the connection to a target, a new one where there is none; `None`: the last attempt is too fresh.
     pub(super) fn flow(&mut self, key: Key, now: Instant) -> Option<FlowId> {
-        if let Some(flow) = self.flows.get(&key) {
-            return Some(*flow);
-        }
         let too_early = |failure: &Failure| now < failure.at + failure.back_off().min(ON_DEMAND);
-        if self.failures.get(&key).is_some_and(too_early) {
+        if !self.is_under_way(&key) && self.failures.get(&key).is_some_and(too_early) {
             return None;
+        }
+        Some(self.name(key))
+    }
+
+    /// A connection to this is there, or is being opened.
+    fn is_under_way(&self, key: &Key) -> bool {
+        let connection = self.flows.get(key).and_then(|flow| self.connections.get(flow));
+        connection.is_some_and(|connection| connection.state != State::Named)
+    }
+
+    /// Returns the connection to a target, at whatever time it may be opened: for what waits until there is something
+    /// to be said.
+    pub(super) fn name(&mut self, key: Key) -> FlowId {
+        if let Some(flow) = self.flows.get(&key) {
+            return *flow;
         }
         self.last += 1;
         let flow = FlowId(OURS | self.last);
         self.connections.insert(flow, Connection { key, state: State::Named });
         self.flows.insert(key, flow);
-        Some(flow)
+        flow
     }
 
     /// Returns what a connection of ours leads to.
@@ -98,7 +115,7 @@ impl Pool {
     }
 
     /// A message is to go down this connection; returns its key if it is to be opened for it.
-    pub(super) fn start(&mut self, flow: FlowId, _now: Instant) -> Option<Key> {
+    pub(super) fn start(&mut self, flow: FlowId) -> Option<Key> {
         let connection = self.connections.get_mut(&flow).filter(|connection| connection.state == State::Named)?;
         connection.state = State::Opening;
         Some(connection.key)
@@ -113,8 +130,8 @@ impl Pool {
         }
     }
 
-    /// It is gone; returns what it led to, if it was ours.
-    pub(super) fn closed(&mut self, flow: FlowId, now: Instant) -> Option<Key> {
+    /// It is gone; returns what it led to, if it was ours, and whether it had been there at all.
+    pub(super) fn closed(&mut self, flow: FlowId, now: Instant) -> Option<(Key, bool)> {
         let Connection { key, state } = self.connections.remove(&flow)?;
         if self.flows.get(&key) == Some(&flow) {
             self.flows.remove(&key);
@@ -126,13 +143,13 @@ impl Pool {
             _ => before.map_or((1, false), |failure| (failure.count + 1, failure.standing)),
         };
         self.failures.insert(key, Failure { count, at: now, standing });
-        Some(key)
+        Some((key, matches!(state, State::Open(_))))
     }
 
     /// Returns what is to be opened again.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Key> {
         let is_due = |(key, failure): &(&Key, &Failure)| {
-            failure.standing && !self.flows.contains_key(*key) && now >= failure.at + failure.back_off()
+            failure.standing && !self.is_under_way(key) && now >= failure.at + failure.back_off()
         };
         self.failures.iter().filter(is_due).map(|(key, _)| *key).collect()
     }
@@ -143,7 +160,7 @@ impl Pool {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let waiting = |(key, failure): &(&Key, &Failure)| failure.standing && !self.flows.contains_key(*key);
+        let waiting = |(key, failure): &(&Key, &Failure)| failure.standing && !self.is_under_way(key);
         self.failures.iter().filter(waiting).map(|(_, failure)| failure.at + failure.back_off()).min()
     }
 }

@@ -1,5 +1,6 @@
 //! Connections end and others take their place; the sessions of a browser stay (RFC 5626).
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{Endpoint, Event, FailReason, Header, SessionId};
@@ -12,7 +13,7 @@ impl Endpoint {
     /// browser that rings may still answer down another connection: its INVITE waits, and its session reports the loss.
     pub fn handle_flow_closed(&mut self, flow: FlowId, now: Instant) {
         let (ringing, waiting): (Vec<SessionId>, Vec<u64>) = self.ringing_on(flow).into_iter().unzip();
-        for tx in self.table.drop_flow(flow, &waiting) {
+        for tx in self.table.drop_flow(flow, &waiting, now) {
             self.on_client_failed(tx, FailReason::Transport, now);
         }
         self.on_flow_lost(flow);
@@ -31,6 +32,35 @@ impl Endpoint {
             (is_browser && is_here && !attempt.is_abandoned).then_some((*id, tx))
         };
         self.sessions.iter().filter_map(rings).collect()
+    }
+
+    /// Finds new ways for what was on a connection that is gone, before [`Endpoint::handle_flow_closed`]: for responses that
+    /// are owed, by their Via (RFC 3261 18.2.2), and for sessions, by their route or target, so that they live on. `to` is
+    /// told the peer's address by those.
+    pub fn reroute(&mut self, flow: FlowId, to: &mut dyn FnMut(SocketAddr) -> Option<Path>) {
+        self.table.reroute(flow, to);
+        for session in self.sessions.values_mut() {
+            if let Phase::Talking(talk) = &mut session.phase
+                && let Some(unacked) = talk.unacked.as_mut().filter(|unacked| unacked.path.flow() == Some(flow))
+                && let Some(path) = to(talk.dialog.next_address())
+            {
+                unacked.path = path;
+            }
+            if let Some(dialog) = session.dialog().filter(|dialog| dialog.hop.path.flow() == Some(flow))
+                && let Some(path) = to(dialog.next_address())
+            {
+                dialog.hop.path = path;
+            }
+        }
+    }
+
+    /// Takes note that the peer of a session has sent a request of it down another connection: a pool has handed the
+    /// session on, and what follows goes there. A session by UDP stays with its target.
+    pub fn follow(&mut self, s: SessionId, path: Path, transport: Transport) {
+        let dialog = self.sessions.get_mut(&s).and_then(|session| session.dialog());
+        if let Some(dialog) = dialog.filter(|dialog| dialog.hop.path.flow().is_some() && path.flow().is_some()) {
+            (dialog.hop.path, dialog.hop.transport) = (path, transport);
+        }
     }
 
     /// Sends the session's further requests, and what its open INVITE is still owed, down another path: the browser's

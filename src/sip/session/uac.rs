@@ -123,9 +123,10 @@ impl Endpoint {
             return;
         }
         let id = attempt.session;
+        let stream = self.table.stream_of(tx);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let news = match &mut session.phase {
-            Phase::Calling(calling) => self.ring(calling, attempt, &response, now),
+            Phase::Calling(calling) => self.ring(calling, (attempt, stream), &response, now),
             _ => None,
         };
         self.sessions.insert(id, session);
@@ -139,7 +140,7 @@ impl Endpoint {
     fn ring(
         &mut self,
         calling: &mut Calling,
-        attempt: &Attempt,
+        (attempt, stream): (&Attempt, Option<Hop>),
         response: &Message,
         now: Instant,
     ) -> Option<(String, bool)> {
@@ -151,7 +152,7 @@ impl Endpoint {
         let at = match early.iter().position(|early| early.dialog.remote_tag == fork) {
             Some(at) => at,
             None if early.len() < MAX_FORKS => {
-                let dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
+                let dialog = dialog_of_caller(attempt, response, stream);
                 early.push(Early { dialog, heard: None, is_offered: false, unanswered: None });
                 early.len() - 1
             }
@@ -178,7 +179,7 @@ impl Endpoint {
         if attempt.forks.len() >= MAX_FORKS {
             return;
         }
-        let mut dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
+        let mut dialog = dialog_of_caller(attempt, response, self.table.stream_of(tx));
         let is_first = !attempt.is_abandoned && attempt.forks.is_empty();
         if is_first && let Some(session) = self.sessions.get_mut(&attempt.session) {
             if let Phase::Calling(calling) = &mut session.phase
@@ -274,6 +275,9 @@ impl Endpoint {
     /// CANCEL has the INVITE's own branch, Request-URI, To, From and Route (RFC 3261 9.1).
     fn send_cancel(&mut self, tx: u64, invite: &Message, headers: &[Header], now: Instant) {
         let Some(path) = self.table.path(tx) else { return };
+        // Its Via is that of the INVITE as it was sent, which may have been too large for a datagram.
+        let sent = self.table.request(tx).cloned();
+        let invite = sent.as_ref().unwrap_or(invite);
         let mut cancel = Builder::request(&Method::Cancel, invite.request_uri());
         for name in [Name::Via, Name::Route, Name::From, Name::To, Name::CallId] {
             for value in invite.fields(name) {
@@ -311,4 +315,14 @@ fn credentials(request: &Message) -> Vec<Header> {
     let names = [Name::Authorization, Name::ProxyAuthorization];
     let of = |name: Name| request.fields(name).map(move |value| (name.as_str().to_owned(), value.to_vec()));
     names.into_iter().flat_map(of).collect()
+}
+
+/// A dialog goes on by the stream of an INVITE that was too large for a datagram where the peer says that it is reached
+/// by one.
+fn dialog_of_caller(attempt: &Attempt, response: &Message, stream: Option<Hop>) -> Dialog {
+    let mut dialog = Dialog::of_caller(&attempt.invite, response, &attempt.contact, &attempt.hop);
+    if let Some(hop) = stream.filter(|_| dialog.is_by_stream()) {
+        dialog.hop = hop;
+    }
+    dialog
 }

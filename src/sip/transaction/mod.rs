@@ -7,6 +7,7 @@
 mod client;
 mod invite_client;
 mod invite_server;
+mod large;
 mod server;
 mod table;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The table of transactions: finds them, runs their timers, queues what they send; bounded by its user.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use super::Step;
 use super::client::Client;
 use super::invite_client::InviteClient;
 use super::invite_server::InviteServer;
+use super::large::{Streams, by_stream};
 use super::server::Server;
 use crate::id::FlowId;
 use crate::path::Path;
-use crate::sip::endpoint::{Timers, Transmit};
+use crate::sip::endpoint::{Hop, Timers, Transmit};
 use crate::sip::message::{Builder, Message, Method, Name};
 
 /// RFC 3261 8.1.1.7.
@@ -29,6 +31,8 @@ pub(crate) struct Table {
     deadlines: BTreeSet<(Instant, u64)>,
     gone: Vec<u64>,
     out: VecDeque<Transmit>,
+    /// For requests that are too large for a datagram.
+    streams: Option<Streams>,
 }
 
 struct Entry {
@@ -36,6 +40,8 @@ struct Entry {
     request: Message,
     path: Path,
     due: Option<Instant>,
+    /// The datagram that it would have been, had it not been too large.
+    small: Option<Box<(Message, Path)>>,
 }
 
 enum Machine {
@@ -123,7 +129,13 @@ impl Table {
             deadlines: BTreeSet::new(),
             gone: Vec::new(),
             out: VecDeque::new(),
+            streams: None,
         }
+    }
+
+    /// Says which stream leads to where a datagram path leads.
+    pub(crate) fn set_streams(&mut self, streams: Streams) {
+        self.streams = Some(streams);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -152,14 +164,18 @@ impl Table {
 
     /// Sends a request with a fresh branch and opens its transaction.
     pub(crate) fn open_client(&mut self, request: Message, path: Path, now: Instant) -> u64 {
-        let reliable = path.flow().is_some();
-        let bytes = request.raw().clone();
-        let machine = match request.method() {
-            Method::Invite => Machine::InviteClient(InviteClient::new(bytes.clone(), reliable, self.timers, now)),
-            _ => Machine::Client(Client::new(bytes.clone(), reliable, self.timers, now)),
+        let streamed = by_stream(&request, &path, self.streams.as_ref());
+        let (request, path, small) = match streamed {
+            Some((larger, stream)) => (larger, stream, Some(Box::new((request, path)))),
+            None => (request, path, None),
         };
+        let bytes = request.raw().clone();
+        let machine = self.client_machine(&request, path, now);
         let key = client_key(&request);
         let id = self.insert(machine, request, path);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.small = small;
+        }
         self.clients.insert(key, id);
         self.send(path, bytes);
         self.settle(id);
@@ -222,6 +238,12 @@ impl Table {
     /// Where the transaction sends to.
     pub(crate) fn path(&self, id: u64) -> Option<Path> {
         self.entries.get(&id).map(|entry| entry.path)
+    }
+
+    /// The stream that a request went by that was too large for a datagram.
+    pub(crate) fn stream_of(&self, id: u64) -> Option<Hop> {
+        let (_, datagram) = &**self.entries.get(&id)?.small.as_ref()?;
+        self.streams.as_ref()?(datagram)
     }
 
     /// Sends what the transaction still has to say elsewhere.
@@ -327,15 +349,55 @@ impl Table {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
+    fn client_machine(&self, request: &Message, path: Path, now: Instant) -> Machine {
+        let (bytes, reliable) = (request.raw().clone(), path.flow().is_some());
+        match request.method() {
+            Method::Invite => Machine::InviteClient(InviteClient::new(bytes, reliable, self.timers, now)),
+            _ => Machine::Client(Client::new(bytes, reliable, self.timers, now)),
+        }
+    }
+
+    /// Sends again by datagram what was too large for one and found no stream: nobody has answered it yet.
+    fn shrink(&mut self, id: u64, now: Instant) -> bool {
+        let is_unheard = self.is_pending(id) && !self.is_proceeding(id);
+        let Some(entry) = self.entries.get_mut(&id).filter(|_| is_unheard) else { return false };
+        let Some((request, path)) = entry.small.take().map(|small| *small) else { return false };
+        (entry.request, entry.path) = (request.clone(), path);
+        let machine = self.client_machine(&request, path, now);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.machine = machine;
+        }
+        self.send(path, request.raw().clone());
+        self.settle(id);
+        true
+    }
+
+    /// Finds new ways for the responses that are still owed on a flow that is gone: to the address it came from, at the
+    /// port of the Via (RFC 3261 18.2.2).
+    pub(crate) fn reroute(&mut self, flow: FlowId, to: &mut dyn FnMut(SocketAddr) -> Option<Path>) {
+        for entry in self.entries.values_mut().filter(|entry| entry.path.flow() == Some(flow)) {
+            if matches!(entry.machine, Machine::InviteServer(_) | Machine::Server(_)) {
+                let via = entry.request.via();
+                let is_tls = via.transport.eq_ignore_ascii_case("TLS");
+                let port = via.port.unwrap_or(if is_tls { 5061 } else { 5060 });
+                let back = SocketAddr::new(entry.path.remote().ip(), port);
+                if let Some(path) = to(back) {
+                    entry.path = path;
+                }
+            }
+        }
+    }
+
     /// Ends the client transactions of a flow, but for those that are to wait on; returns the ones that had no final response,
     /// in the order they were opened.
-    pub(crate) fn drop_flow(&mut self, flow: FlowId, but: &[u64]) -> Vec<u64> {
+    pub(crate) fn drop_flow(&mut self, flow: FlowId, but: &[u64], now: Instant) -> Vec<u64> {
         let on_flow = |entry: &Entry| entry.path.flow() == Some(flow);
         let is_client = |entry: &Entry| matches!(entry.machine, Machine::InviteClient(_) | Machine::Client(_));
         let mut lost: Vec<u64> =
             self.entries.iter().filter(|(_, e)| on_flow(e) && is_client(e)).map(|(id, _)| *id).collect();
         lost.retain(|id| !but.contains(id));
         lost.sort_unstable();
+        lost.retain(|id| !self.shrink(*id, now));
         let waiting = lost.iter().copied().filter(|id| self.is_pending(*id)).collect();
         for id in lost {
             self.remove(id);
@@ -346,7 +408,7 @@ impl Table {
     fn insert(&mut self, machine: Machine, request: Message, path: Path) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.entries.insert(id, Entry { machine, request, path, due: None });
+        self.entries.insert(id, Entry { machine, request, path, due: None, small: None });
         id
     }
 
