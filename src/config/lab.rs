@@ -16,6 +16,8 @@ pub struct LabConfig {
     pub customer_every_seconds: u32,
     /// The DN that customers call on schedule.
     pub customer_calls: String,
+    /// Password that DNs need to register at the stand-in; without it none is asked for.
+    pub password: Option<String>,
     /// Numbers that can be dialled.
     #[serde(rename = "number")]
     pub numbers: Vec<LabNumber>,
@@ -29,6 +31,7 @@ impl Default for LabConfig {
             gateway: SocketAddr::from(([127, 0, 0, 1], 5060)),
             customer_every_seconds: 0,
             customer_calls: "5001".to_owned(),
+            password: None,
             numbers: vec![
                 number("6001", LabBehaviour::Echo),
                 number("6002", LabBehaviour::Tone),

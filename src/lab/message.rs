@@ -169,7 +169,8 @@ pub(super) fn response(
 fn lines(headers: &[(&str, String)], body: &str) -> rsip::Headers {
     let mut all: Vec<Header> =
         headers.iter().map(|(name, value)| Header::Other((*name).to_owned(), value.clone())).collect();
-    if !body.is_empty() {
+    let has_type = headers.iter().any(|(name, _)| *name == "Content-Type");
+    if !body.is_empty() && !has_type {
         all.push(Header::Other("Content-Type".into(), "application/sdp".into()));
     }
     all.push(Header::Other("Content-Length".into(), body.len().to_string()));
@@ -182,8 +183,8 @@ trait ParseMethod {
 
 impl ParseMethod for str {
     fn parse_method(&self) -> Option<rsip::Method> {
-        use rsip::Method::{Ack, Bye, Cancel, Info, Invite, Options};
-        [Ack, Bye, Cancel, Info, Invite, Options].into_iter().find(|m| m.to_string() == self)
+        use rsip::Method::{Ack, Bye, Cancel, Info, Invite, Notify, Options};
+        [Ack, Bye, Cancel, Info, Invite, Notify, Options].into_iter().find(|m| m.to_string() == self)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It is the other side of the gateway, so it shares none of its SIP: messages are built and read with `rsip`, their shape is
 //! that of the SIP Server (no rport, Via not first, From without `<>`, `X-Genesys-CallUUID`). Its numbers echo, play, refuse or
-//! hang up; its customers call a DN. We do not keep route sets, because no proxy stands between; the only transport is UDP.
+//! hang up; its customers call a DN, where it registered or at the gateway's address. A REFER is carried out for a party of the
+//! lab that goes away: the target is not called. We do not keep route sets, because no proxy stands between; the only transport is UDP.
 //!
 //! ```text
 //!  LabHandle ──command──► server task ── one UDP socket ── gateway
@@ -12,8 +13,10 @@
 
 mod audio;
 mod call;
+mod digest;
 mod message;
 mod pcap;
+mod registrar;
 pub mod scenario;
 mod server;
 mod sound;
@@ -64,6 +67,8 @@ pub struct LabConfig {
     pub numbers: Vec<(String, Behaviour)>,
     /// A customer calls this DN so often.
     pub schedule: Option<(String, Duration)>,
+    /// Password that DNs need to register (digest, MD5); `None`: none.
+    pub password: Option<String>,
 }
 
 impl From<&config::LabConfig> for LabConfig {
@@ -87,6 +92,7 @@ impl From<&config::LabConfig> for LabConfig {
             gateway: from.gateway,
             numbers: from.numbers.iter().map(|n| (n.number.clone(), behaviour(n))).collect(),
             schedule: (!every.is_zero()).then(|| (from.customer_calls.clone(), every)),
+            password: from.password.clone(),
         }
     }
 }
@@ -111,6 +117,7 @@ enum Command {
     Play(String, Sound),
     Report(String, oneshot::Sender<Option<LabCallReport>>),
     Calls(oneshot::Sender<Vec<LabCall>>),
+    Contact(String, oneshot::Sender<Option<String>>),
     Stop,
 }
 
@@ -219,6 +226,13 @@ impl LabHandle {
         let (reply, calls) = oneshot::channel();
         let _ = self.commands.send(Command::Calls(reply)).await;
         calls.await.unwrap_or_default()
+    }
+
+    /// Returns the contact of a DN that is registered.
+    pub async fn contact(&self, dn: &str) -> Option<String> {
+        let (reply, contact) = oneshot::channel();
+        self.commands.send(Command::Contact(dn.to_owned(), reply)).await.ok()?;
+        contact.await.ok().flatten()
     }
 
     /// Returns what `rsip` could not read of the gateway's messages: the first hundred, one line each.

@@ -16,6 +16,7 @@ fn pair(numbers: &[(&str, Behaviour)]) -> Pair {
         gateway,
         numbers,
         schedule: None,
+        password: None,
     };
     let nowhere = "127.0.0.1:9".parse().unwrap();
     let numbers = start(config(nowhere, numbers.iter().map(|(n, b)| ((*n).to_owned(), b.clone())).collect())).unwrap();
@@ -131,6 +132,7 @@ async fn customers_call_on_schedule() {
         gateway: numbers.numbers.address(),
         numbers: Vec::new(),
         schedule: Some(("5001".into(), every)),
+        password: None,
     };
     let scheduled = start(config).unwrap();
     tokio::time::sleep(every * 4).await;

@@ -49,7 +49,7 @@ async fn rig(kind: Kind, dtls: &str) -> (Rig, LabHandle) {
     let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
     let media = if kind == Kind::Firefox { network::ADDRESS } else { Ipv4Addr::LOCALHOST };
     let rig = Rig::with_media(media, dtls, trunk, "").await;
-    let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: numbers(), schedule: None };
+    let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: numbers(), schedule: None, password: None };
     let lab = lab::start(config).expect("the lab starts");
     (rig, lab)
 }

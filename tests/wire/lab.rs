@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crosspoint::lab::scenario::AgentAct;
 use crosspoint::lab::{self, Behaviour, CallStatus, LabConfig, LabHandle, Sound};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, Request, dial, open_plain};
+use crate::desk::{self, Desk, server};
 use crate::rig::{Rig, config};
 
 /// A gateway whose trunk is a lab, and a browser signed in as 5001.
@@ -31,7 +33,8 @@ async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
         ("6005".to_owned(), Behaviour::Refuse(603)),
         ("6006".to_owned(), Behaviour::Refuse(486)),
     ];
-    let lab = lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None }).expect("started");
+    let lab =
+        lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: None }).expect("started");
     let mut browser = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
     let answer = browser.sign_in("5001").await;
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
@@ -124,5 +127,55 @@ async fn a_customer_of_an_unknown_dn_hears_404_and_of_an_absent_one_480() {
         let end = tokio::time::timeout(Duration::from_secs(10), call.wait_for(|s| s == CallStatus::Answered)).await;
         assert_eq!(end.expect("an end"), CallStatus::Ended(status), "{dn}");
     }
+    assert_eq!(lab.complaints(), [""; 0]);
+}
+
+/// A lab that asks for a password, and a gateway that registers DNs there and leaves transfers to it.
+async fn registering() -> (Rig, LabHandle, Desk) {
+    let sip = server();
+    let numbers =
+        vec![("6001".to_owned(), Behaviour::Answer(Sound::Echo)), ("6006".to_owned(), Behaviour::Refuse(486))];
+    let keys = [
+        ("trunk.0.register", "\"dns\""),
+        ("trunk.0.account", "{ realm = \"genesys\", password = \"of the trunk\" }"),
+        ("trunk.0.refer", "true"),
+    ];
+    let rig = desk::rig(sip, &keys.map(|(key, value)| (key.to_owned(), value.to_owned()))).await;
+    let config = LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: Some("of the trunk".into()) };
+    let lab = lab::start(config).expect("started");
+    let desk = Desk::sign_in(&rig).await;
+    (rig, lab, desk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dn_registers_with_the_lab_by_its_password_and_is_called_at_its_contact() {
+    let (rig, lab, desk) = registering().await;
+    let registered = tokio::time::timeout(Duration::from_secs(10), async {
+        while lab.contact("5001").await.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    registered.await.expect("registered within 10 s");
+    assert_eq!(lab.contact("5001").await, Some(format!("sip:5001@{}", rig.sip())));
+    assert_eq!(lab.contact("5002").await, None);
+    let mut call = lab.call_dn("5001", "5550100", Sound::Silence).await.expect("a call");
+    desk.act(AgentAct::Rings).await.expect("it rings");
+    call.hang_up().await;
+    assert_eq!(call.wait_for(|_| false).await, CallStatus::Ended(487));
+    assert_eq!(lab.complaints(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refer_to_the_lab_ends_the_call_or_gives_it_back() {
+    let (_rig, lab, desk) = registering().await;
+    desk.act(AgentAct::Dials("6001".into())).await.expect("dialled");
+    desk.act(AgentAct::IsTalking).await.expect("answered");
+    let mut call = lab.calls().await.remove(0);
+    desk.act(AgentAct::Transfers("6006".into())).await.expect("asked");
+    desk.was_sent("NOTIFY ").await;
+    assert_eq!(call.status(), CallStatus::Answered, "6006 is busy: the call is given back");
+    desk.act(AgentAct::Transfers("6001".into())).await.expect("asked");
+    desk.act(AgentAct::IsFree).await.expect("the agent is let go");
+    assert_eq!(call.wait_for(|_| false).await, CallStatus::Ended(200));
     assert_eq!(lab.complaints(), [""; 0]);
 }
