@@ -294,10 +294,11 @@ impl Player {
             Step::Auto { method, shape } => self.autos.insert(0, (method.clone(), shape.clone())),
             Step::Agent { act, within } => return self.agent(act, entered, *within, now),
             Step::Wait(time) => return Ok(until(entered + *time, now)),
-            Step::Talk { end, name } => {
+            Step::Talk { end, name, pt } => {
                 let message = self.words.find(name)?;
-                let remote = read_sdp(text::body_of(&message.text))
+                let mut remote = read_sdp(text::body_of(&message.text))
                     .ok_or_else(|| format!("no audio that the lab speaks in the SDP of {}", message.text))?;
+                remote.pt = pt.unwrap_or(remote.pt);
                 let end = self.words.end(end)?;
                 self.out.push_back(Output::Talk { end, remote });
             }

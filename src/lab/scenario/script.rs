@@ -14,7 +14,7 @@
 //! again notify at 500ms 1500ms
 //! elapsed notify answer under 100ms
 //! auto OPTIONS ok
-//! talk a to answer
+//! talk a to answer                        the SDP of `answer`; `talk a to offer pt 8` where we chose
 //! tone a 440
 //! hear a agent within 3s
 //! agent answers
@@ -121,18 +121,64 @@ pub enum AgentAct {
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    Send { peer: String, shape: String, params: Params, name: String },
-    Again { name: String, at: Vec<Duration> },
-    Expect { what: Pattern, within: Duration, name: String },
-    Never { what: Pattern, during: Duration },
-    Check { name: String, header: String, test: Test },
-    Repeated { name: String, least: usize, most: usize },
-    Elapsed { from: String, to: String, least: Duration, most: Duration },
-    Auto { method: String, shape: String },
-    Talk { end: String, name: String },
-    Play { end: String, hz: u16 },
-    Hear { end: String, what: Heard, within: Duration },
-    Agent { act: AgentAct, within: Duration },
+    Send {
+        peer: String,
+        shape: String,
+        params: Params,
+        name: String,
+    },
+    Again {
+        name: String,
+        at: Vec<Duration>,
+    },
+    Expect {
+        what: Pattern,
+        within: Duration,
+        name: String,
+    },
+    Never {
+        what: Pattern,
+        during: Duration,
+    },
+    Check {
+        name: String,
+        header: String,
+        test: Test,
+    },
+    Repeated {
+        name: String,
+        least: usize,
+        most: usize,
+    },
+    Elapsed {
+        from: String,
+        to: String,
+        least: Duration,
+        most: Duration,
+    },
+    Auto {
+        method: String,
+        shape: String,
+    },
+    /// `pt`: what was answered to the offer in that message; without it, its first.
+    Talk {
+        end: String,
+        name: String,
+        pt: Option<u8>,
+    },
+    Play {
+        end: String,
+        hz: u16,
+    },
+    Hear {
+        end: String,
+        what: Heard,
+        within: Duration,
+    },
+    Agent {
+        act: AgentAct,
+        within: Duration,
+    },
     Wait(Duration),
 }
 
@@ -226,7 +272,10 @@ fn step(words: &[&str]) -> Option<Step> {
             Step::Elapsed { from: from.into(), to: to.into(), least: duration(least)?, most: duration(most)? }
         }
         ["auto", method, shape] => Step::Auto { method: method.to_owned(), shape: shape.to_owned() },
-        ["talk", end, "to", name] => Step::Talk { end: end.to_owned(), name: name.to_owned() },
+        ["talk", end, "to", name] => Step::Talk { end: end.to_owned(), name: name.to_owned(), pt: None },
+        ["talk", end, "to", name, "pt", pt] => {
+            Step::Talk { end: end.to_owned(), name: name.to_owned(), pt: Some(pt.parse().ok()?) }
+        }
         ["tone", end, hz] => Step::Play { end: end.to_owned(), hz: hz.parse().ok()? },
         ["hear", end, ref rest @ ..] => {
             let (rest, within) = timed(rest, "within")?;
