@@ -75,10 +75,10 @@ impl Refers {
 impl Endpoint {
     /// The user answers a REFER: a 2xx opens the subscription, unless the peer asked for none (RFC 4488).
     pub(in crate::sip) fn answer_refer(&mut self, id: SessionId, tx: u64, response: Builder, now: Instant) {
-        let (mut response, status) = (response, 0);
-        let status = response.status().max(status);
+        let mut response = response;
         self.owners.insert(tx, Owner::Nobody);
-        let refer = self.table.request(tx).filter(|_| (200..300).contains(&status)).cloned();
+        let is_accepted = (200..300).contains(&response.status());
+        let refer = self.table.request(tx).filter(|_| is_accepted).cloned();
         let Some((refer, session)) = refer.zip(self.sessions.get_mut(&id)) else {
             self.answer_tx(tx, response, "", now);
             return;

@@ -77,7 +77,7 @@ impl Network {
         let now = Instant::now();
         Network {
             // Every other network refreshes by re-INVITE.
-            sides: [with(0, true), with(1, seed % 2 == 0)],
+            sides: [with(0, true), with(1, seed.is_multiple_of(2))],
             now,
             rng: StdRng::seed_from_u64(seed),
             weather,
