@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::page::PAGE_TYPE;
-use super::{Gateway, Output};
-use crate::call::{Action, EventKind, LegKind, ParkSource, ReleaseCause, Signal};
+use super::{Gateway, Output, identity};
+use crate::call::{Action, Call, EventKind, LegKind, ParkSource, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Order, Topology};
@@ -69,16 +69,29 @@ impl Gateway {
         let Some(caller) = self.calls.get_mut(call).and_then(|call| call.caller()) else { return };
         let Some(session) = caller.session else { return };
         // An answer can go out early only where there was an offer (RFC 3261 13.2.1).
-        let sdp = (early_media && !caller.media.is_waiting()).then_some(caller.media.sdp.as_slice());
+        let sdp = (early_media && !caller.media.is_waiting()).then(|| caller.media.sdp.clone());
         let status = if status == 183 && sdp.is_none() { 180 } else { status };
-        self.endpoint.progress(session, status, sdp, &answer_headers(), now);
+        let headers = self.headers_for_caller(call);
+        self.endpoint.progress(session, status, sdp.as_deref(), &headers, now);
     }
 
     fn accept(&mut self, call: CallId, now: Instant) {
         let Some(caller) = self.calls.get_mut(call).and_then(|call| call.caller()) else { return };
         let Some(session) = caller.session else { return };
-        self.endpoint.answer(session, &caller.media.sdp, &answer_headers(), now);
+        let sdp = caller.media.sdp.clone();
+        let headers = self.headers_for_caller(call);
+        self.endpoint.answer(session, &sdp, &headers, now);
         self.counters.answered += 1;
+    }
+
+    /// Returns what stands in our responses to the caller's INVITE; a browser hears what the trunk said of the call.
+    fn headers_for_caller(&self, call: CallId) -> Vec<Header> {
+        let mut headers = answer_headers();
+        let of_browser = |call: &&Call| call.legs.first().is_some_and(|caller| caller.kind == LegKind::Browser);
+        if let Some(found) = self.calls.get(call).filter(of_browser) {
+            headers.extend(identity::told_to_browser(&found.parties));
+        }
+        headers
     }
 
     fn reject_caller(&mut self, call: CallId, status: u16, now: Instant) {

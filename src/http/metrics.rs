@@ -81,6 +81,8 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
         ("info_digits", c.info_digits),
         ("notifies", c.notifies),
         ("media_failures", c.media_failures),
+        ("rebound", c.rebound),
+        ("resumed", c.resumed),
     ];
     let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("signalling", "What signalling did and refused", counts);

@@ -11,12 +11,14 @@ use fantoccini::elements::Element;
 use fantoccini::key::Key;
 
 use crate::agent::STEP;
+use crate::proxy::Proxy;
 use crate::rig::{free_udp_port, media_ports};
 use crate::webdriver::{Browser, Kind, free_port};
 
 /// A `crosspoint lab` of its own, on ports of its own.
 struct Lab {
     child: Child,
+    http: u16,
     page: String,
     _folder: tempfile::TempDir,
 }
@@ -82,7 +84,7 @@ impl Lab {
             .stderr(std::fs::File::create(&log).expect("a file"))
             .spawn()
             .expect("the program starts");
-        let mut lab = Lab { child, page: format!("http://localhost:{http}/"), _folder: folder };
+        let mut lab = Lab { child, http, page: format!("http://localhost:{http}/"), _folder: folder };
         let patience = tokio::time::Instant::now() + STEP;
         while tokio::time::Instant::now() < patience {
             if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, http)).await.is_ok() {
@@ -240,5 +242,31 @@ async fn a_reload_in_mid_call_signs_in_by_itself_and_takes_the_call_up_again() {
     click(&browser, "sign-out").await;
     browser.client().refresh().await.expect("loaded again");
     browser.until("signed out for good", "return !document.getElementById('sign-in').hidden", STEP).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_is_made_again_and_the_call_is_heard_all_the_time() {
+    let mut lab = Lab::start(false).await;
+    let proxy = Proxy::start((Ipv4Addr::LOCALHOST, lab.http).into()).await;
+    lab.page = format!("http://localhost:{}/", proxy.port());
+    let browser = signed_in(&lab).await;
+    element(&browser, "number").await.send_keys("6002").await.expect("typed");
+    click(&browser, "place-call").await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    let hears = async || {
+        let heard = browser.run(HEARD_HZ, &[]).await.expect("measured").as_f64().expect("a number");
+        assert!((heard - 440.0).abs() <= 15.0, "heard {heard} Hz, not 440");
+    };
+    proxy.cut();
+    text_becomes(&browser, "registration", "Connecting").await;
+    hears().await;
+    proxy.mend();
+    text_becomes(&browser, "registration", "Registered").await;
+    // The page looks for its way anew, for the network may be another one: an ICE restart, which the gateway absorbs.
+    hears().await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    click(&browser, "hang-up").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
     browser.close().await;
 }

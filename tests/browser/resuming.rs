@@ -109,6 +109,60 @@ async fn gets_its_call_back_after_a_reload(library: Library) {
     desk.ends().await;
 }
 
+/// The page is loaded anew while the customer is on hold: he is afterwards, and is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn jssip_finds_its_call_on_hold_after_a_reload_and_takes_the_customer_back() {
+    let desk = Desk::open(Library::JsSip).await;
+    let mut call = desk.rung().await;
+    desk.answered(&mut call).await;
+    desk.both_hear_the_other(&call).await;
+    desk.agent.act("hold()").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    desk.agent.reload().await;
+    desk.agent.wait("call", "established").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let log = desk.agent.see().await["log"].to_string();
+    assert!(log.contains(";held") && log.contains("hold local"), "{log}");
+    assert_eq!(call.status(), CallStatus::Answered);
+    desk.agent.act("unhold()").await;
+    desk.both_hear_the_other(&call).await;
+    desk.ends().await;
+}
+
+/// Two DNs of ours, joined here.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_browsers_are_joined_without_the_trunk_and_speak_opus_in_full_band() {
+    let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
+    let rig = Rig::start(trunk, "[calls]\nlocal_calls = \"always\"").await;
+    let caller = rig.agent(Kind::Chromium, Library::JsSip, &rig.account("5001", AGENT_HZ)).await;
+    caller.registered().await;
+    let callee = rig.agent(Kind::Chromium, Library::SipJs, &rig.account("5002", 600)).await;
+    callee.registered().await;
+    caller.act("dial('5002')").await;
+    callee.wait("call", "incoming").await;
+    assert_eq!(callee.see().await["peer"], "5001");
+    callee.act("answer()").await;
+    caller.wait("call", "established").await;
+    callee.wait("call", "established").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let sent = 20.0 * (crate::agent::AMPLITUDE / std::f64::consts::SQRT_2).log10();
+    caller.hears_tone(600.0, sent).await;
+    callee.hears_tone(f64::from(AGENT_HZ), sent).await;
+    for agent in [&caller, &callee] {
+        let stats = agent.stats().await;
+        assert_eq!(stats["in"]["codec"], "audio/opus", "{stats}");
+        assert_eq!(stats["in"]["lost"], 0, "{stats}");
+        assert!(!stats["in"]["fmtp"].to_string().contains("maxplaybackrate=8000"), "{stats}");
+    }
+    let figures = rig.app.figures().await.expect("the gateway runs");
+    assert_eq!(figures.snapshot.trunks[0].counters.outbound, 0, "the trunk hears nothing");
+    caller.act("hangUp()").await;
+    callee.wait("call", "ended").await;
+    callee.close().await;
+    caller.close().await;
+    rig.app.shutdown().await;
+}
+
 /// The page is loaded anew while it rings.
 async fn rings_again_after_a_reload(library: Library) {
     let desk = Desk::open(library).await;
