@@ -47,7 +47,11 @@ impl Gateway {
             Event::FlowLost { session } => self.flow_lost(session, now),
             Event::Ended { session, why } => self.ended(session, why, now),
             Event::ReinviteAnswered { session, message } => self.reinvite_answered(session, &message, now),
-            Event::ReinviteRefused { session, status, .. } => self.reinvite_refused(session, status, now),
+            Event::ReinviteRefused { session, status, message } => {
+                if !self.reinvite_challenged(session, message.as_ref(), now) {
+                    self.reinvite_refused(session, status, now);
+                }
+            }
             Event::Challenged { session, message, request } => self.challenged(session, &message, &request, now),
             // Of requests of ours that are no INVITE only OPTIONS, REGISTER, REFER and a phone's INFO are waited for.
             Event::Response { tx, message } => {
@@ -208,6 +212,7 @@ impl Gateway {
     fn reinvite_answered(&mut self, session: SessionId, message: &Message, now: Instant) {
         self.endpoint.ack(session, None, now);
         let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.trunks.proved(call, leg);
         self.note_uuid(call, leg, message, now);
         let status = if has_sdp(message) && self.take_answer(call, leg, message.body(), true) {
             message.status()

@@ -5,6 +5,7 @@
 //! We do not keep any of it across a restart, because the first OPTIONS and REGISTERs tell it anew.
 
 mod attempts;
+mod challenges;
 pub(super) mod liveness;
 pub(super) mod policy;
 pub(super) mod proof;
@@ -13,7 +14,7 @@ pub(super) mod routes;
 mod tend;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -78,6 +79,9 @@ pub(super) struct Trunks {
     jobs: HashMap<ClientTx, Job>,
     attempts: HashMap<CallId, Vec<Attempt>>,
     held: Vec<Held>,
+    /// Legs whose re-INVITE went out again with credentials.
+    proving: HashSet<(CallId, LegId)>,
+    rng: StdRng,
 }
 
 impl Trunks {
@@ -96,6 +100,8 @@ impl Trunks {
             jobs: HashMap::new(),
             attempts: HashMap::new(),
             held: Vec::new(),
+            proving: HashSet::new(),
+            rng,
         }
     }
 
@@ -110,12 +116,13 @@ impl Trunks {
 
     /// Entries of the tables that calls fill.
     pub(super) fn entries(&self) -> usize {
-        self.attempts.len()
+        self.attempts.len() + self.proving.len()
     }
 
     /// The call is gone.
     pub(super) fn forget(&mut self, call: CallId) {
         self.attempts.remove(&call);
+        self.proving.retain(|(of, _)| *of != call);
     }
 
     /// Returns how the DN stands, the worst of its trunks first told; `None`: it is registered nowhere.

@@ -101,14 +101,18 @@ impl Dialog {
         self.request_with_seq(method, self.local_seq, branch)
     }
 
+    /// The Request-URI of a request (RFC 3261 12.2.1.1).
+    pub(crate) fn request_uri(&self) -> &str {
+        match self.route_set.first() {
+            Some(route) if !is_loose(route) => route_uri(route),
+            _ => &self.remote_target,
+        }
+    }
+
     /// Opens a request with a given number: the ACK of a 2xx has that of its INVITE (RFC 3261 13.2.2.4).
     pub(crate) fn request_with_seq(&self, method: &Method, number: u32, branch: &str) -> Builder {
         let strict = self.route_set.first().is_some_and(|route| !is_loose(route));
-        let uri = match self.route_set.first() {
-            Some(route) if strict => route_uri(route),
-            _ => self.remote_target.as_str(),
-        };
-        let mut request = Builder::request(method, uri).header(Name::Via, via(&self.hop, branch));
+        let mut request = Builder::request(method, self.request_uri()).header(Name::Via, via(&self.hop, branch));
         for route in self.route_set.iter().skip(usize::from(strict)) {
             request = request.header(Name::Route, route);
         }

@@ -8,13 +8,9 @@ use std::time::{Duration, Instant};
 use super::super::Gateway;
 use super::super::reach::Target;
 use super::liveness::Health;
-use super::proof::{Proof, account};
 use super::{Attempt, Trunks};
-use crate::call::Signal;
 use crate::id::{CallId, LegId};
-use crate::path::Transport;
-use crate::sip::endpoint::{Header, OutInvite, SessionId};
-use crate::sip::message::{Message, Name};
+use crate::sip::endpoint::OutInvite;
 
 /// Most targets that one call tries.
 const MAX_ATTEMPTS: usize = 16;
@@ -99,41 +95,5 @@ impl Gateway {
     pub(in crate::gateway) fn target_alive(&self, call: CallId) -> bool {
         let last = self.calls.get(call).and_then(|call| call.legs.last());
         last.and_then(|leg| leg.session).is_some_and(|session| self.endpoint.is_proceeding(session))
-    }
-
-    /// The trunk wants to know who we are (RFC 3261 22.2); no other's challenge is answered.
-    pub(in crate::gateway) fn challenged(
-        &mut self,
-        session: SessionId,
-        challenge: &Message,
-        request: &Message,
-        now: Instant,
-    ) {
-        let Some((call, leg)) = self.calls.of_session(session) else { return };
-        if let Some(header) = self.credentials(call, leg, challenge, request)
-            && self.endpoint.authorize(session, &[header], now)
-        {
-            return;
-        }
-        self.calls.end_session(call, leg);
-        self.endpoint.hang_up(session, &[], now);
-        self.signal(call, Signal::Refused { leg, status: challenge.status(), heard: true }, now);
-    }
-
-    fn credentials(&mut self, call: CallId, leg: LegId, challenge: &Message, request: &Message) -> Option<Header> {
-        let found = self.calls.get(call)?;
-        let path = found.leg(leg)?.path;
-        let transport = if path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
-        let watch = self.trunks.watches.get(self.reach.trunk_of(&path, transport)?)?;
-        let dn = &found.parties.dn;
-        let account = account(watch.policy.account.as_ref()?, dn, self.admission.trunk_secret(dn))?;
-        let is_again = |name| request.header(name).is_some();
-        let again = is_again(Name::Authorization) || is_again(Name::ProxyAuthorization);
-        // The branch of the request is as random as a cnonce has to be.
-        let cnonce = request.via().branch().unwrap_or_default().to_owned();
-        let proof = Proof::new(account, challenge).header(&request.method(), request.request_uri(), &cnonce, again);
-        proof
-            .inspect_err(|error| tracing::warn!(%call, %leg, trunk = watch.name, %error, "challenge not answered"))
-            .ok()
     }
 }

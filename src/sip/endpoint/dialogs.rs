@@ -25,6 +25,11 @@ impl Endpoint {
         is_it.then_some(id)
     }
 
+    /// Returns the Request-URI of the next request in the session's dialog, as a digest needs it.
+    pub fn request_uri(&self, s: SessionId) -> Option<String> {
+        self.sessions.get(&s)?.dialogs().last().map(|dialog| dialog.request_uri().to_owned())
+    }
+
     /// Returns true once a 2xx was sent or received, until the session's end.
     pub fn is_confirmed(&self, s: SessionId) -> bool {
         matches!(self.sessions.get(&s).map(|session| &session.phase), Some(Phase::Talking(_)))

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crosspoint::call::{Command, EventKind};
 use crosspoint::gateway::{DnRegistration, GatewayConfig, Input, Secret, TrunkAccount};
 use crosspoint::sip::digest::Credentials;
 use crosspoint::sip::message::{Builder, Message, Method, Name};
 
 use super::{Server, dial_with, register, run, secs, sign_in, state, watched};
-use crate::peers::{Ua, inbound_to, last_status, request};
+use crate::peers::{Ua, inbound_to, last_status, outbound_call, request};
 use crate::rig::Rig;
 use crate::sdp;
 
@@ -300,4 +301,36 @@ fn a_call_reaches_a_registered_dn_and_leaves_its_registration_alone() {
     rig.deliver(talk.trunk.path, bye);
     run(&mut rig, &mut [&mut server], secs(60));
     assert_eq!(server.expires(), [1800]);
+}
+
+#[test]
+fn a_hold_that_the_trunk_challenges_is_asked_for_again_with_a_digest_but_not_for_ever() {
+    let mut with = with_account();
+    with.trunks[0].policy.register = None;
+    let mut rig = Rig::with(with, 1, 4);
+    let talk = outbound_call(&mut rig);
+    let (call, trunk) = (rig.snapshot().calls[0].call, talk.trunk.path);
+    rig.take(trunk);
+    rig.input(Input::Command(Command::Hold { call }));
+    let one = request(&rig.take(trunk), Method::Invite);
+    rig.deliver(trunk, challenge(&one, 401, REALM_THERE, "n1").raw().clone());
+    let other = request(&rig.take(trunk), Method::Invite);
+    assert!(proves(&other, other.header(Name::Authorization).unwrap(), "for 5001"));
+    assert_eq!(
+        (other.call_id(), other.cseq().number, other.body()),
+        (one.call_id(), one.cseq().number + 1, one.body())
+    );
+    rig.deliver(trunk, talk.trunk.respond(&other, 200, Some(&sdp::trunk_answer())));
+    request(&rig.take(trunk), Method::Ack);
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Held { by_agent: true }));
+
+    rig.input(Input::Command(Command::Retrieve { call }));
+    let one = request(&rig.take(trunk), Method::Invite);
+    rig.deliver(trunk, challenge(&one, 401, REALM_THERE, "n2").raw().clone());
+    let other = request(&rig.take(trunk), Method::Invite);
+    rig.deliver(trunk, challenge(&other, 401, REALM_THERE, "n3").raw().clone());
+    assert!(rig.take(trunk).iter().all(|message| message.method() == Method::Ack));
+    rig.advance(secs(10));
+    assert!(rig.take(trunk).iter().all(|message| message.method() == Method::Options), "no third one");
+    assert_eq!(rig.snapshot().calls.len(), 1, "the call is as it was");
 }
