@@ -193,6 +193,48 @@ async fn a_customer_calls_the_phone_rings_the_agent_answers_and_ctrl_c_ends_the_
     panic!("crosspoint lab does not end after Ctrl-C");
 }
 
+/// Calls a number, opens the second line by keyboard, and asks somebody else first.
+async fn asks_first(browser: &Browser) {
+    element(browser, "number").await.send_keys("6002").await.expect("typed");
+    click(browser, "place-call").await;
+    text_becomes(browser, "call-state", "Connected").await;
+    element(browser, "transfer-open").await.send_keys(&char::from(Key::Enter).to_string()).await.expect("pressed");
+    element(browser, "transfer-to").await.send_keys("6002").await.expect("typed");
+    click(browser, "transfer-ask").await;
+    text_becomes(browser, "transfer-state", "Connected").await;
+    text_becomes(browser, "call-state", "On hold").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_asks_somebody_and_hands_the_call_on() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    asks_first(&browser).await;
+    click(&browser, "transfer-complete").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    let violations = browser.run("return violations", &[]).await.expect("a list");
+    assert_eq!(violations, serde_json::json!([]), "the page breaks its own Content-Security-Policy");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_makes_three_of_two_and_hears_them() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    asks_first(&browser).await;
+    browser.client().set_window_size(300, 500).await.expect("resized");
+    let wide = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+    browser.until("nothing sticks out at the side", wide, STEP).await;
+    click(&browser, "transfer-confer").await;
+    browser.until("one line is left", "return document.getElementById('transfer-drop').hidden", STEP).await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    let heard = browser.run(HEARD_HZ, &[]).await.expect("measured").as_f64().expect("a number");
+    assert!((heard - 440.0).abs() <= 15.0, "heard {heard} Hz, not 440");
+    click(&browser, "hang-up").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_said_in_plain_words() {
     let lab = Lab::start(false).await;

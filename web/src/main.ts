@@ -2,6 +2,7 @@ import { loadConfig, socketUrl, type PhoneConfig } from "./config";
 import { forgetSignIn, instanceId, rememberedSignIn, rememberSignIn } from "./instance";
 import { Phone, type Account, type Call, type Registration } from "./phone";
 import { keyClick, LevelMeter, Ringer } from "./sound";
+import { Transfer } from "./transfer";
 
 const DN_KEY = "crosspoint.dn";
 const AUTO_ANSWER_KEY = "crosspoint.auto-answer";
@@ -46,16 +47,20 @@ let noticeTimer: number | undefined;
 const phone = new Phone({
   registration: showRegistration,
   call: showCall,
-  remoteStream: (stream) => {
-    remote.srcObject = stream;
-    void remote.play().catch(() => {
-      // A browser plays nothing in a page that was just loaded and not touched.
-      showNotice("Click anywhere to hear the call.");
-      document.addEventListener("click", () => void remote.play(), { once: true });
-    });
-  },
+  remoteStream: hear,
   localStream: (stream) => meter.show(stream, (value) => (level.value = value)),
 });
+
+const transfer = new Transfer(phone, showNotice, hear);
+
+function hear(stream: MediaStream): void {
+  remote.srcObject = stream;
+  void remote.play().catch(() => {
+    // A browser plays nothing in a page that was just loaded and not touched.
+    showNotice("Click anywhere to hear the call.");
+    document.addEventListener("click", () => void remote.play(), { once: true });
+  });
+}
 
 function showNotice(text: string): void {
   notice.textContent = text;
@@ -99,6 +104,7 @@ function showCall(call: Call | null, ended?: string): void {
   mute.setAttribute("aria-pressed", String(call?.muted ?? false));
   mute.textContent = call?.muted ? "Unmute" : "Mute";
   placeCall.hidden = Boolean(call);
+  transfer.follow(call);
   document.title = state === "incoming" ? `☎ ${call?.peer} · crosspoint` : "crosspoint phone";
   if (state === "incoming" && !phone.autoAnswer) {
     ringer.start();

@@ -38,6 +38,14 @@ const COMMAND_TYPE = "application/vnd.crosspoint+json";
 /** Header of the INVITE that gives a reloaded page its call back; of the REGISTER that says that we know what it means. */
 const RESUME = "X-Crosspoint-Resume";
 
+/** Who looks after a second call beside the phone's own, and after what is wished of both. */
+export interface SecondLine {
+  /** A call of ours has begun; true: it is the second one. */
+  takes(session: RTCSession): boolean;
+  /** The gateway said something within the call. */
+  told(message: Record<string, unknown>): void;
+}
+
 /** A softphone for one DN with one call at a time; a second caller hears busy. */
 export class Phone {
   autoAnswer = false;
@@ -48,6 +56,8 @@ export class Phone {
   #call: Call | null = null;
   /** The connection was lost since the last registration. */
   #cut = false;
+  /** Takes a second call of ours, and what the gateway says of the first one. */
+  second: SecondLine | null = null;
 
   constructor(events: PhoneEvents) {
     this.#events = events;
@@ -147,6 +157,26 @@ export class Phone {
     else this.#session.hold();
   }
 
+  /** Asks the gateway for something within the call. */
+  wish(command: Record<string, string>, refused: (status: number) => void): void {
+    if (!this.#session?.isEstablished()) return;
+    const failed = (e: { response?: { status_code: number } | null }) => refused(e.response?.status_code ?? 0);
+    this.#session.sendInfo(COMMAND_TYPE, JSON.stringify(command), { eventHandlers: { failed } } as never);
+  }
+
+  /** Takes the other party back from hold, where it is there, and goes on. */
+  retrieve(done: () => void): void {
+    if (this.#call?.held && this.#session) this.#session.unhold({}, done);
+    else done();
+  }
+
+  /** Calls somebody else beside the call; [`SecondLine`] is asked whether it is the second one. */
+  dialBeside(number: string): void {
+    if (!this.#ua || !this.#account || !this.#session) return;
+    const target = `sip:${encodeURIComponent(number).replace(/%2B/gi, "+")}@${this.#account.domain}`;
+    this.#ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+  }
+
   /** Sends a key of the pad: as RFC 4733 where media flows, which keeps its timing. */
   sendDigit(digit: string): void {
     const sender = this.#session?.connection?.getSenders().find((s) => s.dtmf);
@@ -155,6 +185,7 @@ export class Phone {
   }
 
   #adopt({ session, originator, request }: IncomingRTCSessionEvent | OutgoingRTCSessionEvent): void {
+    if (originator === "local" && this.second?.takes(session)) return;
     if (this.#session) {
       session.terminate({ status_code: 486, reason_phrase: "Busy Here" });
       return;
@@ -199,13 +230,16 @@ export class Phone {
 
   /** The gateway wants something of this end of the call: the agent desktop's buttons are not ours. */
   #obey(body: string): void {
-    let command: unknown;
+    let message: unknown;
     try {
-      command = (JSON.parse(body) as { command?: unknown }).command;
+      message = JSON.parse(body);
     } catch {
       return;
     }
-    if (command === "answer") this.answer();
+    if (typeof message !== "object" || message === null) return;
+    const told = message as Record<string, unknown>;
+    if (told.command === "answer") this.answer();
+    else this.second?.told(told);
   }
 
   /** The connection is back, perhaps over another network: the call's media looks for its way anew. */
