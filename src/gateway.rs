@@ -10,6 +10,7 @@
 //! We do not run several gateways on one state, because an agent's calls must be seen together.
 
 mod admission;
+mod answering;
 mod calls;
 mod conference;
 pub mod config;
@@ -51,7 +52,7 @@ pub use trunks::policy::{DnRegistration, Route, TrunkAccount, TrunkPolicy};
 pub use trunks::registration::{RegistrationCounts, Standing};
 pub use trunks::{TargetState, TrunkState};
 
-use crate::call::{Call, CallEvent, Command, Procedure, ReleaseCause, Signal};
+use crate::call::{Call, CallEvent, Command, Nailed, Procedure, ReleaseCause, Signal};
 use crate::id::{FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
@@ -320,7 +321,7 @@ impl Gateway {
         let strangers = self.counters.strangers + sip.strangers;
         Snapshot {
             registrations: registrations.collect(),
-            calls: self.calls.iter().map(view).collect(),
+            calls: self.calls.iter().filter(|call| call.nailed != Nailed::Alone).map(view).collect(),
             flows: self.peers.flows(),
             trunks: self.trunk_views(),
             free_pairs: self.ports.free(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Addresses, StartError};
-use crate::config::{AuthAlgorithm, Config, DnEntry, PeerAddress, PeerHost, SipTransport, TrunkConfig};
+use crate::config::{
+    AuthAlgorithm, Config, DnEntry, PeerAddress, PeerHost, RedirectsConfig, SipTransport, TrunkConfig,
+};
 use crate::gateway::{
     CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
 };
@@ -48,6 +50,7 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             max_calls: usize::try_from(capacity).unwrap_or(usize::MAX),
             ring_timeout: seconds(config.limits.ring_seconds),
             flow_grace: seconds(config.calls.grace_seconds),
+            refusal_tone: seconds(config.calls.refusal_tone_seconds),
             local: config.calls.local_calls.into(),
             transfer_timeout: seconds(config.calls.transfer_seconds),
             conference_stays: config.calls.conference_stays,
@@ -102,6 +105,7 @@ fn trunks(config: &Config) -> Vec<Trunk> {
         hold: trunk.hold_music.as_ref().map(|music| config.hold_source(music)),
         refer: trunk.refer,
         policy: trunks::policy(trunk),
+        follow_redirects: trunk.redirects == RedirectsConfig::Follow,
     });
     each.collect()
 }
@@ -125,6 +129,7 @@ fn dns(config: &Config) -> Vec<DnRule> {
             dial: entry.and_then(|entry| entry.dial.clone()).unwrap_or_default(),
             trunk_secret: trunks::secret(entry.and_then(|entry| entry.trunk_secret.as_ref())),
             ring: known.map(|dn| seconds(dn.ring_seconds)),
+            answer: known.map(|dn| dn.answer.into()).unwrap_or_default(),
             resume: known.is_some_and(|dn| dn.resume),
         }
     });
@@ -146,6 +151,7 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         dial: entry.dial.clone().unwrap_or_default(),
         trunk_secret: trunks::secret(entry.trunk_secret.as_ref()),
         ring: entry.ring_seconds.map(seconds),
+        answer: entry.answer.into(),
         resume: entry.resume,
     })
 }

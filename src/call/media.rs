@@ -28,7 +28,12 @@ pub struct LegMedia {
     pending: Option<OfferState>,
     /// What holds again if our offer in mid-call comes to nothing: direction and description.
     before: Option<(Direction, Vec<u8>)>,
+    /// Answers in provisional responses, by the fork that sent each.
+    early: Vec<(String, Vec<u8>)>,
 }
+
+/// Most forks of one INVITE whose early answers are kept.
+const MAX_FORKS: usize = 16;
 
 /// The bound port pair of a trunk leg and how it is used.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +71,10 @@ impl LegMedia {
             remote: remote.as_deref().cloned(),
         };
         let side = Side::Browser { local: Box::new(local), remote };
-        Ok((LegMedia { worker, sdp, side, agreed, pending, before: None }, Order::OpenBrowser(leg, Box::new(plan))))
+        Ok((
+            LegMedia { worker, sdp, side, agreed, pending, before: None, early: Vec::new() },
+            Order::OpenBrowser(leg, Box::new(plan)),
+        ))
     }
 
     /// Makes a trunk leg's media, as [`LegMedia::browser`] does.
@@ -89,7 +97,10 @@ impl LegMedia {
         };
         let plan = RtpPlan { pair: pair.pair, ssrc: pair.ssrc, latch: pair.latch, remote };
         let side = Side::Trunk { local: Box::new(local), remote };
-        Ok((LegMedia { worker, sdp, side, agreed, pending, before: None }, Order::OpenRtp(leg, Box::new(plan))))
+        Ok((
+            LegMedia { worker, sdp, side, agreed, pending, before: None, early: Vec::new() },
+            Order::OpenRtp(leg, Box::new(plan)),
+        ))
     }
 
     /// Returns true while an offer of ours has no answer.
@@ -109,6 +120,25 @@ impl LegMedia {
     /// as not receiving.
     pub fn peer_direction(&self) -> Direction {
         self.agreed.as_ref().map(Agreed::peer_direction).unwrap_or_default()
+    }
+
+    /// Returns true where the peer's last description is one of ours, sent back: a SIP Server gives the call up so.
+    pub fn is_mirrored(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreed::is_mirrored)
+    }
+
+    /// Keeps the answer that a fork gave early: its 2xx need not repeat it (RFC 3261 13.2.1).
+    pub fn note_early(&mut self, fork: &str, sdp: &[u8]) {
+        self.early.retain(|(known, _)| known != fork);
+        if self.early.len() < MAX_FORKS {
+            self.early.push((fork.to_owned(), sdp.to_vec()));
+        }
+    }
+
+    /// Takes the early answer of the fork that has answered; `None` where it gave none.
+    pub fn early_of(&mut self, fork: &str) -> Option<Vec<u8>> {
+        let early = std::mem::take(&mut self.early);
+        early.into_iter().find(|(known, _)| known == fork).map(|(_, sdp)| sdp)
     }
 
     /// Takes the peer's answer to our offer. `last` is false for that of a provisional response, which the final one

@@ -19,14 +19,14 @@ pub mod topology;
 pub mod wish;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use cause::ReleaseCause;
 pub use command::Command;
 pub use event::{CallEvent, Direction, EventKind};
 pub use leg::{Leg, LegKind};
 pub use media::{LegMedia, PairUse};
-pub use procedure::{Action, Procedure, Setup, SetupLimits, Signal};
+pub use procedure::{Action, AnswerMode, Procedure, Setup, SetupLimits, Signal};
 pub use tones::{ToneError, Tones};
 pub use topology::{Joined, ParkSource, Topology};
 pub use wish::{Declined, Holders, Wish};
@@ -58,6 +58,18 @@ pub struct Parties {
 /// Header fields of the trunk that go along with a call, by name: user data mapped to `X-…`, `User-to-User`.
 pub type UserData = Arc<[(String, String)]>;
 
+/// Nailed-up legs: a phone that is called once and joined to call after call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Nailed {
+    /// The call has none.
+    #[default]
+    No,
+    /// This leg of the call goes on standing when the call is over.
+    Leg(LegId),
+    /// It is no call but the place where such a leg waits: nobody is told of it.
+    Alone,
+}
+
 /// One call.
 #[derive(Debug)]
 pub struct Call {
@@ -77,6 +89,8 @@ pub struct Call {
     pub hold: Holders,
     /// Held or not, as it was wished last while a procedure ran.
     kept: Option<bool>,
+    /// What it has to do with a leg that stands from call to call.
+    pub nailed: Nailed,
     sequence: u64,
 }
 
@@ -93,7 +107,39 @@ impl Call {
             procedure: Some(Procedure::Setup(setup)),
             hold: Holders::default(),
             kept: None,
+            nailed: Nailed::No,
             sequence: 0,
+        }
+    }
+
+    /// Makes the place where a nailed leg waits for its next call; the leg is to be added.
+    pub fn standing(id: CallId, parties: Parties, now: Instant) -> Call {
+        Call {
+            id,
+            parties,
+            since: now,
+            legs: Vec::new(),
+            topology: Topology::default(),
+            procedure: None,
+            hold: Holders::default(),
+            kept: None,
+            nailed: Nailed::Alone,
+            sequence: 0,
+        }
+    }
+
+    /// Lets a browser whose call is refused hear busy or congestion for so long before it is told; zero: not at all.
+    pub fn set_refusal_tone(&mut self, length: Duration) {
+        if let Some(Procedure::Setup(setup)) = &mut self.procedure {
+            setup.set_refusal_tone(length);
+        }
+    }
+
+    /// A nailed leg has been added: it has answered already.
+    pub fn nail(&mut self, leg: LegId, now: Instant) {
+        self.nailed = Nailed::Leg(leg);
+        if let Some(Procedure::Setup(setup)) = &mut self.procedure {
+            setup.add_callee(leg, now);
         }
     }
 
@@ -232,7 +278,22 @@ impl Call {
         let mut actions = step.actions;
         match step.next {
             Next::Stay => {}
-            Next::Answered(callee) => self.procedure = Some(Procedure::Answer(Answer::begin(callee))),
+            Next::Answered(callee) => {
+                let Some(caller) = self.legs.first() else { return actions };
+                let (answer, first) = Answer::begin(caller.id, callee, caller.media.is_waiting(), now);
+                self.procedure = Some(Procedure::Answer(answer));
+                actions.splice(0..0, first);
+            }
+            Next::Talking(caller, callee) => {
+                self.procedure = None;
+                let mirrored = self.leg(caller).is_some_and(|leg| leg.media.is_mirrored());
+                actions.push(match mirrored {
+                    // The SIP Server gives the call up; its BYE is on the way.
+                    true => Action::Park { leg: callee, source: ParkSource::Nothing },
+                    false => Action::Connect(caller, callee),
+                });
+                actions.extend(self.resume_wish());
+            }
             Next::Done => {
                 self.procedure = None;
                 actions.extend(self.resume_wish());
@@ -240,6 +301,9 @@ impl Call {
             Next::Held { near, far, hold } => {
                 self.procedure = None;
                 actions.extend(self.held(near, far, hold));
+                if !hold && self.leg(near).is_some_and(|leg| !leg.media.peer_direction().receives()) {
+                    actions.push(Action::AskToRetrieve(near));
+                }
                 if !hold && let Some(answered) = self.leg(far).map(|leg| leg.media.peer_direction()) {
                     actions.extend(self.held_by_trunk(!answered.receives()));
                 }
@@ -252,8 +316,11 @@ impl Call {
                 actions.extend(self.resume_wish());
             }
             Next::Release { cause, reason } => {
-                let forgotten = |id: LegId| actions.contains(&Action::Forget(id));
-                let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !forgotten(id)).collect();
+                if let Some(leg) = self.stands_on(&cause) {
+                    actions.push(Action::Stand(leg));
+                }
+                let gone = |id: LegId| actions.contains(&Action::Forget(id)) || actions.contains(&Action::Stand(id));
+                let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !gone(id)).collect();
                 let (release, more) = Release::begin(cause, reason, legs, now);
                 actions.extend(more);
                 self.procedure = Some(Procedure::Release(release));
@@ -264,6 +331,16 @@ impl Call {
             }
         }
         actions
+    }
+
+    /// Returns the nailed leg that outlives the call.
+    fn stands_on(&self, cause: &ReleaseCause) -> Option<LegId> {
+        let Nailed::Leg(leg) = self.nailed else { return None };
+        let lost = matches!(
+            cause,
+            ReleaseCause::FlowLost | ReleaseCause::ConsentLost | ReleaseCause::DtlsFailed | ReleaseCause::Shutdown
+        );
+        self.leg(leg).filter(|leg| leg.session.is_some() && !lost).map(|leg| leg.id)
     }
 
     fn last_words(&self) -> EventKind {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::procedure::{Next, Procedure, Release, Step};
-use super::{Action, Direction, EventKind, ReleaseCause, Setup, SetupLimits, Signal};
+use super::{Action, Direction, EventKind, ParkSource, ReleaseCause, Setup, SetupLimits, Signal};
 use crate::id::LegId;
 use crate::plan::LegStats;
 
@@ -42,7 +42,6 @@ fn the_fork_that_answers_wins_and_the_others_are_told_elsewhere() {
     assert_eq!(
         step.actions,
         [
-            Action::Connect(CALLER, TWO),
             Action::Accept,
             Action::HangUp { leg: ONE, reason },
             Action::CloseMedia(ONE),
@@ -113,10 +112,29 @@ fn the_same_progress_is_told_once() {
     let now = Instant::now();
     let mut setup = setup(Direction::Outbound, limits(), &[ONE], now);
     let ringing = |early_media| Signal::Ringing { leg: ONE, status: if early_media { 183 } else { 180 }, early_media };
-    assert_eq!(setup.on(ringing(false), now).actions.len(), 2);
-    assert!(setup.on(ringing(false), now).actions.is_empty());
-    let early = setup.on(ringing(true), now).actions;
-    assert_eq!(early, [Action::Connect(CALLER, ONE), Action::Progress { status: 183, early_media: true }]);
+    let first = setup.on(ringing(false), now).actions;
+    let tone = Action::Park { leg: CALLER, source: ParkSource::Ringback };
+    let told = Action::Progress { status: 183, early_media: true };
+    assert_eq!(first, [tone.clone(), told, Action::Emit(EventKind::Ringing)]);
+    assert_eq!(setup.on(ringing(false), now).actions, [tone], "and parks where it is");
+    assert_eq!(setup.on(ringing(true), now).actions, [Action::Connect(CALLER, ONE)]);
+    assert!(setup.on(ringing(false), now).actions.is_empty(), "what is heard goes on");
+}
+
+#[test]
+fn a_refused_browser_hears_busy_or_congestion_for_as_long_as_it_is_configured() {
+    let now = Instant::now();
+    for (status, source) in [(486, ParkSource::Busy), (404, ParkSource::Congestion)] {
+        let mut procedure = setup(Direction::Outbound, limits(), &[ONE], now);
+        let Procedure::Setup(setup) = &mut procedure else { panic!() };
+        setup.set_refusal_tone(Duration::from_secs(4));
+        let step = procedure.on(refused(ONE, status), now);
+        assert!(step.actions.contains(&Action::Park { leg: CALLER, source }));
+        assert_eq!(rejection(&step), None);
+        let over = now + Duration::from_secs(4);
+        assert_eq!(procedure.deadline(), Some(over));
+        assert_eq!(rejection(&procedure.on(Signal::Deadline { target_alive: false }, over)), Some(status));
+    }
 }
 
 #[test]

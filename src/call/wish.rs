@@ -5,7 +5,7 @@
 
 use super::procedure::{Action, Hold, Procedure, Signal};
 use super::topology::Joined;
-use super::{Call, EventKind, LegKind};
+use super::{Call, EventKind, LegKind, Nailed};
 use crate::id::LegId;
 use crate::sdp::description::Direction;
 use std::time::Instant;
@@ -48,6 +48,8 @@ impl Call {
     /// Says whether a procedure may begin: transfer, conference, resume.
     pub fn may_begin(&self) -> Result<(), Declined> {
         match &self.procedure {
+            // A leg that stands between calls has nobody to be handed on to, or mixed with.
+            None if self.nailed == Nailed::Alone => Err(Declined::WrongState),
             None => Ok(()),
             Some(Procedure::Setup(_) | Procedure::Release(_)) => Err(Declined::WrongState),
             Some(_) => Err(Declined::Busy),
@@ -58,10 +60,9 @@ impl Call {
     pub(super) fn wish(&mut self, wish: Wish, now: Instant) -> Vec<Action> {
         let hold = match wish {
             Wish::Answer => {
-                return match &mut self.procedure {
-                    Some(procedure @ Procedure::Setup(_)) => procedure.on(Signal::Wish(wish), now).actions,
-                    _ => Vec::new(),
-                };
+                let Some(procedure @ Procedure::Setup(_)) = &mut self.procedure else { return Vec::new() };
+                let step = procedure.on(Signal::Wish(wish), now);
+                return self.follow(step, now);
             }
             Wish::Hold => true,
             Wish::Retrieve => false,

@@ -11,6 +11,8 @@ use crate::gateway::{Carry, LocalCalls};
 pub struct CallsConfig {
     /// Seconds that a call lives on after its browser's connection was lost; 0: none.
     pub grace_seconds: u32,
+    /// Seconds that a browser hears busy or congestion before it is told that its call is refused, 0 to 30; 0: none.
+    pub refusal_tone_seconds: u32,
     /// Whether calls between two DNs stay here.
     pub local_calls: LocalCallsConfig,
     /// Seconds that the target of a transfer may ring before the call is given back.
@@ -23,11 +25,23 @@ impl Default for CallsConfig {
     fn default() -> Self {
         CallsConfig {
             grace_seconds: 20,
+            refusal_tone_seconds: 0,
             local_calls: LocalCallsConfig::Never,
             transfer_seconds: 60,
             conference_stays: false,
         }
     }
+}
+
+/// What becomes of a 3xx of the trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedirectsConfig {
+    /// The number that it names is called at the same trunk.
+    #[default]
+    Follow,
+    /// The browser's call is refused.
+    Refuse,
 }
 
 /// Whether calls between two DNs stay here.
@@ -70,6 +84,8 @@ impl Config {
         file.must(grace <= 600, "calls.grace_seconds", grace, "0 to 600")?;
         let transfer = self.calls.transfer_seconds;
         file.must((5..=300).contains(&transfer), "calls.transfer_seconds", transfer, "5 to 300")?;
+        let tone = self.calls.refusal_tone_seconds;
+        file.must(tone <= 30, "calls.refusal_tone_seconds", tone, "0 to 30")?;
         for (at, trunk) in self.trunks.iter().enumerate() {
             let fields = [("carry", &trunk.carry), ("carry_out", &trunk.carry_out)];
             for (key, name) in fields.iter().flat_map(|(key, list)| list.iter().flatten().map(move |name| (key, name)))

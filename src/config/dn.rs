@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{AuthAlgorithm, Config};
+use crate::call::AnswerMode;
 
 /// A password or HA1; never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -90,9 +91,35 @@ pub struct DnEntry {
     pub dial: Option<Vec<String>>,
     /// Password of the DN's own requests to trunks.
     pub trunk_secret: Option<Secret>,
+    /// How the phone is made to answer by NOTIFY talk.
+    #[serde(default)]
+    pub answer: Answer,
     /// A phone of another make that lost its dialogs is sent a new INVITE for its call.
     #[serde(default)]
     pub resume: bool,
+}
+
+/// `[[dn]] answer`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The page that the browser runs is told.
+    #[default]
+    Page,
+    /// The phone is called when it is to answer, with headers by which it does so by itself.
+    Deferred,
+    /// One leg of the phone stands from call to call.
+    Nailed,
+}
+
+impl From<Answer> for AnswerMode {
+    fn from(answer: Answer) -> AnswerMode {
+        match answer {
+            Answer::Page => AnswerMode::Page,
+            Answer::Deferred => AnswerMode::Deferred,
+            Answer::Nailed => AnswerMode::Nailed,
+        }
+    }
 }
 
 /// What is known of one DN.
@@ -106,6 +133,8 @@ pub struct Dn<'a> {
     pub auth: Option<AuthAlgorithm>,
     /// Seconds before 480.
     pub ring_seconds: u32,
+    /// How the phone is made to answer by NOTIFY talk.
+    pub answer: Answer,
     /// Sent a new INVITE after a page reload.
     pub resume: bool,
 }
@@ -120,6 +149,7 @@ impl Config {
             ha1: entry.ha1.as_ref().filter(|_| own.is_none()).map(|s| s.0.as_str()),
             auth: entry.auth,
             ring_seconds: entry.ring_seconds.unwrap_or(self.limits.ring_seconds),
+            answer: entry.answer,
             resume: entry.resume,
         })
     }

@@ -25,7 +25,7 @@ mod sounds;
 mod trunk;
 mod upkeep;
 
-pub use calls::{CallsConfig, LocalCallsConfig};
+pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};

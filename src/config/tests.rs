@@ -418,6 +418,7 @@ fn the_rules_of_calls_have_their_ranges() {
     let config = parse(&calls("transfer_seconds = 30\nconference_stays = true")).unwrap();
     assert_eq!((config.calls.transfer_seconds, config.calls.conference_stays), (30, true));
     assert!(error(&calls("transfer_seconds = 4")).contains("calls.transfer_seconds"));
+    assert!(error(&calls("refusal_tone_seconds = 31")).contains("calls.refusal_tone_seconds"));
     assert!(error(&calls("local_calls = \"sometimes\"")).contains("local_calls"));
 }
 

@@ -113,6 +113,9 @@ pub struct TrunkConfig {
     /// What its calls ask for.
     #[serde(default)]
     pub session: SessionConfig,
+    /// What becomes of a 3xx.
+    #[serde(default)]
+    pub redirects: super::RedirectsConfig,
 }
 
 fn ping_seconds() -> u32 {

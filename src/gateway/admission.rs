@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use super::config::{DnRule, DnSet, RegistrationPolicy, Secret};
 use super::identity::user;
 use super::{Gateway, Output};
+use crate::call::AnswerMode;
 use crate::path::{Path, source_of};
 use crate::sip::digest::server::{Verdict as Proof, Verifier};
 use crate::sip::digest::{self, Algorithm, Credentials};
@@ -49,6 +50,7 @@ struct Rule {
     dial: Vec<String>,
     trunk_secret: Option<Secret>,
     ring: Option<Duration>,
+    answer: AnswerMode,
     resume: bool,
 }
 
@@ -76,6 +78,7 @@ impl From<DnRule> for Rule {
             dial: rule.dial,
             trunk_secret: rule.trunk_secret,
             ring: rule.ring,
+            answer: rule.answer,
             resume: rule.resume,
         }
     }
@@ -117,6 +120,11 @@ impl Admission {
     /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
     pub(super) fn resumes(&self, dn: &str) -> bool {
         self.rule(dn).is_some_and(|rule| rule.resume)
+    }
+
+    /// Returns how the DN's phone is made to answer.
+    pub(super) fn answer(&self, dn: &str) -> AnswerMode {
+        self.rule(dn).map(|rule| rule.answer).unwrap_or_default()
     }
 
     /// Returns true if the DN may call this number: a stolen DN cannot dial the world.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::trunks::policy::{Route, TrunkPolicy};
-use crate::call::Tones;
+use crate::call::{AnswerMode, Tones};
 use crate::path::{Net, Transport};
 use crate::plan::{AudioCodec, Latch, OpusParams, Source};
 use crate::sip::endpoint::SourceLimit;
@@ -85,6 +85,8 @@ pub struct Trunk {
     pub policy: TrunkPolicy,
     /// Which header fields go along with a call.
     pub carry: Carry,
+    /// A 3xx is followed: the number that it names is called at the same target. Else the browser's call is refused.
+    pub follow_redirects: bool,
 }
 
 /// Names of header fields that are carried from one side of a call to the other: whole, or a beginning with `*` behind it.
@@ -149,6 +151,8 @@ pub struct DnRule {
     pub trunk_secret: Option<Secret>,
     /// How long these ring before the caller hears 480; [`CallPolicy::ring_timeout`] without it.
     pub ring: Option<Duration>,
+    /// How the phone is made to answer by NOTIFY talk.
+    pub answer: AnswerMode,
     /// A phone that lost its dialogs (a page reload) is sent a new INVITE for its call, though it did not say that it
     /// knows what this means.
     pub resume: bool,
@@ -259,6 +263,8 @@ pub struct CallPolicy {
     pub transfer_timeout: Duration,
     /// The others of a conference stay joined when the agent leaves; else all ends with the agent.
     pub conference_stays: bool,
+    /// How long a browser hears busy or congestion before it is told that its call is refused; zero: it is told at once.
+    pub refusal_tone: Duration,
 }
 
 impl Default for CallPolicy {
@@ -272,6 +278,7 @@ impl Default for CallPolicy {
             retry_after: Duration::from_secs(5),
             transfer_timeout: Duration::from_secs(60),
             conference_stays: false,
+            refusal_tone: Duration::ZERO,
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::page::PAGE_TYPE;
 use super::{Gateway, Output, identity};
-use crate::call::{Action, Call, EventKind, LegKind, ParkSource, ReleaseCause, Signal};
+use crate::call::{Action, Call, EventKind, LegKind, Nailed, ParkSource, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Order, Topology};
@@ -59,7 +58,10 @@ impl Gateway {
             Action::Reinvite { leg, direction } => self.reinvite(call, leg, direction, now),
             Action::Report { leg, by, status, last } => self.report_transfer(call, leg, by, (status, last), now),
             Action::ReleaseOther(other) => self.signal(other, Signal::Release(ReleaseCause::Transferred), now),
-            Action::AskToAnswer(leg) => self.ask_to_answer(call, leg, now),
+            Action::AskToAnswer(leg) => self.tell_page(call, leg, "answer", now),
+            Action::AskToRetrieve(leg) => self.tell_page(call, leg, "retrieve", now),
+            Action::CallPhones => self.call_phones(call, now),
+            Action::Stand(leg) => self.stand(call, leg, now),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => self.finish(call),
         }
@@ -163,26 +165,18 @@ impl Gateway {
         }
     }
 
-    /// The page answers when it is told to, also while it rings: JsSIP raises an INFO of an early dialog as `newInfo`.
-    fn ask_to_answer(&mut self, call: CallId, leg: LegId, now: Instant) {
-        let Some(session) = self.calls.get(call).and_then(|call| call.leg(leg)).and_then(|leg| leg.session) else {
-            return;
-        };
-        self.endpoint.info(session, PAGE_TYPE, br#"{"command":"answer"}"#, now);
-    }
-
     pub(super) fn order(&mut self, worker: WorkerId, order: Order) {
         self.outputs.push_back(Output::Media(worker, order));
     }
 
     pub(super) fn emit(&mut self, call: CallId, kind: EventKind, now: Instant) {
-        if let Some(found) = self.calls.get_mut(call) {
+        if let Some(found) = self.calls.get_mut(call).filter(|call| call.nailed != Nailed::Alone) {
             let event = found.event(kind, now);
             self.outputs.push_back(Output::Event(event));
         }
     }
 
-    fn finish(&mut self, call: CallId) {
+    pub(super) fn finish(&mut self, call: CallId) {
         self.trunks.forget(call);
         if let Some(gone) = self.calls.remove(call) {
             for leg in &gone.legs {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::admission::Verdict;
+use super::answering::wants_answer;
 use super::config::Listener;
 use super::identity::{self, Identity};
 use super::sessions::has_sdp;
@@ -142,9 +143,7 @@ impl Gateway {
         if !self.admission.knows(&dn) {
             return Err(404.into());
         }
-        let bindings: Vec<Binding> = self.registrar.lookup(&dn, now).into_iter().cloned().collect();
-        let bindings: Vec<Binding> = bindings.into_iter().filter(|b| self.peers.flow(&b.path).is_some()).collect();
-        if bindings.is_empty() {
+        if self.reachable(&dn, now).is_empty() {
             return Err(480.into());
         }
         let offer = offer(invite)?;
@@ -177,12 +176,7 @@ impl Gateway {
             Leg { id: leg, kind: LegKind::Trunk, session: Some(session), path, media, open: true, stats: None };
         let call = self.begin(parties, caller, limits, open, now);
         self.peers.count(trunk, |counters| counters.inbound += 1);
-        for binding in &bindings {
-            self.ring(call, worker, binding, now);
-        }
-        if self.calls.get(call).is_some_and(|call| call.legs.len() == 1) {
-            self.signal(call, Signal::NoTarget, now);
-        }
+        self.alert(call, wants_answer(invite), now);
         self.calls.schedule(call);
         Ok(())
     }
@@ -264,7 +258,9 @@ impl Gateway {
     ) -> CallId {
         let id = self.calls.next_call();
         self.order(caller.media.worker, open);
-        self.calls.insert(Call::begin(id, parties, caller, limits, now));
+        let mut call = Call::begin(id, parties, caller, limits, now);
+        call.set_refusal_tone(self.policy.refusal_tone);
+        self.calls.insert(call);
         self.counters.calls += 1;
         self.emit(id, EventKind::Dialing, now);
         id
@@ -277,7 +273,8 @@ impl Gateway {
         let local = self.ports.browser(worker, is_local);
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let sdp = media.sdp.clone();
-        let Some(session) = self.invite_browser(call, is_local, binding, sdp, Vec::new(), now) else { return };
+        let hints = self.answer_hints(call);
+        let Some(session) = self.invite_browser(call, is_local, binding, sdp, hints, now) else { return };
         self.order(worker, open);
         let (session, path) = (Some(session), binding.path);
         let leg = Leg { id: leg, kind: LegKind::Browser, session, path, media, open: true, stats: None };

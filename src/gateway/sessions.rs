@@ -23,10 +23,14 @@ impl Gateway {
             Event::Invited { session, message, path, transport } => {
                 self.invited(session, &message, path, transport, now);
             }
-            Event::Provisional { session, message, .. } => self.provisional(session, &message, now),
-            Event::Answered { session, message, .. } => self.answered(session, &message, now),
+            Event::Provisional { session, fork, message, .. } => self.provisional(session, &fork, &message, now),
+            Event::Answered { session, fork, message, .. } => self.answered(session, &fork, &message, now),
             Event::Refused { session, status, message } => {
                 let Some((call, leg)) = self.terminal(session, message.as_ref(), now) else { return };
+                let again = message.as_ref().filter(|_| (300..400).contains(&status));
+                if let Some(target) = again.and_then(|message| self.redirected(call, leg, message)) {
+                    return self.signal(call, Signal::Redirected { leg, target }, now);
+                }
                 self.signal(call, Signal::Refused { leg, status, heard: message.is_some() }, now);
             }
             Event::Cancelled { session, message } => {
@@ -114,13 +118,16 @@ impl Gateway {
         }
     }
 
-    fn provisional(&mut self, session: SessionId, message: &Message, now: Instant) {
+    fn provisional(&mut self, session: SessionId, fork: &str, message: &Message, now: Instant) {
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         self.note_uuid(call, leg, message, now);
         // A browser that rings has nothing to say yet; the trunk's early media is heard.
         let early = self.calls.get(call).and_then(|c| c.leg(leg)).is_some_and(|leg| leg.kind == LegKind::Trunk)
             && has_sdp(message)
             && self.take_answer(call, leg, message.body(), false);
+        if early && let Some(leg) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) {
+            leg.media.note_early(fork, message.body());
+        }
         let status = if early { 183 } else { message.status() };
         self.signal(call, Signal::Ringing { leg, status, early_media: early }, now);
     }
@@ -143,21 +150,21 @@ impl Gateway {
         }
     }
 
-    fn answered(&mut self, session: SessionId, message: &Message, now: Instant) {
+    fn answered(&mut self, session: SessionId, fork: &str, message: &Message, now: Instant) {
         self.endpoint.ack(session, None, now);
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         self.note_uuid(call, leg, message, now);
-        let good = if has_sdp(message) {
-            self.take_answer(call, leg, message.body(), true)
-        } else {
-            // No answer in the 2xx: what an early one said stands, else there is nothing to talk by.
-            let media = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)).map(|leg| &mut leg.media);
-            media.is_some_and(|media| {
-                media.settle();
-                media.is_known()
-            })
+        let media = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)).map(|leg| &mut leg.media);
+        // Of several forks that were heard early, the one that answered is heard from now on.
+        let early = media.and_then(|media| media.early_of(fork));
+        let good = match (has_sdp(message), early) {
+            (true, _) => self.take_answer(call, leg, message.body(), true),
+            (false, Some(early)) => self.take_answer(call, leg, &early, true),
+            // Neither its 2xx nor anything before said what to talk by.
+            (false, None) => false,
         };
         if good {
+            self.nail(call, leg);
             return self.signal(call, Signal::Answered { leg }, now);
         }
         if let Some(session) = self.calls.end_session(call, leg) {

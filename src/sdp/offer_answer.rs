@@ -122,6 +122,8 @@ pub struct Agreed {
     remote_ice: Option<IceCredentials>,
     /// What the peer sends and takes, as it wrote it last.
     theirs: Direction,
+    /// What it wrote last was written by us.
+    mirrored: bool,
 }
 
 /// An offer of ours that waits for its answer.
@@ -132,8 +134,8 @@ pub struct OfferState {
     /// The formats that were offered.
     formats: Formats,
     audio: AudioWish,
-    /// Our address, to know it again in a mirrored offer; trunk legs only.
-    own: Option<SocketAddr>,
+    /// Our address and session id, to know them again in a mirrored offer; trunk legs only.
+    own: Option<(SocketAddr, u64)>,
 }
 
 /// One m-line, to be written again in its place.
@@ -161,6 +163,11 @@ impl Agreed {
     /// (`c=0.0.0.0`, port 0, our own) counts as not receiving.
     pub fn peer_direction(&self) -> Direction {
         self.theirs
+    }
+
+    /// Returns true where the peer's last description was one of ours, known by its address or its `o=`.
+    pub fn is_mirrored(&self) -> bool {
+        self.mirrored
     }
 
     /// Returns the `o=` version of our last description.

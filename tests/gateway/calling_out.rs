@@ -63,13 +63,13 @@ fn the_browser_hears_100_at_once() {
 }
 
 #[test]
-fn ringing_is_passed_on() {
+fn ringing_is_passed_on_and_reads_as_early_media_for_the_tone_is_ours() {
     let mut rig = Rig::new();
     let (browser, _, invite) = dialling(&mut rig);
     let trunk = Ua::trunk();
     rig.deliver(trunk.path, trunk.respond(&invite, 180, None));
-    let ringing = last_status(&rig.take(browser.path), 180);
-    assert!(ringing.body().is_empty());
+    let ringing = last_status(&rig.take(browser.path), 183);
+    assert!(!ringing.body().is_empty());
     assert_eq!(rig.kinds(), [&EventKind::Dialing, &EventKind::Ringing]);
 }
 

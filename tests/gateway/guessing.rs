@@ -75,6 +75,7 @@ fn an_unknown_dn_is_offered_the_algorithms_of_a_known_one() {
         dial,
         trunk_secret: None,
         ring: None,
+        answer: crosspoint::call::AnswerMode::Page,
         resume: false,
     }];
     for with in [by_rule, by_listener] {

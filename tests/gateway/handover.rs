@@ -37,7 +37,7 @@ pub fn consult_ringing(rig: &mut Rig, talk: &mut Talk, number: &str) -> (Consult
     rig.deliver(talk.browser.path, at_browser.invite.raw().clone());
     let invite = request(&rig.take(talk.trunk.path), Method::Invite);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 180, None));
-    at_browser.learn(&last_status(&rig.take(talk.browser.path), 180));
+    at_browser.learn(&last_status(&rig.take(talk.browser.path), 183));
     let at_trunk = talk.trunk.dialog_of(&invite);
     (Consult { at_browser, at_trunk }, invite)
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crosspoint::call::{CallEvent, Command, EventKind};
+use crosspoint::call::{AnswerMode, CallEvent, Command, EventKind};
 use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::id::{CallId, LegId};
 use crosspoint::path::Path;
@@ -66,6 +66,14 @@ impl World {
             with.trunks[0].policy.ping = Duration::from_secs(10);
         }
         handover::configure(&mut with, &mut rng);
+        with.dns[0].answer = match rng.random_range(0..4) {
+            0 => AnswerMode::Deferred,
+            1 => AnswerMode::Nailed,
+            _ => AnswerMode::Page,
+        };
+        if rng.random_bool(0.3) {
+            with.calls.refusal_tone = Duration::from_secs(3);
+        }
         let workers = rng.random_range(1..3);
         let mut rig = Rig::seeded(with, workers, 4, seed);
         rig.mute_workers = rng.random_bool(0.1);
@@ -185,7 +193,7 @@ impl World {
         }
         let at = self.rng.random_range(0..self.incoming.len());
         let (agent, invite) = self.incoming[at].clone();
-        let statuses = [100, 180, 180, 183, 200, 200, 200, 200, 200, 486, 603, 404, 500, 302, 401];
+        let statuses = [100, 180, 180, 183, 200, 200, 200, 200, 200, 486, 603, 404, 500, 302, 401, 488, 491];
         let status = self.pick(&statuses).unwrap();
         let sdp = if matches!(status, 183 | 200) { self.answer(agent) } else { None };
         if status >= 200 && self.chance(95) {
@@ -228,7 +236,16 @@ impl World {
         let hold = sdp::chromium("sendonly", "kX3v", 3, "actpass");
         let restart = sdp::chromium("sendrecv", "n3Wu", 4, "actpass");
         let moved = sdp::genesys("192.0.2.91", 30_000);
-        match self.rng.random_range(0..9) {
+        let notify = |event| [("Event", event), ("Subscription-State", "active")];
+        match self.rng.random_range(0..13) {
+            9 => self.within(Method::Notify, &notify("hold"), None),
+            10 => self.within(Method::Notify, &notify("talk"), None),
+            11 => self.within(Method::Invite, &[], Some(("application/sdp", &sdp::genesys("0.0.0.0", 20_318)))),
+            12 => self.within(
+                Method::Invite,
+                &[],
+                Some(("application/sdp", &sdp::chromium("sendrecv", "kX3v", 5, "actpass"))),
+            ),
             0 => self.within(Method::Invite, &[], Some(("application/sdp", &hold))),
             1 => self.within(Method::Invite, &[], Some(("application/sdp", &restart))),
             2 => self.within(Method::Invite, &[], Some(("application/sdp", &moved))),
@@ -332,7 +349,15 @@ impl World {
 
     fn command(&mut self) {
         let call = CallId(self.rng.random_range(1..8));
-        self.rig.input(Input::Command(Command::Release { call }));
+        let digit = Digit { event: 9, duration: Duration::from_millis(100) };
+        let command = match self.rng.random_range(0..8) {
+            0 => Command::Release { call },
+            1 | 2 => Command::Answer { call },
+            3 | 4 => Command::Hold { call },
+            5 | 6 => Command::Retrieve { call },
+            _ => Command::SendDigits { call, digits: vec![digit; 3] },
+        };
+        self.rig.input(Input::Command(command));
     }
 
     /// The network delivers a datagram twice.
@@ -540,9 +565,20 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     if only.is_none() {
         // The scripts reach what they are meant to reach.
         assert!(taken_up.0 > 100 && taken_up.1 > 50, "calls of lost browsers are taken up: {taken_up:?}");
-        for kind in
-            ["Established", "Ringing", "Agent", "Trunk", "AckTimeout", "FlowLost", "ConsentLost", "Refused(480)"]
-        {
+        for kind in [
+            "Established",
+            "Ringing",
+            "Agent",
+            "Trunk",
+            "AckTimeout",
+            "FlowLost",
+            "ConsentLost",
+            "Refused(480)",
+            "Held { by_agent: true }",
+            "Held { by_agent: false }",
+            "Retrieved { by_agent: true }",
+            "Retrieved { by_agent: false }",
+        ] {
             assert!(seen.contains(kind), "no script came to {kind}: {seen:?}");
         }
         for kind in ["Transferred {", "ParticipantsUpdated", "Merged"] {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crosspoint::call::{CallEvent, EventKind, Tones};
+use crosspoint::call::{AnswerMode, CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
     CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
     Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
@@ -73,6 +73,7 @@ pub fn config() -> GatewayConfig {
             hold: None,
             // Tests that are not about it need no OPTIONS between their messages.
             policy: TrunkPolicy { ping: Duration::ZERO, ..TrunkPolicy::default() },
+            follow_redirects: true,
         }],
         routes: Vec::new(),
         dns: vec![DnRule {
@@ -82,6 +83,7 @@ pub fn config() -> GatewayConfig {
             dial: Vec::new(),
             trunk_secret: None,
             ring: None,
+            answer: AnswerMode::Page,
             resume: false,
         }],
         registration: RegistrationPolicy::default(),

@@ -135,6 +135,7 @@ impl Web {
                 dial: Vec::new(),
                 trunk_secret: None,
                 ring: None,
+                answer: crosspoint::call::AnswerMode::Page,
                 resume: false,
             }],
             registration: RegistrationPolicy::default(),

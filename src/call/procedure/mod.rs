@@ -6,6 +6,7 @@
 //!    └───────────────────┴──────────────────────┴──────────────────────┴──> release ──> gone
 //! ```
 
+pub mod alert;
 pub mod answer;
 pub mod conference;
 pub mod hold;
@@ -28,6 +29,7 @@ use crate::id::{CallId, LegId};
 use crate::plan::LegStats;
 use crate::sdp::description;
 
+pub use alert::AnswerMode;
 pub use answer::Answer;
 pub use conference::{Conference, Guest, Members};
 pub use hold::Hold;
@@ -63,6 +65,13 @@ pub enum Signal {
         /// The callee said so itself.
         heard: bool,
     },
+    /// A callee named another number, which is to be tried instead of it.
+    Redirected {
+        /// Which callee.
+        leg: LegId,
+        /// For [`Action::TryTarget`].
+        target: usize,
+    },
     /// [`Action::TryTarget`] came to nothing.
     NoTarget,
     /// The caller acknowledged our 2xx.
@@ -76,6 +85,8 @@ pub enum Signal {
         /// The peer's own Reason header, to be passed on.
         reason: Option<Vec<u8>>,
     },
+    /// The phone is brought to answer otherwise than by its page, and we ring for it.
+    Alerting(AnswerMode),
     /// Somebody wishes something of the call.
     Wish(Wish),
     /// A peer changed its description in mid-call, by an offer of its own or by its answer to an offer that it asked for.
@@ -196,6 +207,13 @@ pub enum Action {
     },
     /// End the agent's other call, whose party was handed on with this one's.
     ReleaseOther(CallId),
+    /// Let a phone that holds the call by itself take it back.
+    AskToRetrieve(LegId),
+    /// Call the phones of the DN, which are to answer by themselves; each is to be added with
+    /// [`Call::add_callee`](super::Call::add_callee).
+    CallPhones,
+    /// The call is over for a nailed leg, which goes on standing in a call of its own.
+    Stand(LegId),
     /// Tell the world.
     Emit(EventKind),
     /// The call is over, forget it.
@@ -230,6 +248,8 @@ pub enum Next {
     Stay,
     /// A callee answered.
     Answered(LegId),
+    /// The caller acknowledged: these two talk.
+    Talking(LegId, LegId),
     /// The procedure is done, the parties talk.
     Done,
     /// The agent's hold is in force, or over.
@@ -290,7 +310,7 @@ impl Procedure {
     pub fn on(&mut self, signal: Signal, now: Instant) -> Step {
         match self {
             Procedure::Setup(setup) => setup.on(signal, now),
-            Procedure::Answer(answer) => answer.on(signal),
+            Procedure::Answer(answer) => answer.on(signal, now),
             Procedure::Hold(hold) => hold.on(signal, now),
             Procedure::Transfer(transfer) => transfer.on(signal, now),
             Procedure::Referral(referral) => referral.on(signal, now),
@@ -304,7 +324,8 @@ impl Procedure {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Procedure::Setup(setup) => Some(setup.deadline()),
-            Procedure::Answer(_) | Procedure::Resume(_) => None,
+            Procedure::Answer(answer) => answer.deadline(),
+            Procedure::Resume(_) => None,
             Procedure::Hold(hold) => hold.deadline(),
             Procedure::Transfer(transfer) => transfer.deadline(),
             Procedure::Referral(referral) => Some(referral.deadline()),

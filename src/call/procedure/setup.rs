@@ -8,9 +8,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::alert::{Alert, Wished};
 use super::{Action, Next, Signal, Step};
 use crate::call::cause::ReleaseCause;
 use crate::call::event::{Direction, EventKind};
+use crate::call::topology::ParkSource;
 use crate::call::wish::Wish;
 use crate::id::LegId;
 
@@ -39,12 +41,21 @@ pub struct Setup {
     target_by: Option<Instant>,
     tried: usize,
     best: Option<u16>,
+    /// The progress that the caller was told of last.
     told: Option<(u16, bool)>,
-    rung: bool,
-    /// Callees that ring, and whether each was asked to answer.
-    ringing: Vec<(LegId, bool)>,
-    /// Somebody wishes that the phone answers.
-    wished: bool,
+    /// A callee is heard.
+    early: bool,
+    alert: Alert,
+    tone: RefusalTone,
+}
+
+/// The tone that a browser hears before it is refused.
+#[derive(Debug, Default)]
+struct RefusalTone {
+    /// How long; zero: none.
+    length: Duration,
+    /// The refusal that is to come, and when.
+    playing: Option<(u16, Instant)>,
 }
 
 impl Setup {
@@ -60,10 +71,15 @@ impl Setup {
             tried: 1,
             best: None,
             told: None,
-            rung: false,
-            ringing: Vec::new(),
-            wished: false,
+            early: false,
+            alert: Alert::default(),
+            tone: RefusalTone::default(),
         }
+    }
+
+    /// Lets a browser whose call is refused hear busy or congestion for so long before it is told.
+    pub fn set_refusal_tone(&mut self, length: Duration) {
+        self.tone.length = length;
     }
 
     /// Another leg was sent an INVITE.
@@ -83,19 +99,26 @@ impl Setup {
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.target_by.map_or(self.answer_by, |at| at.min(self.answer_by))
+        match self.tone.playing {
+            Some((_, until)) => until,
+            None => self.target_by.map_or(self.answer_by, |at| at.min(self.answer_by)),
+        }
     }
 
     pub(super) fn on(&mut self, signal: Signal, now: Instant) -> Step {
         match signal {
             Signal::Ringing { leg, status, early_media } => self.ringing(leg, status, early_media),
             Signal::Answered { leg } => self.answered(leg),
-            Signal::Refused { leg, status, heard } => self.refused(leg, status, heard),
+            Signal::Refused { leg, status, heard } => self.refused(leg, status, heard, now),
+            Signal::Redirected { leg, target } if self.callees.contains(&leg) => {
+                self.callees.retain(|&callee| callee != leg);
+                Step::stay(vec![Action::CloseMedia(leg), Action::Forget(leg), Action::TryTarget(target)])
+            }
             Signal::Ended { leg, cause, reason } if leg == self.caller => {
                 let told = reason.clone().unwrap_or_else(|| cause.reason().into_bytes());
                 Step::release(self.drop_callees(&told), cause, reason)
             }
-            Signal::Ended { leg, .. } => self.refused(leg, 480, false),
+            Signal::Ended { leg, .. } => self.refused(leg, 480, false, now),
             Signal::Release(cause) => {
                 let mut actions = self.drop_callees(cause.reason().as_bytes());
                 actions.push(Action::Reject { status: cause.status() });
@@ -105,78 +128,94 @@ impl Setup {
                 self.tried += 1;
                 Step::stay(vec![Action::TryTarget(self.tried - 1)])
             }
-            Signal::NoTarget if self.callees.is_empty() => give_up(Vec::new(), self.best.unwrap_or(503)),
+            Signal::NoTarget if self.callees.is_empty() => self.give_up(Vec::new(), self.best.unwrap_or(503), now),
             Signal::Deadline { target_alive } => self.timed_out(target_alive, now),
-            Signal::Wish(Wish::Answer) if self.direction == Direction::Inbound => {
-                self.wished = true;
-                Step::stay(self.ask())
+            Signal::Alerting(mode) => {
+                self.alert.set_mode(mode);
+                Step::stay(self.tell(180, false))
             }
+            Signal::Wish(Wish::Answer) if self.direction == Direction::Inbound => match self.alert.wish() {
+                Wished::Join(leg) => self.join(leg),
+                Wished::Actions(actions) => Step::stay(actions),
+            },
             _ => Step::stay(Vec::new()),
         }
     }
 
-    /// Asks each phone that rings to answer, once. One that does not ring yet has no dialog to be asked in.
-    fn ask(&mut self) -> Vec<Action> {
-        if !self.wished {
-            return Vec::new();
-        }
-        let unasked = self.ringing.iter_mut().filter(|(_, asked)| !asked);
-        unasked
-            .map(|(leg, asked)| {
-                *asked = true;
-                Action::AskToAnswer(*leg)
-            })
-            .collect()
-    }
-
     fn ringing(&mut self, leg: LegId, status: u16, early_media: bool) -> Step {
-        let mut actions = Vec::new();
         if !self.callees.contains(&leg) {
-            return Step::stay(actions);
+            return Step::stay(Vec::new());
         }
         self.target_by = None;
+        self.early |= early_media;
+        let mut actions = Vec::new();
         if early_media {
             actions.push(Action::Connect(self.caller, leg));
         }
-        if self.told != Some((status, early_media)) {
-            self.told = Some((status, early_media));
+        match self.direction {
+            Direction::Inbound => actions.extend(self.tell(status, early_media)),
+            Direction::Outbound => {
+                if !self.early {
+                    // Nobody else plays it: an agent does not sit in silence.
+                    actions.push(Action::Park { leg: self.caller, source: ParkSource::Ringback });
+                }
+                actions.extend(self.tell(183, true));
+            }
+        }
+        actions.extend(self.alert.rings(leg));
+        Step::stay(actions)
+    }
+
+    /// Tells the caller of progress, the same one once; the first is an event.
+    fn tell(&mut self, status: u16, early_media: bool) -> Vec<Action> {
+        let before = self.told.replace((status, early_media));
+        let mut actions = Vec::new();
+        if before != self.told {
             actions.push(Action::Progress { status, early_media });
         }
-        if !self.rung {
-            self.rung = true;
+        if before.is_none() {
             actions.push(Action::Emit(EventKind::Ringing));
         }
-        if !self.ringing.iter().any(|(id, _)| *id == leg) {
-            self.ringing.push((leg, false));
-        }
-        actions.extend(self.ask());
-        Step::stay(actions)
+        actions
     }
 
     fn answered(&mut self, leg: LegId) -> Step {
         if !self.callees.contains(&leg) {
             return Step::stay(vec![Action::HangUp { leg, reason: ELSEWHERE.to_vec() }]);
         }
+        if self.alert.answered(leg) {
+            return self.join(leg);
+        }
+        // A nailed leg: it waits for the wish, the others are not needed.
         self.callees.retain(|&callee| callee != leg);
-        let mut actions = vec![Action::Connect(self.caller, leg), Action::Accept];
+        let actions = self.drop_callees(ELSEWHERE);
+        self.callees.push(leg);
+        Step::stay(actions)
+    }
+
+    /// The callee that answered and the caller talk.
+    fn join(&mut self, leg: LegId) -> Step {
+        self.alert.forget(leg);
+        self.callees.retain(|&callee| callee != leg);
+        let mut actions = vec![Action::Accept];
         actions.extend(self.drop_callees(ELSEWHERE));
         actions.push(Action::Emit(EventKind::Established));
         Step { actions, next: Next::Answered(leg) }
     }
 
-    fn refused(&mut self, leg: LegId, status: u16, heard: bool) -> Step {
+    fn refused(&mut self, leg: LegId, status: u16, heard: bool, now: Instant) -> Step {
         if !self.callees.contains(&leg) {
             return Step::stay(Vec::new());
         }
         self.callees.retain(|&callee| callee != leg);
-        self.ringing.retain(|(id, _)| *id != leg);
+        self.alert.forget(leg);
         let mut actions = Vec::new();
         if !heard && self.direction == Direction::Outbound {
             actions.push(Action::NoteSilence(leg));
         }
         actions.extend([Action::CloseMedia(leg), Action::Forget(leg)]);
         // RFC 3263 4.3: silence and 503 alike send a request to the next target, as long as nobody rang.
-        let is_down = !heard || (status == 503 && !self.rung);
+        let is_down = !heard || (status == 503 && self.told.is_none());
         if is_down && self.tried < self.limits.targets {
             actions.push(Action::TryTarget(self.tried));
             self.tried += 1;
@@ -191,12 +230,16 @@ impl Setup {
         if !self.callees.is_empty() {
             return Step::stay(actions);
         }
-        give_up(actions, best)
+        self.give_up(actions, best, now)
     }
 
     fn timed_out(&mut self, target_alive: bool, now: Instant) -> Step {
+        if let Some((status, until)) = self.tone.playing {
+            return if now >= until { reject(Vec::new(), status) } else { Step::stay(Vec::new()) };
+        }
         if now >= self.answer_by {
-            return give_up(self.drop_callees(b"SIP;cause=480;text=\"No answer\""), 480);
+            let actions = self.drop_callees(b"SIP;cause=480;text=\"No answer\"");
+            return self.give_up(actions, 480, now);
         }
         match self.target_by {
             Some(at) if now >= at => self.target_by = None,
@@ -206,15 +249,33 @@ impl Setup {
         if target_alive {
             return Step::stay(Vec::new());
         }
-        let mut step = self.refused(silent, 503, false);
+        let mut step = self.refused(silent, 503, false, now);
         let reason = b"SIP;cause=408;text=\"No response\"".to_vec();
         step.actions.insert(0, Action::HangUp { leg: silent, reason });
         step
     }
 
+    /// No callee is left: the caller is refused, a browser perhaps after a tone.
+    fn give_up(&mut self, mut actions: Vec<Action>, status: u16, now: Instant) -> Step {
+        if self.direction == Direction::Inbound || self.tone.length.is_zero() {
+            return reject(actions, status);
+        }
+        self.tone.playing = Some((status, now + self.tone.length));
+        let source = if matches!(status, 486 | 600) { ParkSource::Busy } else { ParkSource::Congestion };
+        actions.push(Action::Park { leg: self.caller, source });
+        if self.told.replace((183, true)) != Some((183, true)) {
+            actions.push(Action::Progress { status: 183, early_media: true });
+        }
+        Step::stay(actions)
+    }
+
     fn drop_callees(&mut self, reason: &[u8]) -> Vec<Action> {
         let mut actions = Vec::with_capacity(self.callees.len() * 3);
         for leg in self.callees.drain(..) {
+            if self.alert.ready() == Some(leg) {
+                actions.push(Action::Stand(leg));
+                continue;
+            }
             actions.push(Action::HangUp { leg, reason: reason.to_vec() });
             actions.push(Action::CloseMedia(leg));
             actions.push(Action::Forget(leg));
@@ -223,8 +284,8 @@ impl Setup {
     }
 }
 
-/// No callee is left: the caller is refused.
-fn give_up(mut actions: Vec<Action>, status: u16) -> Step {
+/// The caller is refused.
+fn reject(mut actions: Vec<Action>, status: u16) -> Step {
     actions.push(Action::Reject { status });
     Step::release(actions, ReleaseCause::Refused(status), None)
 }

@@ -6,14 +6,19 @@
 use std::time::{Duration, Instant};
 
 use super::super::Gateway;
+use super::super::identity::user;
 use super::super::reach::Target;
 use super::liveness::Health;
 use super::{Attempt, Trunks};
 use crate::id::{CallId, LegId};
 use crate::sip::endpoint::OutInvite;
+use crate::sip::message::Message;
 
 /// Most targets that one call tries.
 const MAX_ATTEMPTS: usize = 16;
+
+/// Most redirections that one call follows.
+const MAX_REDIRECTS: usize = 5;
 
 impl Trunks {
     /// Returns how long an INVITE waits for any response before the next target is tried.
@@ -75,6 +80,19 @@ impl Trunks {
         }
     }
 
+    /// The target that this leg was sent to names another number (3xx): it is tried there, unless it was already. Returns
+    /// the place of the attempt.
+    pub(in crate::gateway) fn redirect(&mut self, call: CallId, leg: LegId, number: &str) -> Option<usize> {
+        let all = self.attempts.get_mut(&call)?;
+        let from = all.iter().find(|attempt| attempt.leg == Some(leg))?.clone();
+        let known = all.iter().any(|attempt| attempt.target == from.target && attempt.number == number);
+        if known || all.len() >= MAX_ATTEMPTS + MAX_REDIRECTS {
+            return None;
+        }
+        all.push(Attempt { number: number.to_owned(), leg: None, ..from });
+        Some(all.len() - 1)
+    }
+
     fn attempt_of(&self, call: CallId, leg: LegId) -> Option<&Attempt> {
         self.attempts.get(&call)?.iter().find(|attempt| attempt.leg == Some(leg))
     }
@@ -95,5 +113,18 @@ impl Gateway {
     pub(in crate::gateway) fn target_alive(&self, call: CallId) -> bool {
         let last = self.calls.get(call).and_then(|call| call.legs.last());
         last.and_then(|leg| leg.session).is_some_and(|session| self.endpoint.is_proceeding(session))
+    }
+
+    /// A target answered 3xx: where the trunk's redirections are followed, the number of its Contact is called at the same
+    /// target, whatever host it names, if the agent may dial it.
+    pub(in crate::gateway) fn redirected(&mut self, call: CallId, leg: LegId, response: &Message) -> Option<usize> {
+        let trunk = self.trunks.attempt_of(call, leg)?.trunk;
+        let found = self.calls.get(call)?;
+        if !self.peers.trunk(trunk)?.follow_redirects {
+            return None;
+        }
+        let numbers: Vec<String> = response.contacts().flatten().filter_map(|to| user(to.uri)).collect();
+        let number = numbers.into_iter().find(|number| self.admission.may_dial(&found.parties.dn, number))?;
+        self.trunks.redirect(call, leg, &number)
     }
 }

@@ -1,0 +1,135 @@
+//! How the phones of a DN are called, and how they are made to answer: by their page, at the last moment, or once for all.
+
+use std::time::Instant;
+
+use super::page::PAGE_TYPE;
+use super::{Closing, Gateway};
+use crate::call::{AnswerMode, Call, Direction, Leg, LegKind, Nailed, ParkSource, ReleaseCause, Signal, Wish};
+use crate::id::{CallId, LegId};
+use crate::plan::{Order, Topology};
+use crate::registrar::Binding;
+use crate::sip::endpoint::Header;
+use crate::sip::message::{Message, Name};
+
+/// Headers by which a phone answers by itself; each make knows one of them.
+fn auto_answer_headers(realm: &str) -> [Header; 2] {
+    [
+        ("Call-Info".to_owned(), format!("<sip:{realm}>;answer-after=0").into_bytes()),
+        ("Alert-Info".to_owned(), format!("<sip:{realm}>;info=alert-autoanswer").into_bytes()),
+    ]
+}
+
+/// Returns true where an INVITE of the trunk asks for an answer at once, without a NOTIFY talk to come (genesys.md).
+pub(super) fn wants_answer(invite: &Message) -> bool {
+    let says = |name, hints: &[&str]| {
+        invite.headers(name).any(|value| {
+            let value = String::from_utf8_lossy(value).to_ascii_lowercase().replace(' ', "");
+            value.split([';', ',']).any(|part| hints.contains(&part))
+        })
+    };
+    says(Name::CallInfo, &["answer-after=0"])
+        || says(Name::AlertInfo, &["info=alert-autoanswer", "info=auto-answer", "answer-after=0"])
+}
+
+impl Gateway {
+    /// Returns what the phones of a DN can be called by.
+    pub(super) fn reachable(&mut self, dn: &str, now: Instant) -> Vec<Binding> {
+        let bindings: Vec<Binding> = self.registrar.lookup(dn, now).into_iter().cloned().collect();
+        bindings.into_iter().filter(|binding| self.peers.flow(&binding.path).is_some()).collect()
+    }
+
+    /// A call for a DN has begun: its phones ring, or we ring for them.
+    pub(super) fn alert(&mut self, call: CallId, at_once: bool, now: Instant) {
+        let Some(dn) = self.calls.get(call).map(|call| call.parties.dn.clone()) else { return };
+        let mode = self.admission.answer(&dn);
+        if mode != AnswerMode::Page {
+            self.signal(call, Signal::Alerting(mode), now);
+        }
+        match mode {
+            AnswerMode::Page => self.call_phones(call, now),
+            AnswerMode::Deferred => {}
+            AnswerMode::Nailed => match self.standing_leg(&dn) {
+                Some((standing, leg)) => self.take_standing(call, standing, leg, now),
+                None => self.call_phones(call, now),
+            },
+        }
+        if at_once {
+            self.signal(call, Signal::Wish(Wish::Answer), now);
+        }
+    }
+
+    /// Calls all phones of the DN.
+    pub(super) fn call_phones(&mut self, call: CallId, now: Instant) {
+        let Some(found) = self.calls.get(call) else { return };
+        let (dn, Some(worker)) = (found.parties.dn.clone(), found.legs.first().map(|leg| leg.media.worker)) else {
+            return;
+        };
+        let legs = found.legs.len();
+        for binding in self.reachable(&dn, now) {
+            self.ring(call, worker, &binding, now);
+        }
+        if self.calls.get(call).is_some_and(|call| call.legs.len() == legs) {
+            self.signal(call, Signal::NoTarget, now);
+        }
+    }
+
+    /// Returns the headers by which a phone of this call answers unasked, where it is to.
+    pub(super) fn answer_hints(&self, call: CallId) -> Vec<Header> {
+        let inbound = self.calls.get(call).filter(|call| call.parties.direction == Direction::Inbound);
+        match inbound.map(|call| self.admission.answer(&call.parties.dn)) {
+            Some(AnswerMode::Deferred | AnswerMode::Nailed) => auto_answer_headers(&self.realm).into(),
+            Some(AnswerMode::Page) | None => Vec::new(),
+        }
+    }
+
+    /// Tells the page what to do: JsSIP raises an INFO as `newInfo`, also while it rings.
+    pub(super) fn tell_page(&mut self, call: CallId, leg: LegId, command: &str, now: Instant) {
+        let session = self.calls.get(call).and_then(|call| call.leg(leg)).and_then(|leg| leg.session);
+        if let Some(session) = session {
+            let body = format!("{{\"command\":\"{command}\"}}");
+            self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now);
+        }
+    }
+
+    /// A nailed phone answered: its leg outlives the call.
+    pub(super) fn nail(&mut self, call: CallId, leg: LegId) {
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let is_phone = found.parties.direction == Direction::Inbound
+            && found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
+        if is_phone && found.nailed == Nailed::No && self.admission.answer(&found.parties.dn) == AnswerMode::Nailed {
+            found.nailed = Nailed::Leg(leg);
+        }
+    }
+
+    fn standing_leg(&self, dn: &str) -> Option<(CallId, LegId)> {
+        let mut standing = self.calls.iter().filter(|call| call.nailed == Nailed::Alone && call.parties.dn == dn);
+        let is_there = |leg: &&Leg| leg.session.is_some() && self.peers.flow(&leg.path).is_some();
+        standing.find_map(|call| Some((call.id, call.legs.first().filter(is_there)?.id)))
+    }
+
+    fn take_standing(&mut self, call: CallId, standing: CallId, leg: LegId, now: Instant) {
+        if !self.calls.adopt(leg, standing, call) {
+            return;
+        }
+        self.finish(standing);
+        if let Some(found) = self.calls.get_mut(call) {
+            found.nail(leg, now);
+        }
+        self.signal(call, Signal::Answered { leg }, now);
+    }
+
+    /// A call is over for a nailed leg: it waits for the next one in a place of its own, and hears nothing.
+    pub(super) fn stand(&mut self, call: CallId, leg: LegId, now: Instant) {
+        let Some(parties) = self.calls.get(call).map(|call| call.parties.clone()) else { return };
+        // On the worker where it is: the call that it leaves still counts there.
+        let Some(worker) = self.ports.place(&parties.dn) else { return };
+        let id = self.calls.next_call();
+        self.calls.insert(Call::standing(id, parties, now));
+        self.calls.adopt(leg, call, id);
+        let silence = self.ports.source(ParkSource::Nothing, None);
+        self.order(worker, Order::Connect(Topology::Parked(leg, silence)));
+        if matches!(self.closing, Closing::Waiting(_) | Closing::Drained) {
+            self.signal(id, Signal::Release(ReleaseCause::Shutdown), now);
+        }
+    }
+}
