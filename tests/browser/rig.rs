@@ -147,6 +147,11 @@ impl Sipp {
         Sipp::spawn("uac_echo.xml", port, &["-s", dn, &gateway.to_string()])
     }
 
+    /// Calls `dn` as [`Sipp::calls`] does, and has its phone answer by NOTIFY talk.
+    pub fn talks(port: u16, gateway: SocketAddr, dn: &str) -> Sipp {
+        Sipp::spawn("uac_talk.xml", port, &["-s", dn, &gateway.to_string()])
+    }
+
     fn spawn(scenario: &str, port: u16, more: &[&str]) -> Sipp {
         let folder = tempfile::tempdir().expect("a folder");
         let scenario: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/sipp").join(scenario);

@@ -49,6 +49,31 @@ async fn is_called_and_hears_its_own_tone_from_the_trunk(library: Library) {
     agent.close().await;
 }
 
+/// The agent's desktop answers: nobody touches the phone.
+async fn answers_at_notify_talk(library: Library, mode: &str) {
+    let port = free_udp_port();
+    let rig = Rig::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), &format!("answer = \"{mode}\"")).await;
+    let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 900)).await;
+    agent.registered().await;
+    let sipp = Sipp::talks(port, rig.sip(), "5001");
+    agent.wait("call", "established").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    agent.hears_tone(900.0, SENT_DBFS).await;
+    agent.wait("call", "ended").await;
+    sipp.succeeds().await;
+    agent.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jssip_is_told_to_answer_while_it_rings_and_does() {
+    answers_at_notify_talk(Library::JsSip, "page").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipjs_is_called_at_talk_and_answers_by_itself() {
+    answers_at_notify_talk(Library::SipJs, "deferred").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jssip_calls_out_and_hears_its_own_tone_from_the_trunk() {
     calls_out_and_hears_its_own_tone_from_the_trunk(Library::JsSip).await;

@@ -94,7 +94,7 @@ function showCall(call: Call | null, ended?: string): void {
   callCard.dataset.state = state ?? "";
   element("peer").textContent = call?.peer ?? "";
   element("call-state").textContent = state
-    ? { dialing: "Dialling…", ringing: "Ringing…", early: "Connecting…", incoming: "Incoming call", established: call?.held ? "On hold" : "Connected" }[state]
+    ? { dialing: "Dialling…", ringing: "Ringing…", early: "Ringing…", incoming: "Incoming call", established: call?.held ? "On hold" : "Connected" }[state]
     : "";
   answer.hidden = reject.hidden = state !== "incoming";
   hangUp.hidden = !call || state === "incoming";

@@ -225,7 +225,8 @@ export class Phone {
       this.#ended(failure(e.cause, status));
     });
     session.on("ended", () => this.#ended("Call ended"));
-    if (incoming && (this.autoAnswer || resumed)) queueMicrotask(() => this.answer());
+    const unasked = incoming && /answer-after=0|info=alert-autoanswer/.test(hints(request));
+    if (incoming && (this.autoAnswer || resumed || unasked)) queueMicrotask(() => this.answer());
   }
 
   /** The gateway wants something of this end of the call: the agent desktop's buttons are not ours. */
@@ -239,6 +240,7 @@ export class Phone {
     if (typeof message !== "object" || message === null) return;
     const told = message as Record<string, unknown>;
     if (told.command === "answer") this.answer();
+    else if (told.command === "retrieve" && this.#call?.held) this.#session?.unhold();
     else this.second?.told(told);
   }
 
@@ -268,6 +270,11 @@ export class Phone {
     this.#events.localStream(null);
     this.#events.call(null, why);
   }
+}
+
+/** What an INVITE says of an answer without a click: the gateway sends it where the agent has pressed a button elsewhere. */
+function hints(request: { getHeader(name: string): string | undefined }): string {
+  return `${request.getHeader("Call-Info") ?? ""} ${request.getHeader("Alert-Info") ?? ""}`;
 }
 
 function shown(party: { display_name: string; uri: { user: string } }): string {

@@ -33,6 +33,9 @@ export class SipjsAgent {
           if (resumed) {
             this.log.push(`resumed ${resumed}`);
             queueMicrotask(() => this.answer());
+          } else if (/answer-after=0/.test(invitation.request.getHeader("Call-Info") ?? "")) {
+            // What any phone does that answers by itself (answer = "deferred").
+            queueMicrotask(() => this.answer());
           }
         },
         // SIP.js registers again where its page makes it.
