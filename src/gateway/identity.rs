@@ -95,7 +95,7 @@ pub(super) fn call_uuid(message: &Message) -> Option<String> {
 pub(super) fn carried_in(message: &Message, carry: &Carry) -> Vec<(String, String)> {
     let hidden = is_withheld(message);
     let shown = |name: &HeaderName<'_>| {
-        !(hidden && name.name == Name::PAssertedIdentity) && !name.as_str().eq_ignore_ascii_case(UUID)
+        !name.as_str().eq_ignore_ascii_case(UUID) && (!hidden || name.name != Name::PAssertedIdentity)
     };
     fields(message, &carry.inbound, shown)
 }

@@ -91,11 +91,13 @@ fn count(rig: &Rig, kind: &EventKind) -> usize {
     rig.kinds().into_iter().filter(|seen| *seen == kind).count()
 }
 
+/// How a hold or a retrieve is asked for.
+type Way = fn(&mut Rig, &mut Talk);
+
 #[test]
 fn notify_hold_and_talk_hold_and_retrieve_the_trunk_and_leave_the_browser_alone() {
     for call in [inbound_call, outbound_call] {
-        let ways: [(fn(&mut Rig, &mut Talk), fn(&mut Rig, &mut Talk)); 2] =
-            [(hold_by_notify, retrieve_by_notify), (hold_by_command, retrieve_by_command)];
+        let ways: [(Way, Way); 2] = [(hold_by_notify, retrieve_by_notify), (hold_by_command, retrieve_by_command)];
         for (hold, retrieve) in ways {
             let mut rig = Rig::new();
             let mut talk = call(&mut rig);

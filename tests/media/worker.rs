@@ -110,6 +110,7 @@ fn a_leg_without_a_pair_of_the_reserve_is_closed_at_once() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "three speakers that talk in step, on a thread of their own")]
 fn three_on_sockets_of_their_own_hear_each_other_and_not_themselves() {
     let (worker, wakes) = start(3, 3);
     let pairs = ready(&reports(&worker, &wakes, |r| ready(r).len() >= 2));

@@ -19,7 +19,10 @@ use super::player::{Input, Output, Player, Stage};
 use super::script::AgentAct;
 
 /// What the agent's side does with an act: it returns when the act is done, or says why it cannot be.
-pub type AgentDoes = dyn Fn(AgentAct) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
+pub type AgentDoes = dyn Fn(AgentAct) -> Doing + Send + Sync;
+
+/// An act under way.
+pub type Doing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Datagrams that wait to be looked at.
 const QUEUE: usize = 1024;
@@ -95,7 +98,7 @@ pub async fn play(
         guid: format!("{:032X}", rand::rng().random::<u128>()),
     };
     let mut player = Player::new(scenario.script.clone(), stage);
-    let mut act: Option<Pin<Box<dyn Future<Output = Result<(), String>> + Send>>> = None;
+    let mut act: Option<Doing> = None;
     player.handle_timeout(Instant::now());
     loop {
         while let Some(output) = player.poll_output() {
