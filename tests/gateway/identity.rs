@@ -150,7 +150,7 @@ fn what_the_trunk_says_when_it_answers_is_the_calls_data_too() {
     let ringing = String::from_utf8_lossy(&trunk.respond(&invite, 180, None)).into_owned();
     rig.deliver(trunk.path, ringing.replacen("Call-ID:", "X-Genesys-CallUUID: U7\r\nCall-ID:", 1).into());
     assert_eq!(rig.events.last().unwrap().call_uuid.as_deref(), Some("U7"));
-    assert_eq!(text(&last_status(&rig.take(browser.path), 180), "X-Genesys-CallUUID").as_deref(), Some("U7"));
+    assert_eq!(text(&last_status(&rig.take(browser.path), 183), "X-Genesys-CallUUID").as_deref(), Some("U7"));
     assert!(rig.kinds().contains(&&EventKind::CallUuidChanged));
     assert!(!rig.kinds().contains(&&EventKind::AttachedDataChanged));
 }

@@ -25,7 +25,7 @@ use crate::rig::{PASSWORD, Rig, by_udp, config, spare_addr, transaction, udp};
 use crate::sdp;
 
 const SEEDS: u64 = 1000;
-const STEPS: usize = 60;
+const STEPS: usize = 90;
 const DNS: [&str; 4] = ["5001", "5002", "5003", "4000"];
 
 /// The SIP Server is agent 0, the browsers follow.
@@ -66,7 +66,7 @@ impl World {
             with.trunks[0].policy.ping = Duration::from_secs(10);
         }
         handover::configure(&mut with, &mut rng);
-        with.dns[0].answer = match rng.random_range(0..4) {
+        with.dns[0].answer = match rng.random_range(0..8) {
             0 => AnswerMode::Deferred,
             1 => AnswerMode::Nailed,
             _ => AnswerMode::Page,
@@ -232,12 +232,30 @@ impl World {
         self.deliver(path, bytes);
     }
 
+    /// The trunk holds one of its calls and, as a rule, takes it back.
+    fn trunk_holds(&mut self) {
+        let of_trunk: Vec<usize> = (0..self.dialogs.len()).filter(|at| self.dialogs[*at].0 == TRUNK).collect();
+        let Some(at) = self.pick(&of_trunk) else { return };
+        let call_id = self.dialogs[at].1.call_id.clone();
+        for host in ["0.0.0.0", "192.0.2.90"] {
+            let Some(at) = self.dialogs.iter().position(|(_, dialog)| dialog.call_id == call_id) else { return };
+            let (agent, dialog) = &mut self.dialogs[at];
+            let ua = &mut self.agents[*agent];
+            let offer = sdp::genesys(host, 20_318);
+            let bytes = ua.within(dialog, Method::Invite, &[], Some(("application/sdp", &offer)));
+            let path = ua.path;
+            self.deliver(path, bytes);
+            self.pump();
+        }
+    }
+
     fn talk(&mut self) {
         let hold = sdp::chromium("sendonly", "kX3v", 3, "actpass");
         let restart = sdp::chromium("sendrecv", "n3Wu", 4, "actpass");
         let moved = sdp::genesys("192.0.2.91", 30_000);
         let notify = |event| [("Event", event), ("Subscription-State", "active")];
-        match self.rng.random_range(0..13) {
+        match self.rng.random_range(0..15) {
+            13 | 14 => self.trunk_holds(),
             9 => self.within(Method::Notify, &notify("hold"), None),
             10 => self.within(Method::Notify, &notify("talk"), None),
             11 => self.within(Method::Invite, &[], Some(("application/sdp", &sdp::genesys("0.0.0.0", 20_318)))),
