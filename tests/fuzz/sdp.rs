@@ -24,7 +24,7 @@ fn trunk() -> RtpLocal {
     RtpLocal { rtp: "192.0.2.54:10020".parse().expect("an address"), session_id: 99, audio }
 }
 
-/// Checks what every answer must hold: it can be read, has the m-lines of the offer, and at most one with a port.
+/// Checks what every answer must hold: it can be read, has the m-lines of the offer, and one with a port where there are any.
 fn check_answer(offer: &[u8], answer: &[u8]) {
     let offer = Session::parse(offer).expect("it was answered");
     let answer = Session::parse(answer).expect("our answer can be read");
@@ -35,7 +35,8 @@ fn check_answer(offer: &[u8], answer: &[u8]) {
             assert!(theirs.payload_types().any(|p| p == pt), "only what was offered is answered");
         }
     }
-    assert_eq!(answer.media().filter(|m| m.port() != 0).count(), 1);
+    let wanted = offer.media().count().min(1);
+    assert_eq!(answer.media().filter(|m| m.port() != 0).count(), wanted);
 }
 
 /// Reads any bytes as an offer and as an answer, on both kinds of legs.
