@@ -45,7 +45,7 @@ impl Gateway {
         match outcome {
             Ok(registered) => {
                 let headers = self.bindings(&path, &registered, keeps_flow, now);
-                self.welcome(tx, message, &dn, headers, now);
+                self.welcome(tx, message, &path, &dn, headers, now);
                 self.signed_in(&dn, path, message, &registered, was_here, now);
             }
             Err(error) => {

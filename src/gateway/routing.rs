@@ -57,7 +57,7 @@ pub(super) fn offer(invite: &Message) -> Result<Option<&[u8]>, Refusal> {
 }
 
 /// What is written into messages of ours that leave by a listener.
-fn hop(listener: &Listener, path: Path, transport: Transport) -> Hop {
+pub(super) fn hop(listener: &Listener, path: Path, transport: Transport) -> Hop {
     Hop { path, transport, sent_by: listener.advertise.clone() }
 }
 

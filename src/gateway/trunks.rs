@@ -12,6 +12,7 @@ pub(super) mod proof;
 pub(super) mod registration;
 pub(super) mod routes;
 mod tend;
+mod verdicts;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -24,7 +25,7 @@ use super::Gateway;
 use super::config::Trunk;
 use super::reach::{Target, TargetId};
 use super::snapshot::TrunkView;
-use crate::id::{CallId, LegId};
+use crate::id::{CallId, FlowId, LegId};
 use crate::sip::endpoint::{ClientTx, Header, ServerTx};
 use crate::sip::message::Message;
 
@@ -32,6 +33,7 @@ use liveness::{Health, Liveness};
 use policy::{Route, TrunkPolicy};
 use registration::{Registration, RegistrationCounts, Standing};
 use routes::Routes;
+use verdicts::Verdicts;
 
 /// What is known of one trunk.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ struct Held {
     tx: ServerTx,
     request: Message,
     headers: Vec<Header>,
+    /// Its connection, where later news may be sent down.
+    flow: Option<FlowId>,
     until: Instant,
 }
 
@@ -79,6 +83,7 @@ pub(super) struct Trunks {
     jobs: HashMap<ClientTx, Job>,
     attempts: HashMap<CallId, Vec<Attempt>>,
     held: Vec<Held>,
+    verdicts: Verdicts,
     /// Legs whose re-INVITE went out again with credentials.
     proving: HashSet<(CallId, LegId)>,
     rng: StdRng,
@@ -100,6 +105,7 @@ impl Trunks {
             jobs: HashMap::new(),
             attempts: HashMap::new(),
             held: Vec::new(),
+            verdicts: Verdicts::new(),
             proving: HashSet::new(),
             rng,
         }
@@ -111,7 +117,8 @@ impl Trunks {
             let registration = watch.registration.as_ref().and_then(Registration::poll_timeout);
             [watch.liveness.poll_timeout(), registration]
         });
-        watches.flatten().chain(self.held.iter().map(|held| held.until)).min()
+        let others = self.held.iter().map(|held| held.until).chain(self.verdicts.poll_timeout());
+        watches.flatten().chain(others).min()
     }
 
     /// Entries of the tables that calls fill.

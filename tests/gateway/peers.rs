@@ -27,6 +27,8 @@ pub struct Ua {
     pub instance: String,
     /// It says that it takes calls back after a reload, as our phone page does.
     pub resumes: bool,
+    /// The Allow of its REGISTER, where it has one.
+    pub allow: Option<&'static str>,
     pub count: u32,
 }
 
@@ -57,6 +59,7 @@ impl Ua {
             contact: format!("<sip:u{flow}@x{flow}.invalid;transport=ws>"),
             instance: format!("<urn:uuid:00000000-0000-4000-8000-{flow:012}>"),
             resumes: false,
+            allow: None,
             count: 0,
         }
     }
@@ -75,6 +78,7 @@ impl Ua {
             contact: format!("<sip:1003@{remote}>"),
             instance: String::new(),
             resumes: false,
+            allow: None,
             count: 0,
         }
     }
@@ -144,6 +148,9 @@ impl Ua {
             .header("Supported", "path,gruu,outbound");
         if self.resumes {
             builder = builder.header("X-Crosspoint-Resume", "yes");
+        }
+        if let Some(methods) = self.allow {
+            builder = builder.header("Allow", methods);
         }
         if let Some(value) = authorization {
             builder = builder.header("Authorization", value);

@@ -1,6 +1,6 @@
 import { UA, WebSocketInterface, debug } from "jssip";
 import type { IceCandidateEvent, IncomingEvent, OutgoingEvent, RTCSession } from "jssip/lib/RTCSession";
-import type { IncomingRTCSessionEvent, OutgoingRTCSessionEvent } from "jssip/lib/UA";
+import type { IncomingMessageEvent, IncomingRTCSessionEvent, OutgoingMessageEvent, OutgoingRTCSessionEvent } from "jssip/lib/UA";
 
 debug.disable();
 
@@ -37,6 +37,8 @@ export interface PhoneEvents {
 const COMMAND_TYPE = "application/vnd.crosspoint+json";
 /** Header of the INVITE that gives a reloaded page its call back; of the REGISTER that says that we know what it means. */
 const RESUME = "X-Crosspoint-Resume";
+/** Header of what the gateway says of our DN at the SIP Server: of the 200 to REGISTER, and of a MESSAGE later. */
+const TRUNK = "X-Crosspoint-Trunk";
 
 /** Who looks after a second call beside the phone's own, and after what is wished of both. */
 export interface SecondLine {
@@ -114,6 +116,9 @@ export class Phone {
             : (e.response?.reason_phrase ?? "No answer from the gateway.");
       this.#events.registration("failed", why);
       if (status && status >= 400 && status < 500 && status !== 408) ua.stop();
+    });
+    ua.on("newMessage", (e: IncomingMessageEvent | OutgoingMessageEvent) => {
+      if (this.#ua === ua && e.originator === "remote") this.#hear(e as IncomingMessageEvent, account.domain);
     });
     ua.on("newRTCSession", (e: IncomingRTCSessionEvent | OutgoingRTCSessionEvent) => this.#adopt(e));
     ua.start();
@@ -242,6 +247,13 @@ export class Phone {
     if (told.command === "answer") this.answer();
     else if (told.command === "retrieve" && this.#call?.held) this.#session?.unhold();
     else this.second?.told(told);
+  }
+
+  /** The SIP Server thinks otherwise of our DN than it did when we signed in. */
+  #hear({ request }: IncomingMessageEvent, domain: string): void {
+    const word: string | undefined = request.getHeader(TRUNK);
+    if (!word || request.from.uri.host !== domain || !this.#ua?.isRegistered()) return;
+    this.#events.registration("registered", word === "registered" ? undefined : request.body);
   }
 
   /** The connection is back, perhaps over another network: the call's media looks for its way anew. */

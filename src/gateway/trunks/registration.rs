@@ -14,7 +14,7 @@
 //! We do not de-register at the end of the process, because a gateway that restarts would take every DN out of service.
 
 mod answers;
-mod pace;
+pub(super) mod pace;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -140,7 +140,10 @@ impl<K: Copy + Ord> Registration<K> {
         let gone: Vec<K> = self.peers.iter().map(|p| p.key).filter(|key| list.iter().all(|(k, _)| k != key)).collect();
         for key in gone {
             let lines: Vec<Key<K>> = self.lines.keys().filter(|(_, peer)| *peer == key).cloned().collect();
-            lines.iter().for_each(|line| self.drop_line(line));
+            for line in lines {
+                self.drop_line(&line);
+                self.news.push_back(line.0);
+            }
         }
         let mut old = std::mem::take(&mut self.peers);
         for &(key, is_up) in list {

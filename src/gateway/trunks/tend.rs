@@ -107,7 +107,8 @@ impl Gateway {
                 sent |= self.tell_of(&dn, now);
             }
         }
-        self.tell_the_patient(now) || sent
+        let answered = self.tell_the_patient(now);
+        self.tell_changes(now) || answered || sent
     }
 
     fn ping(&mut self, trunk: usize, target: TargetId, now: Instant) -> bool {
@@ -229,8 +230,9 @@ impl Gateway {
 
     /// Takes note of whether a DN has a browser.
     pub(in crate::gateway) fn note_presence(&mut self, dn: &str, now: Instant) {
-        let is_here = !self.registrar.lookup(dn, now).is_empty();
-        self.trunks.set_presence(dn, is_here, now);
+        let bindings = self.registrar.lookup(dn, now);
+        self.trunks.verdicts.retain(dn, |flow| bindings.iter().any(|binding| binding.path.flow() == Some(flow)));
+        self.trunks.set_presence(dn, !bindings.is_empty(), now);
     }
 }
 

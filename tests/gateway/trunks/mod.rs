@@ -5,6 +5,7 @@ mod high_availability;
 mod liveness;
 mod registering;
 mod routes;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// What waits for its time, and for its turn after that.
 #[derive(Debug)]
-pub(super) struct Pace<Q> {
+pub(in crate::gateway::trunks) struct Pace<Q> {
     gap: Duration,
     next_send: Option<Instant>,
     first: BTreeSet<(Instant, Q)>,
@@ -13,16 +13,16 @@ pub(super) struct Pace<Q> {
 }
 
 impl<Q: Ord + Clone> Pace<Q> {
-    pub(super) fn new(per_second: u32) -> Pace<Q> {
+    pub(in crate::gateway::trunks) fn new(per_second: u32) -> Pace<Q> {
         let gap = Duration::from_secs(1) / per_second.max(1);
         Pace { gap, next_send: None, first: BTreeSet::new(), later: BTreeSet::new() }
     }
 
-    pub(super) fn insert(&mut self, at: Instant, first: bool, what: Q) {
+    pub(in crate::gateway::trunks) fn insert(&mut self, at: Instant, first: bool, what: Q) {
         self.queue(first).insert((at, what));
     }
 
-    pub(super) fn remove(&mut self, at: Instant, first: bool, what: Q) {
+    pub(in crate::gateway::trunks) fn remove(&mut self, at: Instant, first: bool, what: Q) {
         self.queue(first).remove(&(at, what));
     }
 
@@ -31,7 +31,7 @@ impl<Q: Ord + Clone> Pace<Q> {
     }
 
     /// Returns what may go now, and its queue; it stays in there.
-    pub(super) fn next(&self, now: Instant) -> Option<(Q, bool)> {
+    pub(in crate::gateway::trunks) fn next(&self, now: Instant) -> Option<(Q, bool)> {
         if self.next_send.is_some_and(|at| at > now) {
             return None;
         }
@@ -42,11 +42,11 @@ impl<Q: Ord + Clone> Pace<Q> {
     }
 
     /// Something was sent.
-    pub(super) fn sent(&mut self, now: Instant) {
+    pub(in crate::gateway::trunks) fn sent(&mut self, now: Instant) {
         self.next_send = Some(now + self.gap);
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+    pub(in crate::gateway::trunks) fn poll_timeout(&self) -> Option<Instant> {
         let due = [&self.first, &self.later].into_iter().filter_map(|queue| queue.first()).map(|(at, _)| *at).min()?;
         Some(self.next_send.map_or(due, |pace| pace.max(due)))
     }
