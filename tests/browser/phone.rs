@@ -1,11 +1,15 @@
 //! The phone page as a person uses it, in front of `crosspoint lab` as `make lab` starts it: signs in, dials a number of
 //! the lab and hears it, takes a customer's call, and Ctrl-C ends the call.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use crosspoint::sip::message::{Builder, Message, Method};
 use fantoccini::Locator;
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
@@ -29,9 +33,14 @@ const STARTS: usize = 3;
 impl Lab {
     /// Starts the program; a customer calls DN 5001 every four seconds where `customers` is set.
     async fn start(customers: bool) -> Lab {
+        Lab::start_with(customers, "").await
+    }
+
+    /// As [`Lab::start`]; `more` is added to its configuration.
+    async fn start_with(customers: bool, more: &str) -> Lab {
         let mut words = String::new();
         for _ in 0..STARTS {
-            match Lab::try_start(customers).await {
+            match Lab::try_start(customers, more).await {
                 Ok(lab) => return lab,
                 Err(said) => words = said,
             }
@@ -39,7 +48,7 @@ impl Lab {
         panic!("the lab does not listen; it said: {words}");
     }
 
-    async fn try_start(customers: bool) -> Result<Lab, String> {
+    async fn try_start(customers: bool, more: &str) -> Result<Lab, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let (http, sip, trunk) = (free_port(), free_udp_port(), free_udp_port());
         let every = if customers { 4 } else { 0 };
@@ -71,6 +80,7 @@ impl Lab {
             [[lab.number]]
             number = "6002"
             does = "tone"
+            {more}
             "#
         );
         let file = folder.path().join("lab.toml");
@@ -243,6 +253,36 @@ async fn a_wrong_password_is_said_in_plain_words() {
     element(&browser, "password").await.send_keys("wrong").await.expect("typed");
     click(&browser, "sign-in-button").await;
     text_becomes(&browser, "sign-in-error", "DN or password is wrong").await;
+    browser.close().await;
+}
+
+/// A SIP Server that registers DNs for ten seconds, the least that is believed, while `knows` says that it knows them.
+fn registrar(socket: UdpSocket, knows: Arc<AtomicBool>) {
+    let mut buffer = [0; 4096];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        let Ok(request) = Message::parse(Bytes::copy_from_slice(&buffer[..length])) else { continue };
+        let is_known = request.method() != Method::Register || knows.load(Ordering::Relaxed);
+        let answer = Builder::response_to(&request, if is_known { 200 } else { 404 }, None, Some("r"));
+        let _ = socket.send_to(&answer.header("Expires", "10").build(), from);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dn_that_is_removed_in_mid_shift_is_said_in_plain_words() {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let server = socket.local_addr().expect("a bound socket");
+    let knows = Arc::new(AtomicBool::new(true));
+    std::thread::spawn({
+        let knows = Arc::clone(&knows);
+        move || registrar(socket, knows)
+    });
+    let more = format!("[[trunk]]\nname = \"genesys\"\naddresses = [\"{server}\"]\nregister = \"dns\"");
+    let lab = Lab::start_with(false, &more).await;
+    let browser = signed_in(&lab).await;
+    knows.store(false, Ordering::Relaxed);
+    text_becomes(&browser, "registration", "The SIP Server does not know the number 5001.").await;
+    let dot = "return document.getElementById('dot').dataset.state === 'failed'";
+    browser.until("the light is no longer green", dot, STEP).await;
     browser.close().await;
 }
 

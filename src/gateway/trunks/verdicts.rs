@@ -101,3 +101,6 @@ impl Verdicts {
         self.lines.range(first..).map(|(key, _)| key).take_while(|(name, _)| **name == *dn).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

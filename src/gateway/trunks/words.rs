@@ -2,8 +2,8 @@
 //!
 //! JsSIP shows that response in its event `registered`, SIP.js in the delegate of `register()`; both only for the first
 //! one of a connection, so that one waits a little for the SIP Server's word ([`PATIENCE`]). A word that comes later, or
-//! another one, goes down the connection in a MESSAGE (RFC 3428): `newMessage` of JsSIP, `onMessage` of SIP.js. A page
-//! without an ear for it answers 405, which changes nothing.
+//! another one, goes down the connection in a MESSAGE (RFC 3428): `newMessage` of JsSIP, `onMessage` of SIP.js. What
+//! is answered changes nothing: without an ear for it JsSIP says 405, SIP.js 200.
 
 use std::time::{Duration, Instant};
 
