@@ -30,6 +30,7 @@ mod resume;
 mod routing;
 mod sessions;
 pub mod snapshot;
+mod standing;
 mod transfers;
 mod trunks;
 
@@ -66,6 +67,7 @@ use flows::Flows;
 use peers::Peers;
 use ports::{Ports, Sounds};
 use reach::Reach;
+use standing::StandingLegs;
 use trunks::Trunks;
 
 /// What the gateway is told.
@@ -175,6 +177,7 @@ pub struct Gateway {
     reach: Reach,
     trunks: Trunks,
     flows: Flows,
+    standing: StandingLegs,
     outputs: VecDeque<Output>,
     counters: Counters,
     closing: Closing,
@@ -240,6 +243,7 @@ impl Gateway {
             calls: CallTable::default(),
             peers,
             flows: Flows::default(),
+            standing: StandingLegs::default(),
             reach,
             trunks,
             outputs: VecDeque::new(),
@@ -278,10 +282,14 @@ impl Gateway {
         self.endpoint.handle_timeout(now);
         for (dn, _) in self.registrar.handle_timeout(now) {
             self.note_presence(&dn, now);
+            if self.registrar.lookup(&dn, now).is_empty() {
+                self.unnail(&dn, now);
+            }
         }
         self.reach.handle_timeout(now);
         self.settle(now);
         self.look_at_lost(now);
+        self.nail_due(now);
         for call in self.calls.due(now) {
             let target_alive = self.target_alive(call);
             self.signal(call, Signal::Deadline { target_alive }, now);
@@ -305,7 +313,13 @@ impl Gateway {
         let trunks = if is_open { self.trunks.poll_timeout() } else { None };
         others
             .into_iter()
-            .chain([closing, self.reach.poll_timeout(), trunks, self.flows.poll_timeout()])
+            .chain([
+                closing,
+                self.reach.poll_timeout(),
+                trunks,
+                self.flows.poll_timeout(),
+                self.standing.poll_timeout(),
+            ])
             .flatten()
             .min()
     }

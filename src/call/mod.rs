@@ -269,7 +269,13 @@ impl Call {
     fn proceed(&mut self, signal: Signal, now: Instant) -> Vec<Action> {
         let step = match &mut self.procedure {
             Some(procedure) => procedure.on(signal, now),
-            None => answer::talking(signal),
+            None => match signal {
+                // The phone was called for no call yet, and would not answer.
+                Signal::Refused { status, .. } if self.nailed == Nailed::Alone => {
+                    answer::talking(Signal::Release(ReleaseCause::Refused(status)))
+                }
+                other => answer::talking(other),
+            },
         };
         self.follow(step, now)
     }
@@ -316,11 +322,13 @@ impl Call {
                 actions.extend(self.resume_wish());
             }
             Next::Release { cause, reason } => {
-                if let Some(leg) = self.stands_on(&cause) {
+                let gone = |actions: &[Action], id: LegId| {
+                    actions.contains(&Action::Forget(id)) || actions.contains(&Action::Stand(id))
+                };
+                if let Some(leg) = self.stands_on(&cause).filter(|&leg| !gone(&actions, leg)) {
                     actions.push(Action::Stand(leg));
                 }
-                let gone = |id: LegId| actions.contains(&Action::Forget(id)) || actions.contains(&Action::Stand(id));
-                let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !gone(id)).collect();
+                let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !gone(&actions, id)).collect();
                 let (release, more) = Release::begin(cause, reason, legs, now);
                 actions.extend(more);
                 self.procedure = Some(Procedure::Release(release));

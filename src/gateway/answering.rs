@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
+use super::Gateway;
 use super::page::PAGE_TYPE;
-use super::{Closing, Gateway};
-use crate::call::{AnswerMode, Call, Direction, Leg, LegKind, Nailed, ParkSource, ReleaseCause, Signal, Wish};
+use crate::call::{AnswerMode, Direction, Signal, Wish};
 use crate::id::{CallId, LegId};
-use crate::plan::{Order, Topology};
 use crate::registrar::Binding;
 use crate::sip::endpoint::Header;
 use crate::sip::message::{Message, Name};
@@ -88,48 +87,6 @@ impl Gateway {
         if let Some(session) = session {
             let body = format!("{{\"command\":\"{command}\"}}");
             self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now);
-        }
-    }
-
-    /// A nailed phone answered: its leg outlives the call.
-    pub(super) fn nail(&mut self, call: CallId, leg: LegId) {
-        let Some(found) = self.calls.get_mut(call) else { return };
-        let is_phone = found.parties.direction == Direction::Inbound
-            && found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
-        if is_phone && found.nailed == Nailed::No && self.admission.answer(&found.parties.dn) == AnswerMode::Nailed {
-            found.nailed = Nailed::Leg(leg);
-        }
-    }
-
-    fn standing_leg(&self, dn: &str) -> Option<(CallId, LegId)> {
-        let mut standing = self.calls.iter().filter(|call| call.nailed == Nailed::Alone && call.parties.dn == dn);
-        let is_there = |leg: &&Leg| leg.session.is_some() && self.peers.flow(&leg.path).is_some();
-        standing.find_map(|call| Some((call.id, call.legs.first().filter(is_there)?.id)))
-    }
-
-    fn take_standing(&mut self, call: CallId, standing: CallId, leg: LegId, now: Instant) {
-        if !self.calls.adopt(leg, standing, call) {
-            return;
-        }
-        self.finish(standing);
-        if let Some(found) = self.calls.get_mut(call) {
-            found.nail(leg, now);
-        }
-        self.signal(call, Signal::Answered { leg }, now);
-    }
-
-    /// A call is over for a nailed leg: it waits for the next one in a place of its own, and hears nothing.
-    pub(super) fn stand(&mut self, call: CallId, leg: LegId, now: Instant) {
-        let Some(parties) = self.calls.get(call).map(|call| call.parties.clone()) else { return };
-        // On the worker where it is: the call that it leaves still counts there.
-        let Some(worker) = self.ports.place(&parties.dn) else { return };
-        let id = self.calls.next_call();
-        self.calls.insert(Call::standing(id, parties, now));
-        self.calls.adopt(leg, call, id);
-        let silence = self.ports.source(ParkSource::Nothing, None);
-        self.order(worker, Order::Connect(Topology::Parked(leg, silence)));
-        if matches!(self.closing, Closing::Waiting(_) | Closing::Drained) {
-            self.signal(id, Signal::Release(ReleaseCause::Shutdown), now);
         }
     }
 }

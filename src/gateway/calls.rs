@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::replaces::Ended;
-use crate::call::{Call, Leg};
+use crate::call::{Call, Leg, Nailed};
 use crate::id::{CallId, LegId};
 use crate::path::Path;
 use crate::sip::endpoint::{ClientTx, SessionId};
@@ -21,6 +21,8 @@ pub(super) struct CallTable {
     awaited: HashMap<ClientTx, CallId>,
     /// Dialogs that are over, lest they be taken for some that never were.
     pub(super) ended: Ended,
+    /// How many of the calls are legs that stand for none.
+    standing: usize,
     last_call: u64,
     last_leg: u64,
 }
@@ -40,6 +42,7 @@ impl CallTable {
         for leg in &call.legs {
             index(&mut self.by_session, &mut self.by_leg, call.id, leg);
         }
+        self.standing += usize::from(call.nailed == Nailed::Alone);
         self.by_id.insert(call.id, call);
     }
 
@@ -126,6 +129,7 @@ impl CallTable {
     pub(super) fn remove(&mut self, call: CallId) -> Option<Call> {
         self.unschedule(call);
         let gone = self.by_id.remove(&call)?;
+        self.standing -= usize::from(gone.nailed == Nailed::Alone);
         for leg in &gone.legs {
             self.by_leg.remove(&leg.id);
             if let Some(session) = leg.session {
@@ -169,8 +173,9 @@ impl CallTable {
         self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, call)| *call).collect()
     }
 
+    /// Calls, without the legs that stand for none.
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.len().saturating_sub(self.standing)
     }
 
     /// Entries of all maps.

@@ -24,7 +24,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use crate::call::{LegKind, Procedure, ReleaseCause, Signal};
+use crate::call::{LegKind, Nailed, Procedure, ReleaseCause, Signal};
 use crate::id::{CallId, FlowId, LegId};
 use crate::path::Path;
 use crate::registrar::{Binding, Contact, Registered};
@@ -211,6 +211,10 @@ impl Gateway {
             // The page was reloaded once more, before it answered: the leg that it was to replace waits on.
             return self.drop_callee(call, leg, now);
         }
+        if found.nailed == Nailed::Alone && found.leg(leg).is_some_and(|leg| leg.media.is_waiting()) {
+            // A phone that had not answered, for no call: it is called anew when it signs in.
+            return self.give_up(call, leg, now);
+        }
         let Some(path) = found.leg(leg).map(|leg| leg.path) else { return };
         let dn = found.dn_of(leg).to_owned();
         let signed_in = path.flow().and_then(|flow| self.flows.phones.get(&flow));
@@ -365,6 +369,10 @@ impl Gateway {
                 tracing::info!(%leg, is_it, resumes = suitor.resumes, "the phone knows the dialog no more");
                 match self.calls.of_leg(leg) {
                     Some(call) if suitor.resumes => self.resume(call, leg, suitor, now),
+                    // Nobody talks: the phone is called anew, and not after the grace.
+                    Some(call) if self.calls.get(call).is_some_and(|call| call.nailed == Nailed::Alone) => {
+                        self.give_up(call, leg, now);
+                    }
                     _ => self.flows.wait_on(leg),
                 }
             }

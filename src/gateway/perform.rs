@@ -63,7 +63,13 @@ impl Gateway {
             Action::CallPhones => self.call_phones(call, now),
             Action::Stand(leg) => self.stand(call, leg, now),
             Action::Emit(kind) => self.emit(call, kind, now),
-            Action::Finish => self.finish(call),
+            Action::Finish => {
+                let over = self.calls.get(call).map(|call| (call.parties.dn.clone(), call.since));
+                self.finish(call);
+                if let Some((dn, since)) = over {
+                    self.nail_again(&dn, since, now);
+                }
+            }
         }
     }
 

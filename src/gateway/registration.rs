@@ -47,6 +47,7 @@ impl Gateway {
                 let headers = self.bindings(&path, &registered, keeps_flow, now);
                 self.welcome(tx, message, &path, &dn, headers, now);
                 self.signed_in(&dn, path, message, &registered, was_here, now);
+                self.nail_registered(&dn, was_here, now);
             }
             Err(error) => {
                 let headers = match error {

@@ -15,6 +15,7 @@ mod leaks;
 mod local;
 mod media;
 mod model;
+mod nailing;
 mod peers;
 mod progress;
 mod referred;
