@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::page::PAGE_TYPE;
-use crate::call::{AnswerMode, Direction, Signal, Wish};
+use crate::call::{AnswerMode, Declined, Direction, EventKind, Procedure, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::registrar::Binding;
-use crate::sip::endpoint::Header;
+use crate::sip::endpoint::{ClientTx, Header};
 use crate::sip::message::{Message, Name};
 
 /// Headers by which a phone answers by itself; each make knows one of them.
@@ -84,9 +84,36 @@ impl Gateway {
     /// Tells the page what to do: JsSIP raises an INFO as `newInfo`, also while it rings.
     pub(super) fn tell_page(&mut self, call: CallId, leg: LegId, command: &str, now: Instant) {
         let session = self.calls.get(call).and_then(|call| call.leg(leg)).and_then(|leg| leg.session);
-        if let Some(session) = session {
-            let body = format!("{{\"command\":\"{command}\"}}");
-            self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now);
+        let Some(session) = session else { return };
+        let body = format!("{{\"command\":\"{command}\"}}");
+        match self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now) {
+            Some(tx) => self.calls.await_page(tx, call, leg),
+            None => self.not_told(call, leg, 481, now),
         }
+    }
+
+    /// The phone's response to what [`Gateway::tell_page`] told it, or that there is none; false: it was told nothing.
+    pub(super) fn page_told(&mut self, tx: ClientTx, status: Option<u16>, now: Instant) -> bool {
+        if status.is_some_and(|status| status < 200) {
+            return self.calls.awaits_page(tx);
+        }
+        let Some((call, leg)) = self.calls.take_page(tx) else { return false };
+        if status.is_none_or(|status| status >= 300) {
+            self.not_told(call, leg, status.unwrap_or(408), now);
+        }
+        true
+    }
+
+    /// A phone that rings does not know how to answer unasked: it rings on for whoever sits before it, and the desktop that
+    /// has asked for an answer is to know.
+    fn not_told(&mut self, call: CallId, leg: LegId, status: u16, now: Instant) {
+        let Some(found) = self.calls.get(call) else { return };
+        let rings = matches!(found.procedure, Some(Procedure::Setup(_)));
+        if !rings || found.leg(leg).is_none_or(|leg| leg.session.is_none()) {
+            return;
+        }
+        self.counters.deaf_pages += 1;
+        tracing::warn!(%call, %leg, dn = found.parties.dn, status, "the phone could not be told to answer, and rings on");
+        self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
     }
 }

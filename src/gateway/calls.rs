@@ -19,6 +19,8 @@ pub(super) struct CallTable {
     scheduled: HashMap<CallId, Instant>,
     /// Requests of ours whose outcome a call waits for.
     awaited: HashMap<ClientTx, CallId>,
+    /// What phones were told by INFO, and have not responded to.
+    pages: HashMap<ClientTx, (CallId, LegId)>,
     /// Dialogs that are over, lest they be taken for some that never were.
     pub(super) ended: Ended,
     /// How many of the calls are legs that stand for none.
@@ -149,6 +151,20 @@ impl CallTable {
         self.awaited.remove(&tx)
     }
 
+    /// A phone was told something by this request.
+    pub(super) fn await_page(&mut self, tx: ClientTx, call: CallId, leg: LegId) {
+        self.pages.insert(tx, (call, leg));
+    }
+
+    pub(super) fn awaits_page(&self, tx: ClientTx) -> bool {
+        self.pages.contains_key(&tx)
+    }
+
+    /// Returns who was told something by this request, once.
+    pub(super) fn take_page(&mut self, tx: ClientTx) -> Option<(CallId, LegId)> {
+        self.pages.remove(&tx)
+    }
+
     /// Takes note of when the call wants to be looked at.
     pub(super) fn schedule(&mut self, call: CallId) {
         self.unschedule(call);
@@ -180,7 +196,7 @@ impl CallTable {
 
     /// Entries of all maps.
     pub(super) fn entries(&self) -> usize {
-        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len(), self.awaited.len()];
+        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len(), self.awaited.len(), self.pages.len()];
         maps.into_iter().sum::<usize>() + self.deadlines.len() + self.scheduled.len()
     }
 

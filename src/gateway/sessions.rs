@@ -59,13 +59,14 @@ impl Gateway {
             Event::Challenged { session, message, request } => self.challenged(session, &message, &request, now),
             // Of requests of ours that are no INVITE only OPTIONS, REGISTER, REFER and a phone's INFO are waited for.
             Event::Response { tx, message } => {
-                if !self.dialog_asked(tx, Some(message.status()), now) {
+                let status = Some(message.status());
+                if !self.page_told(tx, status, now) && !self.dialog_asked(tx, status, now) {
                     self.responded(tx, Some(&message), now);
                     self.trunk_answered(tx, &message, now);
                 }
             }
             Event::RequestFailed { tx, why } => {
-                if !self.dialog_asked(tx, None, now) {
+                if !self.page_told(tx, None, now) && !self.dialog_asked(tx, None, now) {
                     self.responded(tx, None, now);
                     self.trunk_failed(tx, why == FailReason::Transport, now);
                 }

@@ -122,4 +122,6 @@ pub struct Counters {
     pub resumed: u64,
     /// Handshakes that failed and consents that were lost, with a call.
     pub media_failures: u64,
+    /// Ringing phones that could not be told to answer.
+    pub deaf_pages: u64,
 }

@@ -81,6 +81,7 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
         ("info_digits", c.info_digits),
         ("notifies", c.notifies),
         ("media_failures", c.media_failures),
+        ("deaf_pages", c.deaf_pages),
         ("rebound", c.rebound),
         ("resumed", c.resumed),
     ];

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crosspoint::call::{AnswerMode, Command, EventKind, ReleaseCause};
+use crosspoint::call::{AnswerMode, Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
 use crosspoint::plan::{Order, Source, Topology};
 use crosspoint::sip::message::{Message, Method, Name};
@@ -231,6 +231,26 @@ fn a_talk_that_is_quicker_than_the_phone_is_told_to_it_when_it_rings() {
     assert!(rig.take(browser.path).is_empty(), "there is no dialog to tell it in");
     rig.deliver(browser.path, browser.respond(&invite, 180, None));
     assert_eq!(infos(&rig.take(browser.path)).len(), 1);
+}
+
+#[test]
+fn a_phone_that_cannot_be_told_to_answer_rings_on_and_the_desktop_hears_of_it() {
+    for status in [Some(415), None] {
+        let (mut rig, browser, mut server, invite) = ringing(AnswerMode::Page, &sdp::genesys_offer());
+        let notify = server.notify("talk");
+        server.deliver(&mut rig, notify);
+        let info = infos(&rig.take(browser.path)).pop().unwrap();
+        match status {
+            Some(status) => rig.deliver(browser.path, browser.respond(&info, status, None)),
+            None => rig.advance(Duration::from_secs(33)),
+        }
+        let why = Declined::Refused(status.unwrap_or(408));
+        assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why }));
+        assert_eq!((rig.snapshot().counters.deaf_pages, rig.snapshot().calls.len()), (1, 1));
+        sent(&mut rig);
+        rig.deliver(browser.path, browser.respond(&invite.unwrap(), 200, Some(&sdp::chromium_answer())));
+        last_status(&sent(&mut rig), 200);
+    }
 }
 
 #[test]
