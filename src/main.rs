@@ -152,7 +152,12 @@ fn lab_config(file: Option<&Path>, scenario: Option<&str>) -> Result<(Config, Op
     let config = parse(&text)?;
     let Some(wanted) = scenario else { return Ok((config, None)) };
     let scenario = Scenario::find(wanted, config.lab.sip)?;
-    let text = crosspoint::lab::scenario::configure(&text, &scenario.config()?)?;
+    let mut keys = scenario.config()?;
+    if !keys.iter().any(|(key, _)| key == "trunk.0.ping_seconds") {
+        // Nobody answers OPTIONS until the person is ready and the scenario begins.
+        keys.push(("trunk.0.ping_seconds".to_owned(), "0".to_owned()));
+    }
+    let text = crosspoint::lab::scenario::configure(&text, &keys)?;
     Ok((parse(&text)?, Some(scenario)))
 }
 

@@ -40,9 +40,9 @@ pub(super) fn heard(report: &LabCallReport, what: Heard, agent_hz: Option<u16>) 
     let is_loud = report.level_dbm0 > SILENT_DBM0;
     let good = match what {
         Heard::Silence => return Some(if is_loud { Err(said()) } else { Ok(()) }),
-        // A person may keep silent; the packets are enough.
-        Heard::Agent if agent_hz.is_none() => report.heard_ms >= ENOUGH_MS,
         _ if report.heard_ms < ENOUGH_MS => return None,
+        // A person may keep silent; the packets are enough.
+        Heard::Agent if agent_hz.is_none() => true,
         Heard::Sound => is_loud,
         Heard::Tone(hz) => is_loud && report.dominant_hz.abs_diff(hz) <= NEAR_HZ,
         Heard::Agent => is_loud && agent_hz.is_some_and(|hz| report.dominant_hz.abs_diff(hz) <= NEAR_HZ),
@@ -71,6 +71,14 @@ mod tests {
         assert_eq!(judge(report(0, -99.0, 0), Heard::Silence), Some(true));
         assert_eq!(judge(report(440, -10.0, 20), Heard::Silence), Some(false));
         assert_eq!(judge(report(0, -99.0, 800), Heard::Sound), Some(false));
+    }
+
+    #[test]
+    fn a_person_is_heard_by_packets_alone_and_given_time_for_them() {
+        let report = |heard_ms| LabCallReport { level_dbm0: -99.0, heard_ms, ..LabCallReport::default() };
+        let judge = |heard_ms| heard(&report(heard_ms), Heard::Agent, None).map(|r| r.is_ok());
+        assert_eq!(judge(100), None, "not enough yet is no verdict: what came would be forgotten");
+        assert_eq!(judge(800), Some(true));
     }
 
     #[test]
