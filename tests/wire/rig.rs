@@ -36,10 +36,11 @@ pub struct Rig {
 
 /// Ports that no other rig of this process has, and hardly one of another.
 fn ports() -> (u16, u16) {
+    /// Ranges of 32 ports, three times the rigs of a whole run: one that lives for 32 s keeps its own while others come and go.
+    const RANGES: u16 = 350;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let pid = u16::try_from(std::process::id() % 11).expect("small");
-    // 32 ranges, far more than the rigs at one time: a slow test keeps its own while others come and go.
-    let first = 21_000 + pid * 1024 + NEXT.fetch_add(1, Ordering::Relaxed) % 32 * 32;
+    let start = u16::try_from(std::process::id() % u32::from(RANGES)).expect("small");
+    let first = 20_500 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % RANGES * 32;
     (first, first + 31)
 }
 
