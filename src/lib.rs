@@ -14,7 +14,7 @@
 //!                     └───────────┬────── plan ──────┘
 //!  shell              io (signalling, worker)  http  config  telemetry  app
 //!                     │
-//!  beside it          lab (a stand-in Genesys; feature `lab`)
+//!  beside it          lab (a stand-in Genesys; feature `lab`)  load (drives any gateway; feature `load`)
 //! ```
 //!
 //! Imports run downward only, and signalling and media never import each other: `gateway` writes [`plan`]s, the media
@@ -70,3 +70,5 @@ pub mod telemetry;
 
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "load")]
+pub mod load;

@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
         false,
     ),
     ("lab", &["app", "config", "http", "codec", "rtp"], false),
+    ("load", &["sip", "sdp", "rtp", "webrtc", "codec"], false),
 ];
 
 /// What no pure room may say, and why.
@@ -64,7 +65,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("stun_types::", &["webrtc"]),
     ("sdp_types::", &["sdp"]),
     ("rsip::", &["lab"]),
-    ("mio::", &["io"]),
+    ("mio::", &["io", "load"]),
     ("hyper::", &["http", "io"]),
     ("hickory_resolver::", &["io"]),
     ("rcgen::", &["io", "webrtc"]),
