@@ -68,7 +68,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("mio::", &["io", "load"]),
     ("hyper::", &["http", "io"]),
     ("hickory_resolver::", &["io"]),
-    ("rcgen::", &["io", "webrtc"]),
+    ("rcgen::", &["io", "webrtc", "load"]),
 ];
 
 /// Longest file, in lines; tables and vectors live in files of their own.
