@@ -31,7 +31,7 @@ pub use tones::{ToneError, Tones};
 pub use topology::{Joined, ParkSource, Topology};
 pub use wish::{Declined, Holders, Wish};
 
-use crate::id::{CallId, LegId};
+use crate::id::{CallId, LegId, WorkerId};
 use procedure::{Answer, Next, Release, Resume, Step, answer};
 
 /// Who the parties are, as the agent's side sees it.
@@ -168,9 +168,10 @@ impl Call {
         self.legs.first_mut()
     }
 
-    /// Returns the leg that alone hears this one.
-    pub fn joined(&self, id: LegId) -> Option<&Leg> {
-        self.leg(self.topology.partner(id)?)
+    /// Returns the legs that hear this one, each with its worker.
+    pub fn hearers(&self, id: LegId) -> Vec<(WorkerId, LegId)> {
+        let place = |hearer| self.leg(hearer).map(|leg| (leg.media.worker, leg.id));
+        self.topology.hearers(id).into_iter().filter_map(place).collect()
     }
 
     /// Returns the agent's leg: the browser that called, else the first one called.

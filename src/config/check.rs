@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::{AuthAlgorithm, Config, ConfigError, DnEntry, ListenerConfig};
+use crate::http::origin::is_origin;
 
 /// Descriptors of the process besides sockets of calls and listeners: standard streams, epoll, files, spare.
 const FIXED_DESCRIPTORS: u64 = 64;
@@ -156,9 +157,12 @@ fn check_listener(listener: &ListenerConfig, key: &str, file: &File) -> Result<(
     let ok = listener.path.starts_with('/') && listener.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?');
     file.must(ok, key("path"), &listener.path, "a path that begins with /")?;
     for origin in &listener.origins {
-        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        let ok = rest.is_some_and(|r| !r.is_empty() && !r.contains('/') && r.bytes().all(|b| b.is_ascii_graphic()));
-        file.must(ok, key("origins"), origin, "\"https://host\" or \"https://host:port\", nothing behind it")?;
+        file.must(
+            is_origin(origin),
+            key("origins"),
+            origin,
+            "\"https://host\" or \"https://host:port\", nothing behind it",
+        )?;
     }
     Ok(())
 }

@@ -169,10 +169,10 @@ impl Gateway {
         self.reply(tx, message, 200, &[], now);
         let Some(found) = self.calls.get(call) else { return };
         let from_agent = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
-        let to = found.joined(leg).map(|other| (other.media.worker, other.id));
+        let to = found.hearers(leg);
         let answered = found.is_answered();
-        if let Some((worker, other)) = to {
-            self.counters.info_digits += 1;
+        self.counters.info_digits += u64::from(!to.is_empty());
+        for (worker, other) in to {
             self.order(worker, Order::SendDigit(other, digit));
         }
         if answered {
@@ -225,9 +225,17 @@ impl Gateway {
             }
             Command::SendDigits { call, digits } => {
                 let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };
-                let Some(far) = found.far_leg().map(|leg| (leg.media.worker, leg.id)) else { return };
+                let mut to = found.agent_leg().map(|agent| found.hearers(agent.id)).unwrap_or_default();
+                if to.is_empty() {
+                    to.extend(found.far_leg().map(|leg| (leg.media.worker, leg.id)));
+                }
+                if to.is_empty() {
+                    return;
+                }
                 for digit in digits {
-                    self.order(far.0, Order::SendDigit(far.1, digit));
+                    for (worker, leg) in &to {
+                        self.order(*worker, Order::SendDigit(*leg, digit));
+                    }
                     self.emit(call, EventKind::Digit { digit, from_agent: true }, now);
                 }
             }

@@ -182,11 +182,6 @@ impl ReceiverStats {
         }
     }
 
-    /// Starts the jitter's memory anew, for a timestamp that jumps on purpose (marker after a pause, another clock).
-    pub fn forget_transit(&mut self) {
-        self.transit = None;
-    }
-
     /// Notes the source's SR, for LSR and DLSR.
     pub fn receive_sender_report(&mut self, ntp: u64, now: Instant) {
         self.last_sr = Some((ntp_middle(ntp), now));

@@ -64,10 +64,3 @@ pub enum OfferError {
     #[error("no usable connection address")]
     NoAddress,
 }
-
-impl OfferError {
-    /// Returns true where the description itself is broken (SIP 400), false where it is fine but not for us (488).
-    pub fn is_malformed(&self) -> bool {
-        matches!(self, OfferError::Malformed(_))
-    }
-}

@@ -2,8 +2,8 @@
 
 use crosspoint::call::{Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
-use crosspoint::id::CallId;
-use crosspoint::plan::{Order, Topology};
+use crosspoint::id::{CallId, LegId};
+use crosspoint::plan::{Digit, Order, Topology};
 use crosspoint::sip::message::Method;
 
 use crate::handover::{Consult, consult, consult_ringing, read, refer};
@@ -183,4 +183,56 @@ fn no_other_change_begins_in_a_conference_and_no_conference_with_another_agent()
     rig.input(Input::Command(Command::Conference { call, with: CallId(99) }));
     assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(404) }));
     assert!(matches!(connected(&rig), Topology::Mix(_)));
+}
+
+/// Who was sent these keys last, in order of the legs.
+fn keyed(rig: &Rig, from: usize) -> Vec<(LegId, u8)> {
+    let sent = rig.orders[from..].iter().filter_map(|(_, order)| match order {
+        Order::SendDigit(leg, digit) => Some((*leg, digit.event)),
+        _ => None,
+    });
+    let mut sent: Vec<_> = sent.collect();
+    sent.sort();
+    sent
+}
+
+/// All three, the browser's leg first.
+fn mixed(rig: &Rig) -> Vec<LegId> {
+    let Topology::Mix(legs) = connected(rig) else { panic!("three are mixed") };
+    let mut legs = legs.clone();
+    legs.sort_by_key(|leg| (rig.ports[leg].pair.is_some(), *leg));
+    legs
+}
+
+#[test]
+fn a_key_by_info_in_a_conference_goes_to_both_others() {
+    let mut rig = Rig::new();
+    let (mut talk, _other) = three(&mut rig, inbound_call);
+    let legs = mixed(&rig);
+    let (before, events) = (rig.orders.len(), rig.events.len());
+    let key = Some(("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"));
+    let info = talk.browser.within(&mut talk.at_browser, Method::Info, &[], key);
+    rig.deliver(talk.browser.path, info);
+    last_status(&read(&mut rig, &talk.browser), 200);
+    assert_eq!(keyed(&rig, before), [(legs[1], 5), (legs[2], 5)]);
+    let told = rig.events[events..].iter().filter(|event| matches!(event.kind, EventKind::Digit { .. })).count();
+    assert_eq!((told, rig.snapshot().counters.info_digits), (1, 1), "it is one key");
+    let before = rig.orders.len();
+    let info = talk.trunk.within(&mut talk.at_trunk, Method::Info, &[], Some(("application/dtmf", "7")));
+    rig.deliver(talk.trunk.path, info);
+    let heard: Vec<LegId> = keyed(&rig, before).into_iter().map(|(leg, _)| leg).collect();
+    assert_eq!(heard.len(), 2);
+    assert!(heard.contains(&legs[0]), "the agent, and the other customer");
+}
+
+#[test]
+fn keys_that_a_command_sends_go_to_all_who_hear_the_agent() {
+    let mut rig = Rig::new();
+    let (_talk, _other) = three(&mut rig, inbound_call);
+    let (call, legs) = (calls(&rig)[0], mixed(&rig));
+    let (before, events) = (rig.orders.len(), rig.events.len());
+    let digit = Digit { event: 3, duration: std::time::Duration::from_millis(100) };
+    rig.input(Input::Command(Command::SendDigits { call, digits: vec![digit] }));
+    assert_eq!(keyed(&rig, before), [(legs[1], 3), (legs[2], 3)]);
+    assert_eq!(rig.events[events..].len(), 1);
 }
