@@ -17,8 +17,6 @@ const STEPS: u64 = 64;
 const FIRST: u32 = 7;
 /// Values of this many bits and more are counted in the last bucket.
 const BITS: u32 = 36;
-/// Number of buckets.
-const BUCKETS: usize = (LINEAR + (BITS - FIRST) as u64 * STEPS) as usize;
 
 /// Counts of values in µs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -191,6 +189,9 @@ impl From<Histogram> for Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Number of buckets.
+    const BUCKETS: usize = (LINEAR + (BITS - FIRST) as u64 * STEPS) as usize;
 
     #[test]
     fn every_value_is_told_within_one_percent() {
