@@ -6,13 +6,11 @@
 
 use std::collections::VecDeque;
 
-use super::conceal::{Conceal, MAX_CONCEALED};
+use super::conceal::{Conceal, FADE, MAX_CONCEALED, blend};
 use super::framer::MAX_FRAME;
 
 /// Samples of a tick: 20 ms.
 pub(super) const FRAME: usize = 160;
-/// Samples of the fade wherever one sound follows another: 5 ms.
-const FADE: usize = 40;
 /// What a queue holds at most: two of the longest packets and what may be made up between them.
 const CAPACITY: usize = 2 * MAX_FRAME + MAX_CONCEALED as usize + 2 * FRAME;
 /// Ticks within which a surplus must have been of use: 1 s.
@@ -79,10 +77,7 @@ impl Seat {
         copy(&self.queue, 0, &mut self.frame[..heard]);
         self.queue.drain(..heard);
         if heard > 0 && std::mem::take(&mut self.broken) {
-            let mut bridge = [0; FADE];
-            self.past.fill_from(self.concealed, &mut bridge);
-            let fade = heard.min(FADE);
-            blend(&bridge[..fade], &mut self.frame[..fade]);
+            self.past.lead_over(self.concealed, &mut self.frame[..heard]);
         }
         if heard > 0 {
             self.past.hear(&self.frame[..heard]);
@@ -145,15 +140,6 @@ impl Seat {
 fn copy(queue: &VecDeque<i16>, from: usize, out: &mut [i16]) {
     for (out, sample) in out.iter_mut().zip(queue.range(from..)) {
         *out = *sample;
-    }
-}
-
-/// Fades from `old` into `new`, over the whole length of both.
-fn blend(old: &[i16], new: &mut [i16]) {
-    let whole = new.len().max(1) as i32;
-    for (k, (new, old)) in new.iter_mut().zip(old).enumerate() {
-        let k = k as i32;
-        *new = ((i32::from(*old) * (whole - k) + i32::from(*new) * k) / whole) as i16;
     }
 }
 

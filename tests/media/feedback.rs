@@ -141,18 +141,31 @@ fn loss_that_the_peer_reports_brings_fec_into_what_it_is_sent() {
     let mut rig = Rig::new(plan(OPUS), plan(AudioCodec::Pcmu));
     let mut speaker = Speaker::new(B, plan(AudioCodec::Pcmu), 0.0);
     assert_eq!(packets_with_fec(&mut rig, &mut speaker, 0..100), 0, "nothing is lost yet");
-    let block = ReportBlock {
-        ssrc: 1,
-        fraction_lost: 64,
-        lost: 25,
-        highest_seq: 100,
-        jitter: 0,
-        last_sr: 0,
-        delay_since_sr: 0,
-    };
+    report_loss(&mut rig, 64);
+    let with = packets_with_fec(&mut rig, &mut speaker, 100..200);
+    assert!(with >= 30, "a quarter is lost, and {with} packets of 100 carry FEC");
+}
+
+/// The browser reports so many 256ths of what it was sent as lost.
+fn report_loss(rig: &mut Rig, fraction_lost: u8) {
+    let block =
+        ReportBlock { ssrc: 1, fraction_lost, lost: 25, highest_seq: 100, jitter: 0, last_sr: 0, delay_since_sr: 0 };
     let mut packet = PacketBuf::new();
     packet.copy_from(&receiver_report(block));
     rig.engine.handle_datagram(Socket::Rtcp(pair(A)), remote(A, plan(OPUS)).rtcp, &mut packet, rig.now, &mut rig.out);
-    let with = packets_with_fec(&mut rig, &mut speaker, 100..200);
-    assert!(with >= 30, "a quarter is lost, and {with} packets of 100 carry FEC");
+}
+
+#[test]
+fn fec_comes_at_the_first_report_of_loss_and_goes_slowly_when_there_is_none() {
+    let mut rig = Rig::new(plan(OPUS), plan(AudioCodec::Pcmu));
+    let mut speaker = Speaker::new(B, plan(AudioCodec::Pcmu), 0.0);
+    packets_with_fec(&mut rig, &mut speaker, 0..50);
+    let mut with = Vec::new();
+    for (round, fraction) in [51].into_iter().chain([0; 16]).enumerate() {
+        report_loss(&mut rig, fraction);
+        with.push(packets_with_fec(&mut rig, &mut speaker, 50 + round * 50..100 + round * 50));
+    }
+    assert!(with[0] >= 15, "at once: {with:?}");
+    assert!(with[1] >= 15 && with[3] >= 10, "a burst is remembered: {with:?}");
+    assert_eq!(with[13..], [0; 4], "and forgotten within a minute or so of reports: {with:?}");
 }

@@ -6,6 +6,7 @@ mod changes;
 mod digits;
 mod feedback;
 mod hostile;
+mod loss;
 mod mixing;
 #[allow(dead_code)]
 mod peer;

@@ -30,15 +30,17 @@ pub(in crate::media) fn hear(
     let len = samples(codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
     let gap = inbound.expected.map_or(0, |expected| at - expected);
     inbound.expected = Some(at + len as i64);
+    let mut made_up = 0;
     if matches!(arrival.verdict, Verdict::Gap(_)) && (1..=MAX_CONCEALED).contains(&gap) {
         let missing = seat.missing(gap as usize);
         let missing = missing - missing % OPUS_STEP as usize;
         if missing > 0 && fill_gap(inbound, codec, payload, &mut scratch.pcm[..missing]) {
             stats.concealed += missing.div_ceil(len) as u64;
             seat.push(&scratch.pcm[..missing]);
+            made_up = missing as i64;
         }
     }
-    let len = decode(inbound, codec, payload, &mut scratch.pcm[..])?;
+    let len = decode(inbound, codec, payload, made_up, &mut scratch.pcm[..])?;
     seat.push(&scratch.pcm[..len]);
     Ok(())
 }

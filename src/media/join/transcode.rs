@@ -8,7 +8,7 @@ use crate::codec::opus::{Decoder, Encoder};
 use crate::media::conceal::MAX_CONCEALED;
 use crate::media::discard::Discard;
 use crate::media::engine::Sink;
-use crate::media::leg::{Inbound, Leg};
+use crate::media::leg::{Inbound, Leg, is_opus};
 use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, OpusParams};
 use crate::rtp::{HEADER_LEN, write_header};
@@ -54,16 +54,17 @@ pub(super) fn transcode(
     } else if span.gap != 0 {
         finish(to, scratch, now, out);
     }
-    let len = decode(&mut from.inbound, codec, payload, &mut scratch.pcm[..])?;
+    let len = decode(&mut from.inbound, codec, payload, span.gap, &mut scratch.pcm[..])?;
     emit(to, span.at, len, scratch, now, out)
 }
 
-/// Decodes a payload and returns its samples.
+/// Decodes a payload and returns its samples; `gap` samples were made up before it, or are missing.
 #[inline]
 pub(super) fn decode(
     inbound: &mut Inbound,
     codec: AudioCodec,
     payload: &[u8],
+    gap: i64,
     pcm: &mut [i16],
 ) -> Result<usize, Discard> {
     let len = match codec {
@@ -71,6 +72,10 @@ pub(super) fn decode(
         AudioCodec::Pcma => g711::decode_alaw(payload, pcm),
         AudioCodec::Opus(_) => decoder(inbound)?.decode(payload, pcm).map_err(|_| Discard::Codec)?,
     };
+    // Opus leads over by itself.
+    if gap != 0 && !is_opus(codec) {
+        inbound.conceal.lead_over(gap.clamp(0, MAX_CONCEALED) as usize, &mut pcm[..len]);
+    }
     // Opus conceals by itself, but not where it goes into a mix.
     inbound.conceal.hear(&pcm[..len]);
     Ok(len)
