@@ -3,6 +3,7 @@
 //! We do not resample what is spoken, because Opus itself decodes to and encodes from 8 kHz; sounds out of files are, when
 //! they are loaded. Only this room sees the `opus` crate.
 
+pub mod fullband;
 pub mod g711;
 pub mod opus;
 pub mod resample;

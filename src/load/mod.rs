@@ -14,11 +14,14 @@
 //! The engine has one door, `engine::drive(&LoadPlan, mpsc::Sender<Second>) -> Result<Outcome, LoadError>`: a future that ends
 //! when all calls have ended, and that hangs up what it can when it is dropped.
 
+pub mod browser;
+pub mod delay;
 pub mod floor;
 pub mod outcome;
 pub mod plan;
 pub mod process;
 pub mod report;
+pub mod voice;
 
 use std::io;
 use std::net::SocketAddr;

@@ -292,6 +292,18 @@ impl<'a> Media<'a> {
         count
     }
 
+    /// Returns the addresses of the UDP candidates of component 1, as they stand (RFC 8839 5.1); names are passed over.
+    pub fn udp_candidates(&self) -> impl Iterator<Item = SocketAddr> + 'a {
+        let lines = self.lines.attributes.iter().filter(|a| a.attribute.eq_ignore_ascii_case("candidate"));
+        lines.filter_map(|line| {
+            let mut words = line.value.as_deref()?.split_ascii_whitespace().skip(1);
+            let (component, transport) = (words.next()?, words.next()?);
+            let ip = words.nth(1)?.parse().ok()?;
+            let port = words.next()?.parse().ok().filter(|port| *port != 0)?;
+            (component == "1" && transport.eq_ignore_ascii_case("udp")).then(|| SocketAddr::new(ip, port))
+        })
+    }
+
     /// Returns the address of `c=`, the m-line's own before the session's; `None` for a name, which we do not resolve.
     pub fn address(&self) -> Option<IpAddr> {
         let c = self.lines.connections.first().or(self.session.connection.as_ref())?;

@@ -145,3 +145,14 @@ fn payload_types_over_127_are_left_out() {
     let session = parse(&GENESYS.replace(" 8 0 101", " 8 128 300 -1 0 x 101"));
     assert_eq!(audio(&session).payload_types().collect::<Vec<_>>(), [120, 18, 97, 9, 8, 0, 101]);
 }
+
+#[test]
+fn udp_candidates_of_the_first_component_are_taken_and_names_are_not() {
+    let session = with_lines(
+        "a=candidate:1 1 UDP 2130706431 192.0.2.7 4000 typ host\r\na=candidate:2 2 udp 1 192.0.2.7 4001 typ host\r\n\
+         a=candidate:3 1 tcp 1 192.0.2.7 9 typ host tcptype active\r\na=candidate:4 1 udp 1 x.local 4002 typ host\r\n\
+         a=candidate:5 1 udp 1 2001:db8::1 4003 typ host\r\na=candidate:6 1 udp\r\na=candidate:7 1 udp 1 192.0.2.8 0 typ host\r\n",
+    );
+    let found: Vec<_> = audio(&session).udp_candidates().collect();
+    assert_eq!(found, ["192.0.2.7:4000".parse().unwrap(), "[2001:db8::1]:4003".parse().unwrap()]);
+}

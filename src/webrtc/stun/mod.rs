@@ -6,6 +6,7 @@
 //! We do not answer requests that are not authentic, not even with 400 or 401, because a reply to a forged source
 //! serves nobody but the forger.
 
+pub mod check;
 pub mod stream;
 #[cfg(test)]
 pub(super) mod tests;
