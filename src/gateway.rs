@@ -11,6 +11,7 @@
 
 mod admission;
 mod answering;
+pub mod audio;
 mod calls;
 mod conference;
 pub mod config;
@@ -42,6 +43,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+pub use audio::{BrowserCodec, OpusTerms};
 pub use config::{
     CallPolicy, Carry, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, LocalCalls, MediaPolicy,
     RegistrationPolicy, Secret, Trunk,
@@ -168,6 +170,7 @@ pub enum Output {
 pub struct Gateway {
     realm: String,
     policy: CallPolicy,
+    media: MediaPolicy,
     endpoint: Endpoint,
     registrar: Registrar,
     admission: Admission,
@@ -235,9 +238,10 @@ impl Gateway {
         });
         let mut gateway = Gateway {
             admission: Admission::new(config.realm.clone(), config.dns, config.registration, fork(&mut rng)),
-            ports: Ports::new(sites, fingerprint, config.media, sounds, rng),
+            ports: Ports::new(sites, fingerprint, sounds, rng),
             realm: config.realm,
             policy: config.calls,
+            media: config.media,
             endpoint,
             registrar,
             calls: CallTable::default(),

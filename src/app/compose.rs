@@ -10,7 +10,8 @@ use crate::config::{
     AuthAlgorithm, Config, DnEntry, PeerAddress, PeerHost, RedirectsConfig, SipTransport, TrunkConfig,
 };
 use crate::gateway::{
-    CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy, Secret, Trunk,
+    BrowserCodec, CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy,
+    Secret, Trunk,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
@@ -18,7 +19,6 @@ use crate::io::accept::Limits;
 use crate::io::worker::{MediaAddress, WorkerConfig};
 use crate::media::Sound;
 use crate::path::Transport;
-use crate::plan::AudioCodec;
 use crate::sip::endpoint::SourceLimit;
 
 /// How long a closed pair of ports ignores what still arrives.
@@ -30,7 +30,6 @@ const ORDER_QUEUE: usize = 4096;
 
 /// Makes the gateway's settings; `bound` are the addresses in force.
 pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfig, StartError> {
-    let opus = config.opus.params();
     let cores = cores();
     let capacity = config.capacity(crate::io::raise_descriptor_limit(), cores).calls();
     Ok(GatewayConfig {
@@ -57,9 +56,10 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
             ..CallPolicy::default()
         },
         media: MediaPolicy {
-            opus,
-            browser_codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma],
+            opus: config.opus.params(),
+            opus_ptime_ms: config.opus.frame_ms,
             narrowband: config.opus.narrowband,
+            ..MediaPolicy::default()
         },
         source_limit: SourceLimit {
             per_second: config.limits.requests_per_second,
@@ -106,6 +106,7 @@ fn trunks(config: &Config) -> Vec<Trunk> {
         refer: trunk.refer,
         policy: trunks::policy(trunk),
         follow_redirects: trunk.redirects == RedirectsConfig::Follow,
+        opus: trunk.opus.into(),
     });
     each.collect()
 }
@@ -131,6 +132,8 @@ fn dns(config: &Config) -> Vec<DnRule> {
             ring: known.map(|dn| seconds(dn.ring_seconds)),
             answer: known.map(|dn| dn.answer.into()).unwrap_or_default(),
             resume: known.is_some_and(|dn| dn.resume),
+            opus: entry.map(|entry| entry.opus.into()).unwrap_or_default(),
+            codecs: entry.map(codecs).unwrap_or_default(),
         }
     });
     single.chain(config.dns.iter().filter_map(dn)).collect()
@@ -153,7 +156,13 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         ring: entry.ring_seconds.map(seconds),
         answer: entry.answer.into(),
         resume: entry.resume,
+        opus: entry.opus.into(),
+        codecs: codecs(entry),
     })
+}
+
+fn codecs(entry: &DnEntry) -> Vec<BrowserCodec> {
+    entry.codecs.iter().map(|codec| (*codec).into()).collect()
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -55,6 +55,7 @@ impl Config {
         self.check_sip(&file)?;
         self.check_media(&file)?;
         self.check_trunks(&file)?;
+        self.check_opus(&file)?;
         self.check_sounds(&file)?;
         self.check_upkeep(&file)?;
         self.check_sessions(&file)?;
@@ -103,11 +104,7 @@ impl Config {
         file.must((1..=1024).contains(&media.reserve), "media.reserve", media.reserve, "1 to 1024 port pairs")?;
         let ports = format!("{}-{}", media.ports.first, media.ports.last);
         let enough = media.ports.count() > media.workers.max(1) * 2;
-        file.must(enough, "media.ports", ports, "at least three ports per worker")?;
-        let opus = &self.opus;
-        let ok = (6_000..=510_000).contains(&opus.bitrate);
-        file.must(ok, "opus.bitrate", opus.bitrate, "6000 to 510000 bit/s")?;
-        file.must(opus.complexity <= 10, "opus.complexity", opus.complexity, "0 to 10")
+        file.must(enough, "media.ports", ports, "at least three ports per worker")
     }
 
     fn check_dn(&self, at: usize, dn: &DnEntry, file: &File) -> Result<(), ConfigError> {

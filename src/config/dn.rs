@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{AuthAlgorithm, Config};
+use super::{AuthAlgorithm, BrowserCodecConfig, Config, OpusOverride};
 use crate::call::AnswerMode;
 
 /// A password or HA1; never shown by `Debug`.
@@ -97,6 +97,12 @@ pub struct DnEntry {
     /// A phone of another make that lost its dialogs is sent a new INVITE for its call.
     #[serde(default)]
     pub resume: bool,
+    /// How Opus is spoken with its phones; the trunk's terms where it is not said.
+    #[serde(default)]
+    pub opus: OpusOverride,
+    /// Codecs towards its phones in order of preference.
+    #[serde(default = "BrowserCodecConfig::all")]
+    pub codecs: Vec<BrowserCodecConfig>,
 }
 
 /// `[[dn]] answer`

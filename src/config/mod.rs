@@ -19,6 +19,7 @@ mod calls;
 mod check;
 mod dn;
 mod lab;
+mod opus;
 mod parse;
 mod session;
 mod sounds;
@@ -29,6 +30,7 @@ pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
+pub use opus::{BrowserCodecConfig, OpusConfig, OpusOverride};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
@@ -283,39 +285,6 @@ impl TryFrom<String> for PortRange {
         match ends {
             Some((first, last)) if (1024..last).contains(&first) => Ok(PortRange { first, last }),
             _ => Err(format!("not a port range; allowed: \"first-last\" within 1024 to 65535, got \"{text}\"")),
-        }
-    }
-}
-
-/// `[opus]`: how Opus is spoken with browsers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OpusConfig {
-    /// Bit rate in bit/s, both asked for and sent.
-    pub bitrate: u32,
-    /// Encoder complexity, 0 to 10.
-    pub complexity: u8,
-    /// In-band forward error correction.
-    pub fec: bool,
-    /// Asks browsers for narrow band where the other leg is narrow-band.
-    pub narrowband: bool,
-}
-
-impl Default for OpusConfig {
-    fn default() -> Self {
-        let params = crate::plan::OpusParams::default();
-        OpusConfig { bitrate: params.bitrate_bps, complexity: params.complexity, fec: params.fec, narrowband: true }
-    }
-}
-
-impl OpusConfig {
-    /// Returns the parameters for the media plan.
-    pub fn params(&self) -> crate::plan::OpusParams {
-        crate::plan::OpusParams {
-            bitrate_bps: self.bitrate,
-            complexity: self.complexity,
-            fec: self.fec,
-            ..crate::plan::OpusParams::default()
         }
     }
 }

@@ -71,6 +71,8 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "session.provisionals",
         "dial",
         "trunk_secret",
+        "opus.bitrate",
+        "opus.frame_ms",
     ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
     let transport = ["transport", "tls", "sources", "large_over_tcp", "advertise"];
@@ -111,7 +113,11 @@ fn every_key_is_in_the_file() {
         "bitrate",
         "complexity",
         "fec",
+        "dtx",
+        "frame_ms",
         "narrowband",
+        "opus.bitrate",
+        "opus.frame_ms",
         "codecs",
         "media",
         "ha1",

@@ -116,6 +116,9 @@ pub struct TrunkConfig {
     /// What becomes of a 3xx.
     #[serde(default)]
     pub redirects: super::RedirectsConfig,
+    /// How Opus is spoken with the browsers of its calls; `[opus]` where it is not said.
+    #[serde(default)]
+    pub opus: super::OpusOverride,
 }
 
 fn ping_seconds() -> u32 {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::audio::{BrowserCodec, OpusTerms};
 use super::config::{DnRule, DnSet, RegistrationPolicy, Secret};
 use super::identity::user;
 use super::{Gateway, Output};
@@ -52,6 +53,8 @@ struct Rule {
     ring: Option<Duration>,
     answer: AnswerMode,
     resume: bool,
+    opus: OpusTerms,
+    codecs: Vec<BrowserCodec>,
 }
 
 /// The directory and its guard.
@@ -80,6 +83,8 @@ impl From<DnRule> for Rule {
             ring: rule.ring,
             answer: rule.answer,
             resume: rule.resume,
+            opus: rule.opus,
+            codecs: rule.codecs,
         }
     }
 }
@@ -120,6 +125,11 @@ impl Admission {
     /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
     pub(super) fn resumes(&self, dn: &str) -> bool {
         self.rule(dn).is_some_and(|rule| rule.resume)
+    }
+
+    /// Returns how audio is spoken with the DN's phones: Opus, and codecs in order of preference, where its rule says so.
+    pub(super) fn audio(&self, dn: &str) -> (OpusTerms, &[BrowserCodec]) {
+        self.rule(dn).map_or((OpusTerms::default(), &[]), |rule| (rule.opus, &rule.codecs))
     }
 
     /// Returns how the DN's phone is made to answer.

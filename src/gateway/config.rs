@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::audio::{BrowserCodec, OpusTerms};
 use super::trunks::policy::{Route, TrunkPolicy};
 use crate::call::{AnswerMode, Tones};
 use crate::path::{Net, Transport};
@@ -87,6 +88,8 @@ pub struct Trunk {
     pub carry: Carry,
     /// A 3xx is followed: the number that it names is called at the same target. Else the browser's call is refused.
     pub follow_redirects: bool,
+    /// How Opus is spoken with the browsers of its calls, where [`MediaPolicy`] is not to say.
+    pub opus: OpusTerms,
 }
 
 /// Names of header fields that are carried from one side of a call to the other: whole, or a beginning with `*` behind it.
@@ -156,6 +159,10 @@ pub struct DnRule {
     /// A phone that lost its dialogs (a page reload) is sent a new INVITE for its call, though it did not say that it
     /// knows what this means.
     pub resume: bool,
+    /// How Opus is spoken with its phones, before the trunk and [`MediaPolicy`] are asked.
+    pub opus: OpusTerms,
+    /// Codecs towards its phones in order of preference; empty: [`MediaPolicy::browser_codecs`].
+    pub codecs: Vec<BrowserCodec>,
 }
 
 /// One DN or a numeric range.
@@ -295,21 +302,22 @@ pub enum LocalCalls {
     Always,
 }
 
-/// What is offered and answered in SDP towards browsers.
+/// What is offered and answered in SDP towards browsers, where neither the DN nor the trunk says otherwise.
 #[derive(Clone, Debug)]
 pub struct MediaPolicy {
     /// Opus as we ask for it.
     pub opus: OpusParams,
-    /// Codecs towards browsers in order of preference.
-    pub browser_codecs: Vec<AudioCodec>,
+    /// Length of Opus packets, sent and asked for, ms: 10, 20, 40 or 60.
+    pub opus_ptime_ms: u8,
+    /// Codecs in order of preference.
+    pub browser_codecs: Vec<BrowserCodec>,
     /// Browsers are asked for narrow-band Opus: what comes from them goes to G.711.
     pub narrowband: bool,
 }
 
 impl Default for MediaPolicy {
     fn default() -> Self {
-        let opus = OpusParams::default();
-        let browser_codecs = vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma];
-        MediaPolicy { opus, browser_codecs, narrowband: true }
+        let browser_codecs = vec![BrowserCodec::Opus, BrowserCodec::Pcmu, BrowserCodec::Pcma];
+        MediaPolicy { opus: OpusParams::default(), opus_ptime_ms: 20, browser_codecs, narrowband: true }
     }
 }

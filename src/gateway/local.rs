@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::Gateway;
+use super::audio::Beside;
 use super::config::LocalCalls;
 use super::identity;
 use super::routing::{Refusal, contact, offer, sdp_status};
@@ -47,7 +48,7 @@ impl Gateway {
         now: Instant,
     ) -> Result<(), Refusal> {
         let leg = self.calls.next_leg();
-        let local = self.ports.browser(worker, true);
+        let local = self.browser_local(worker, &dn, Beside::Browser);
         let made = offer(invite).and_then(|offer| {
             LegMedia::browser(leg, worker, local, offer).map_err(|error| Refusal::from(sdp_status(&error)))
         });

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::config::{MediaPolicy, Trunk};
+use super::config::Trunk;
 use crate::call::{PairUse, ParkSource, Tones};
 use crate::id::{PortPairId, WorkerId};
 use crate::plan::{Fingerprint, IceCredentials, Source, WorkerSite};
@@ -40,23 +40,16 @@ pub(super) struct Ports {
     /// Where the agents with calls are: index of the site, number of calls.
     placed: HashMap<String, (usize, usize)>,
     fingerprint: Fingerprint,
-    policy: MediaPolicy,
     rng: StdRng,
 }
 
 impl Ports {
-    pub(super) fn new(
-        sites: Vec<WorkerSite>,
-        fingerprint: Fingerprint,
-        policy: MediaPolicy,
-        sounds: Sounds,
-        rng: StdRng,
-    ) -> Ports {
+    pub(super) fn new(sites: Vec<WorkerSite>, fingerprint: Fingerprint, sounds: Sounds, rng: StdRng) -> Ports {
         let sites = sites
             .into_iter()
             .map(|site| Site { worker: site.worker, candidates: site.candidates, free: VecDeque::new(), calls: 0 })
             .collect();
-        Ports { sounds, sites, placed: HashMap::new(), fingerprint, policy, rng }
+        Ports { sounds, sites, placed: HashMap::new(), fingerprint, rng }
     }
 
     /// Says what a parked leg hears, in the words of the media threads.
@@ -152,17 +145,14 @@ impl Ports {
         Some(site.worker)
     }
 
-    /// Describes our side of a browser leg; `wide`: what comes from it goes to another browser, and not to G.711.
-    pub(super) fn browser(&mut self, worker: WorkerId, wide: bool) -> BrowserLocal {
+    /// Describes our side of a browser leg.
+    pub(super) fn browser(&mut self, worker: WorkerId, audio: AudioWish) -> BrowserLocal {
         let candidates = self
             .sites
             .iter()
             .find(|site| site.worker == worker)
             .map(|site| site.candidates.clone())
             .unwrap_or_default();
-        let mut audio = AudioWish::browser(self.policy.opus);
-        audio.codecs = self.policy.browser_codecs.clone();
-        audio.narrowband = self.policy.narrowband && !wide;
         BrowserLocal {
             candidates,
             ice: self.credentials(),

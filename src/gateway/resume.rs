@@ -30,9 +30,11 @@ impl Gateway {
             }
         }
         let Some(worker) = found.leg(old).map(|leg| leg.media.worker) else { return };
-        let (is_local, to_far) = (found.parties.local, found.dn_of(old) == found.parties.peer);
+        let (is_local, dn) = (found.parties.local, found.dn_of(old).to_owned());
+        let to_far = dn == found.parties.peer;
         let leg = self.calls.next_leg();
-        let local = self.ports.browser(worker, is_local);
+        let beside = self.beside(call);
+        let local = self.browser_local(worker, &dn, beside);
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let headers = self.resume_headers(call);
         let sdp = media.sdp.clone();

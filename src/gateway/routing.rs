@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::admission::Verdict;
 use super::answering::wants_answer;
+use super::audio::Beside;
 use super::config::Listener;
 use super::identity::{self, Identity};
 use super::sessions::has_sdp;
@@ -203,7 +204,9 @@ impl Gateway {
         let offer = offer(invite)?;
         let worker = self.ports.place(&dn).ok_or(503)?;
         let leg = self.calls.next_leg();
-        let (media, open) = match LegMedia::browser(leg, worker, self.ports.browser(worker, false), offer) {
+        let beside = attempts.first().map_or(Beside::Nobody, |attempt| Beside::Trunk(attempt.trunk));
+        let local = self.browser_local(worker, &dn, beside);
+        let (media, open) = match LegMedia::browser(leg, worker, local, offer) {
             Ok(made) => made,
             Err(error) => {
                 self.ports.unplace(&dn);
@@ -268,9 +271,12 @@ impl Gateway {
 
     /// Calls one of the phones of the DN that is called.
     pub(super) fn ring(&mut self, call: CallId, worker: WorkerId, binding: &Binding, now: Instant) {
-        let Some(is_local) = self.calls.get(call).map(|call| call.parties.local) else { return };
+        let Some(parties) = self.calls.get(call).map(|call| &call.parties) else { return };
+        let is_local = parties.local;
+        let dn = if is_local { &parties.peer } else { &parties.dn }.clone();
         let leg = self.calls.next_leg();
-        let local = self.ports.browser(worker, is_local);
+        let beside = self.beside(call);
+        let local = self.browser_local(worker, &dn, beside);
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
         let sdp = media.sdp.clone();
         let hints = self.answer_hints(call);

@@ -96,7 +96,8 @@ impl Gateway {
         self.reach.trunk_of(&leg.path, transport).filter(|_| leg.kind == LegKind::Trunk)
     }
 
-    fn trunk_of_call(&self, call: CallId) -> Option<usize> {
+    /// Returns the trunk that a call leads to.
+    pub(super) fn trunk_of_call(&self, call: CallId) -> Option<usize> {
         self.trunk_of_leg(self.calls.get(call)?.trunk_leg()?)
     }
 

@@ -32,8 +32,10 @@ pub struct AudioWish {
     pub codecs: Vec<AudioCodec>,
     /// Asks the peer for narrow-band Opus (`maxplaybackrate=8000`): set where the other leg is narrow-band.
     pub narrowband: bool,
-    /// Packet length to offer, ms (10 to 60); the peer's `a=ptime` and `a=maxptime` go before it.
+    /// Packet length to offer for G.711, ms (10 to 60); the peer's `a=ptime` and `a=maxptime` go before it.
     pub ptime_ms: u8,
+    /// The same for Opus: 10, 20, 40 or 60.
+    pub opus_ptime_ms: u8,
     /// Most that we want: an answer is never wider than the offer allows (RFC 3264 6.1).
     pub direction: Direction,
     /// Payload type of telephone-event/8000 in our offers (101 towards Genesys, 126 towards browsers).
@@ -47,6 +49,7 @@ impl AudioWish {
             codecs: vec![AudioCodec::Opus(opus), AudioCodec::Pcmu, AudioCodec::Pcma],
             narrowband: true,
             ptime_ms: 20,
+            opus_ptime_ms: 20,
             direction: Direction::SendRecv,
             event_pt: Pt(126),
         }
@@ -54,7 +57,13 @@ impl AudioWish {
 
     /// Returns the wish for a trunk leg: these codecs, 20 ms, both ways, events on 101.
     pub fn trunk(codecs: Vec<AudioCodec>) -> AudioWish {
-        AudioWish { codecs, narrowband: true, ptime_ms: 20, direction: Direction::SendRecv, event_pt: Pt(101) }
+        let direction = Direction::SendRecv;
+        AudioWish { codecs, narrowband: true, ptime_ms: 20, opus_ptime_ms: 20, direction, event_pt: Pt(101) }
+    }
+
+    /// Returns the packet length that is wished of a codec, ms.
+    fn ptime_of(&self, encoding: Encoding) -> u8 {
+        if encoding == Encoding::Opus { self.opus_ptime_ms } else { self.ptime_ms }
     }
 }
 

@@ -77,6 +77,8 @@ fn an_unknown_dn_is_offered_the_algorithms_of_a_known_one() {
         ring: None,
         answer: crosspoint::call::AnswerMode::Page,
         resume: false,
+        opus: Default::default(),
+        codecs: Vec::new(),
     }];
     for with in [by_rule, by_listener] {
         let mut rig = Rig::with(with, 1, 1);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crosspoint::gateway::Gateway;
+use crosspoint::gateway::{BrowserCodec, Gateway, OpusTerms};
 use crosspoint::id::{PortPairId, WorkerId};
-use crosspoint::plan::{Fingerprint, WorkerSite};
+use crosspoint::plan::{AudioCodec, AudioPlan, Fingerprint, OpusParams, Order, WorkerSite};
 use crosspoint::sip::message::Method;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -100,4 +100,114 @@ fn browsers_are_asked_for_narrow_band_unless_the_configuration_says_otherwise() 
         let offer = String::from_utf8_lossy(invite.body()).into_owned();
         assert_eq!(offer.contains("maxplaybackrate=8000"), narrowband, "{offer}");
     }
+}
+
+/// What a browser of 5001 is offered when the trunk calls it.
+fn offered(rig: &mut Rig) -> String {
+    let browser = signed_in(rig, "5001");
+    let mut trunk = Ua::trunk();
+    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
+    rig.deliver(trunk.path, call.invite.raw().clone());
+    let invite = request(&rig.take(browser.path), Method::Invite);
+    String::from_utf8_lossy(invite.body()).into_owned()
+}
+
+/// What the port of a browser that calls out is opened with; `offer` is the browser's.
+fn opened(rig: &mut Rig, offer: &str) -> AudioPlan {
+    let mut browser = signed_in(rig, "5001");
+    let call = browser.invite("1003", Some(offer), &[]);
+    rig.deliver(browser.path, call.invite.raw().clone());
+    let plan = rig.orders.iter().find_map(|(_, order)| match order {
+        Order::OpenBrowser(_, plan) => plan.remote.as_ref(),
+        _ => None,
+    });
+    plan.expect("a browser's port is opened").audio
+}
+
+fn opus(plan: AudioPlan) -> OpusParams {
+    match plan.codec {
+        AudioCodec::Opus(params) => params,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_dn_says_how_opus_is_spoken_before_the_trunk_and_the_trunk_before_the_gateway() {
+    let mut with = config();
+    with.media.opus = OpusParams { bitrate_bps: 30_000, complexity: 2, fec: true, dtx: false };
+    with.trunks[0].opus = OpusTerms { bitrate_bps: Some(20_000), complexity: Some(3), ..OpusTerms::default() };
+    with.dns[0].opus = OpusTerms { bitrate_bps: Some(10_000), fec: Some(false), ..OpusTerms::default() };
+    let plan = opened(&mut Rig::with(with.clone(), 1, 4), &sdp::chromium_offer());
+    assert_eq!(opus(plan), OpusParams { bitrate_bps: 10_000, complexity: 3, fec: false, dtx: false });
+    let offer = offered(&mut Rig::with(with.clone(), 1, 4));
+    assert!(offer.contains("maxaveragebitrate=10000;useinbandfec=0\r\n"), "{offer}");
+    with.dns[0].opus = OpusTerms::default();
+    let plan = opened(&mut Rig::with(with, 1, 4), &sdp::chromium_offer());
+    assert_eq!(opus(plan), OpusParams { bitrate_bps: 20_000, complexity: 3, fec: true, dtx: false });
+}
+
+#[test]
+fn pauses_are_offered_where_configured_and_made_where_the_browser_takes_them_too() {
+    let takes = sdp::chromium_offer().replace("useinbandfec=1", "useinbandfec=1;usedtx=1");
+    for (configured, offer, made) in
+        [(true, &takes, true), (true, &sdp::chromium_offer(), false), (false, &takes, false)]
+    {
+        let mut with = config();
+        with.trunks[0].opus.dtx = Some(configured);
+        assert_eq!(opus(opened(&mut Rig::with(with.clone(), 1, 4), offer)).dtx, made);
+        let told = offered(&mut Rig::with(with, 1, 4));
+        assert_eq!(told.contains("usedtx=1"), configured, "{told}");
+    }
+}
+
+#[test]
+fn packets_of_40_ms_are_asked_for_and_sent_unless_the_browser_wants_others() {
+    let mut with = config();
+    with.dns[0].opus.ptime_ms = Some(40);
+    let told = offered(&mut Rig::with(with.clone(), 1, 4));
+    assert!(told.contains("a=ptime:40\r\n"), "{told}");
+    let plan = opened(&mut Rig::with(with.clone(), 1, 4), &sdp::chromium_offer());
+    assert_eq!(plan.ptime_ms, 40);
+    let wants = sdp::chromium_offer() + "a=ptime:20\r\n";
+    assert_eq!(opened(&mut Rig::with(with.clone(), 1, 4), &wants).ptime_ms, 20);
+    let mut at_most = sdp::chromium_offer();
+    at_most.push_str("a=maxptime:20\r\n");
+    assert_eq!(opened(&mut Rig::with(with, 1, 4), &at_most).ptime_ms, 20);
+}
+
+#[test]
+fn a_dn_with_g711_first_is_joined_without_a_codec_of_ours() {
+    let mut with = config();
+    with.dns[0].codecs = vec![BrowserCodec::Pcmu, BrowserCodec::Opus];
+    with.dns[0].opus.ptime_ms = Some(40);
+    let told = offered(&mut Rig::with(with.clone(), 1, 4));
+    assert!(told.contains("UDP/TLS/RTP/SAVPF 0 111 "), "{told}");
+    assert!(told.contains("a=ptime:20\r\n"), "40 ms is for Opus alone: {told}");
+    let plan = opened(&mut Rig::with(with, 1, 4), &sdp::chromium_offer());
+    assert_eq!((plan.codec, plan.ptime_ms), (AudioCodec::Pcmu, 20));
+}
+
+#[test]
+fn of_the_two_laws_that_of_the_trunk_goes_first() {
+    let mut with = config();
+    with.trunks[0].codecs = vec![AudioCodec::Pcma, AudioCodec::Pcmu];
+    with.dns[0].codecs = vec![BrowserCodec::Pcmu, BrowserCodec::Opus, BrowserCodec::Pcma];
+    let told = offered(&mut Rig::with(with.clone(), 1, 4));
+    assert!(told.contains("UDP/TLS/RTP/SAVPF 8 111 0 "), "{told}");
+    assert_eq!(opened(&mut Rig::with(with, 1, 4), &sdp::chromium_offer()).codec, AudioCodec::Pcma);
+}
+
+#[test]
+fn a_dn_without_opus_neither_offers_nor_takes_it() {
+    let mut with = config();
+    with.dns[0].codecs = vec![BrowserCodec::Pcmu];
+    let told = offered(&mut Rig::with(with.clone(), 1, 4));
+    assert!(!told.contains("opus"), "{told}");
+    let mut rig = Rig::with(with, 1, 4);
+    let mut browser = signed_in(&mut rig, "5001");
+    let only = sdp::chromium_offer().replace("SAVPF 111 63 9 0 8 13 110 126", "SAVPF 111 110");
+    let call = browser.invite("1003", Some(&only), &[]);
+    rig.deliver(browser.path, call.invite.raw().clone());
+    assert_eq!(rig.take(browser.path).last().unwrap().status(), 488);
+    rig.assert_clean();
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crosspoint::call::{AnswerMode, CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
     CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
-    Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
+    OpusTerms, Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -74,6 +74,7 @@ pub fn config() -> GatewayConfig {
             // Tests that are not about it need no OPTIONS between their messages.
             policy: TrunkPolicy { ping: Duration::ZERO, ..TrunkPolicy::default() },
             follow_redirects: true,
+            opus: OpusTerms::default(),
         }],
         routes: Vec::new(),
         dns: vec![DnRule {
@@ -85,6 +86,8 @@ pub fn config() -> GatewayConfig {
             ring: None,
             answer: AnswerMode::Page,
             resume: false,
+            opus: OpusTerms::default(),
+            codecs: Vec::new(),
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),

@@ -138,6 +138,8 @@ impl Web {
                 ring: None,
                 answer: crosspoint::call::AnswerMode::Page,
                 resume: false,
+                opus: Default::default(),
+                codecs: Vec::new(),
             }],
             registration: RegistrationPolicy::default(),
             calls: CallPolicy::default(),

@@ -1,6 +1,8 @@
 //! Tests of the composition: addresses, secrets, ports and names come to the rooms as the file means them.
 
 use super::*;
+use crate::gateway::OpusTerms;
+use crate::plan::AudioCodec;
 
 fn config(more: &str, environment: &[(&str, &str)]) -> Config {
     let text = format!(
@@ -107,12 +109,16 @@ latch = "any"
 bitrate = 16000
 complexity = 5
 fec = false
+dtx = true
+frame_ms = 40
 narrowband = false
 [[trunk]]
 name = "one"
 addresses = ["192.0.2.81:5060", "192.0.2.82:5060"]
 codecs = ["pcma"]
 media = "127.0.0.1"
+opus.bitrate = 12000
+opus.frame_ms = 20
 [[trunk]]
 name = "two"
 addresses = ["192.0.2.83:5060"]
@@ -122,6 +128,8 @@ number = "5001-5999"
 secret = "range"
 auth = "sha-256"
 ring_seconds = 15
+codecs = ["pcma", "opus"]
+opus = { complexity = 9, fec = true, dtx = false, narrowband = true }
 [[dn]]
 number = "6001"
 ha1 = "0123456789abcdef0123456789ABCDEF"
@@ -172,7 +180,9 @@ fn what_the_file_says_of_trunks_and_media_reaches_the_gateway_and_its_workers() 
     assert!(!made.media.narrowband);
     let opus = made.media.opus;
     assert_eq!((opus.bitrate_bps, opus.complexity, opus.fec), (16_000, 5, false));
-    assert_eq!(made.media.browser_codecs.first(), Some(&AudioCodec::Opus(opus)));
+    assert!(opus.dtx && made.media.opus_ptime_ms == 40);
+    assert_eq!((one.opus.bitrate_bps, one.opus.ptime_ms, one.opus.complexity), (Some(12_000), Some(20), None));
+    assert_eq!(two.opus, OpusTerms::default());
     let workers = workers(&config, &[].into());
     assert_eq!(workers.len(), 2);
     assert_eq!((workers[0].browser_port, workers[1].browser_port), (20_000, 20_050));
@@ -189,6 +199,13 @@ fn what_the_file_says_of_a_dn_reaches_its_rule() {
     for (dn, sha256, ring) in [("5007", true, Some(15)), ("5008", true, Some(15)), ("6001", false, None)] {
         let rule = of(dn);
         assert_eq!((rule.sha256, rule.ring), (sha256, ring.map(seconds)), "{dn}");
+        let is_range = dn != "6001";
+        let codecs =
+            if is_range { vec![BrowserCodec::Pcma, BrowserCodec::Opus] } else { MediaPolicy::default().browser_codecs };
+        assert_eq!(rule.codecs, codecs, "{dn}");
+        let (complexity, yes, no) = (is_range.then_some(9), is_range.then_some(true), is_range.then_some(false));
+        let opus = OpusTerms { complexity, fec: yes, dtx: no, narrowband: yes, ..OpusTerms::default() };
+        assert_eq!(rule.opus, opus, "{dn}");
     }
     let md5 = Some("0123456789abcdef0123456789abcdef".to_owned());
     assert_eq!(of("6001").secret, Secret::Ha1 { md5, sha256: None });

@@ -78,12 +78,9 @@ pub fn offer_browser(local: &BrowserLocal, previous: Option<&Agreed>) -> (Vec<u8
         ..Agreed::default()
     });
     codecs::remember(&mut offered.formats, &formats);
-    let wording = Wording {
-        formats: formats.clone(),
-        setup: "actpass",
-        direction: local.audio.direction,
-        ptime_ms: local.audio.ptime_ms,
-    };
+    // One line for the whole m-line: that of the codec that comes first.
+    let ptime_ms = formats.first().map_or(local.audio.ptime_ms, |(_, first)| local.audio.ptime_of(*first));
+    let wording = Wording { formats: formats.clone(), setup: "actpass", direction: local.audio.direction, ptime_ms };
     let lines = describe(local, &offered, &wording);
     let sdp = offered.seal(lines, previous);
     (sdp, OfferState { offered, formats, audio: local.audio.clone(), own: None })

@@ -129,7 +129,7 @@ fn with_details(media: &Media, formats: &[(Pt, Encoding)], wish: &AudioWish, cod
         AudioCodec::Opus(ours) => AudioCodec::Opus(opus_towards(media, pt, ours)),
         plain => *plain,
     };
-    Choice { codec, pt, event, ptime_ms: ptime(media, wish.ptime_ms, encoding) }
+    Choice { codec, pt, event, ptime_ms: ptime(media, wish.ptime_of(encoding), encoding) }
 }
 
 /// Bounds our encoder by what the peer wants to receive (RFC 7587 6.1).
@@ -207,14 +207,15 @@ pub(super) fn format_attributes(formats: &[(Pt, Encoding)], wish: &AudioWish) ->
 }
 
 /// What the peer's encoder is asked for. Without `narrowband` its bit rate is its own affair: 32 kbit/s is plenty for
-/// telephony only.
+/// telephony only. `usedtx=1` says that it may pause (RFC 7587 6.1); without it nobody does.
 fn opus_fmtp(ours: &OpusParams, narrowband: bool) -> String {
     let fec = u8::from(ours.fec);
+    let pauses = if ours.dtx { ";usedtx=1" } else { "" };
     if narrowband {
         let bps = ours.bitrate_bps.clamp(*OPUS_BPS.start(), *OPUS_BPS.end());
-        format!("maxplaybackrate=8000;sprop-maxcapturerate=8000;maxaveragebitrate={bps};useinbandfec={fec}")
+        format!("maxplaybackrate=8000;sprop-maxcapturerate=8000;maxaveragebitrate={bps};useinbandfec={fec}{pauses}")
     } else {
-        format!("useinbandfec={fec}")
+        format!("useinbandfec={fec}{pauses}")
     }
 }
 

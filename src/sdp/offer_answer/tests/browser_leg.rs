@@ -83,6 +83,28 @@ fn the_browser_is_asked_for_narrow_band_only_where_the_other_leg_is() {
 }
 
 #[test]
+fn the_browser_may_pause_only_where_we_say_so() {
+    let mut pauses = local();
+    pauses.audio = AudioWish::browser(OpusParams { dtx: true, ..OpusParams::default() });
+    let done = answer_browser(CHROMIUM.as_bytes(), &pauses, None).unwrap();
+    assert!(text(&done.sdp).contains("useinbandfec=1;usedtx=1\r\n"));
+    assert!(!text(&answer(CHROMIUM).sdp).contains("usedtx"));
+}
+
+#[test]
+fn the_packet_length_of_opus_is_not_that_of_g711() {
+    let mut long = local();
+    long.audio.opus_ptime_ms = 40;
+    let (offer, state) = offer_browser(&long, None);
+    assert!(has(&offer, "a=ptime:40"));
+    let (opus, _) = accept_browser_answer(&state, answered_by_browser(&offer, "111", "").as_bytes()).unwrap();
+    let (pcmu, _) = accept_browser_answer(&state, answered_by_browser(&offer, "0", "").as_bytes()).unwrap();
+    assert_eq!((opus.audio.ptime_ms, pcmu.audio.ptime_ms), (40, 20));
+    long.audio.codecs.rotate_left(1);
+    assert!(has(&offer_browser(&long, None).0, "a=ptime:20"), "G.711 is the first one");
+}
+
+#[test]
 fn no_sdes_no_extensions_no_feedback_no_comfort_noise_are_ever_written() {
     let offer = CHROMIUM.replace(
         "a=setup:actpass",
