@@ -34,6 +34,7 @@ pub mod snapshot;
 mod standing;
 mod transfers;
 mod trunks;
+mod updating;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -217,6 +218,7 @@ impl Gateway {
             max_sessions: config.calls.max_calls.saturating_mul(4).saturating_add(64),
             source_limit: config.source_limit,
             supported: requests::SUPPORTED.map(str::to_owned).to_vec(),
+            answers_challenges: true,
             ..EndpointConfig::default()
         };
         let mut endpoint = Endpoint::new(endpoint, fork(&mut rng));

@@ -29,7 +29,16 @@ pub struct LegMedia {
     /// What holds again if our offer in mid-call comes to nothing: direction and description.
     before: Option<(Direction, Vec<u8>)>,
     /// Answers in provisional responses, by the fork that sent each.
-    early: Vec<(String, Vec<u8>)>,
+    early: Vec<Early>,
+}
+
+/// An answer in a provisional response.
+#[derive(Debug)]
+struct Early {
+    fork: String,
+    sdp: Vec<u8>,
+    /// It was acknowledged: its 2xx changes nothing about it (RFC 3262 5).
+    is_final: bool,
 }
 
 /// Most forks of one INVITE whose early answers are kept.
@@ -44,6 +53,26 @@ pub struct PairUse {
     pub ssrc: u32,
     /// Rule against injection.
     pub latch: Latch,
+}
+
+impl Side {
+    /// Takes the answer to an offer; the order is for what has changed.
+    fn hear(&mut self, leg: LegId, state: &OfferState, answer: &[u8]) -> Result<(Option<Order>, Agreed), OfferError> {
+        Ok(match self {
+            Side::Browser { remote, .. } => {
+                let (heard, agreed) = accept_browser_answer(state, answer)?;
+                let changed = remote.as_deref() != Some(&heard);
+                *remote = Some(Box::new(heard.clone()));
+                (changed.then(|| Order::UpdateBrowser(leg, Box::new(heard))), agreed)
+            }
+            Side::Trunk { remote, .. } => {
+                let (heard, agreed) = accept_rtp_answer(state, answer)?;
+                let changed = *remote != Some(heard);
+                *remote = Some(heard);
+                (changed.then_some(Order::UpdateRtp(leg, heard)), agreed)
+            }
+        })
+    }
 }
 
 impl LegMedia {
@@ -127,42 +156,57 @@ impl LegMedia {
         self.agreed.as_ref().is_some_and(Agreed::is_mirrored)
     }
 
-    /// Keeps the answer that a fork gave early: its 2xx need not repeat it (RFC 3261 13.2.1).
-    pub fn note_early(&mut self, fork: &str, sdp: &[u8]) {
-        self.early.retain(|(known, _)| known != fork);
+    /// Keeps the answer that a fork gave early: its 2xx need not repeat it (RFC 3261 13.2.1). `is_final`: the provisional
+    /// was one that is acknowledged.
+    pub fn note_early(&mut self, fork: &str, sdp: &[u8], is_final: bool) {
+        self.early.retain(|early| early.fork != fork);
         if self.early.len() < MAX_FORKS {
-            self.early.push((fork.to_owned(), sdp.to_vec()));
+            self.early.push(Early { fork: fork.to_owned(), sdp: sdp.to_vec(), is_final });
         }
     }
 
     /// Takes the early answer of the fork that has answered; `None` where it gave none.
     pub fn early_of(&mut self, fork: &str) -> Option<Vec<u8>> {
         let early = std::mem::take(&mut self.early);
-        early.into_iter().find(|(known, _)| known == fork).map(|(_, sdp)| sdp)
+        early.into_iter().find(|early| early.fork == fork).map(|early| early.sdp)
+    }
+
+    /// The fork wants to make an offer before its 2xx: the exchange before is over if its answer was final, and it is the
+    /// only one that gave any. False: our offer has no answer yet.
+    pub fn settle_early(&mut self, fork: &str) -> bool {
+        let is_settled = matches!(&self.early[..], [only] if only.fork == fork && only.is_final);
+        if is_settled {
+            self.settle();
+        }
+        is_settled
     }
 
     /// Takes the peer's answer to our offer. `last` is false for that of a provisional response, which the final one
     /// may still replace. Without a change there is no order.
     pub fn take_answer(&mut self, leg: LegId, answer: &[u8], last: bool) -> Result<Option<Order>, OfferError> {
         let Some(state) = &self.pending else { return Ok(None) };
-        let (order, agreed) = match &mut self.side {
-            Side::Browser { remote, .. } => {
-                let (heard, agreed) = accept_browser_answer(state, answer)?;
-                let changed = remote.as_deref() != Some(&heard);
-                *remote = Some(Box::new(heard.clone()));
-                (changed.then(|| Order::UpdateBrowser(leg, Box::new(heard))), agreed)
-            }
-            Side::Trunk { remote, .. } => {
-                let (heard, agreed) = accept_rtp_answer(state, answer)?;
-                let changed = *remote != Some(heard);
-                *remote = Some(heard);
-                (changed.then_some(Order::UpdateRtp(leg, heard)), agreed)
-            }
-        };
+        let (order, agreed) = self.side.hear(leg, state, answer)?;
         self.agreed = Some(agreed);
         if last {
             self.settle();
         }
+        Ok(order)
+    }
+
+    /// Takes another answer to what we have said already: that of a refresh, or of another phone that rang. Without a change
+    /// there is no order.
+    pub fn answered_anew(&mut self, leg: LegId, answer: &[u8]) -> Result<Option<Order>, OfferError> {
+        let said = self.agreed.as_ref();
+        let (_, state) = match &self.side {
+            Side::Browser { local, .. } => offer_browser(local, said),
+            Side::Trunk { local, .. } => offer_rtp(local, said),
+        };
+        let state = match said {
+            Some(said) => state.said_before(said),
+            None => state,
+        };
+        let (order, agreed) = self.side.hear(leg, &state, answer)?;
+        self.agreed = Some(agreed);
         Ok(order)
     }
 

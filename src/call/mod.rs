@@ -91,6 +91,8 @@ pub struct Call {
     kept: Option<bool>,
     /// What it has to do with a leg that stands from call to call.
     pub nailed: Nailed,
+    /// Until when a phone may ring that is called for no call yet.
+    ring_by: Option<Instant>,
     sequence: u64,
 }
 
@@ -108,12 +110,13 @@ impl Call {
             hold: Holders::default(),
             kept: None,
             nailed: Nailed::No,
+            ring_by: None,
             sequence: 0,
         }
     }
 
-    /// Makes the place where a nailed leg waits for its next call; the leg is to be added.
-    pub fn standing(id: CallId, parties: Parties, now: Instant) -> Call {
+    /// Makes the place where a nailed leg waits for its next call; the leg is to be added, and to answer by then.
+    pub fn standing(id: CallId, parties: Parties, ring_by: Option<Instant>, now: Instant) -> Call {
         Call {
             id,
             parties,
@@ -124,6 +127,7 @@ impl Call {
             hold: Holders::default(),
             kept: None,
             nailed: Nailed::Alone,
+            ring_by,
             sequence: 0,
         }
     }
@@ -248,7 +252,7 @@ impl Call {
 
     /// Returns when [`Signal::Deadline`] is due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.procedure.as_ref().and_then(Procedure::deadline)
+        self.procedure.as_ref().map_or(self.ring_by, Procedure::deadline)
     }
 
     /// Takes a signal and says what follows.
@@ -275,10 +279,26 @@ impl Call {
                 Signal::Refused { status, .. } if self.nailed == Nailed::Alone => {
                     answer::talking(Signal::Release(ReleaseCause::Refused(status)))
                 }
+                Signal::Answered { .. } if self.nailed == Nailed::Alone => {
+                    self.ring_by = None;
+                    Step { actions: Vec::new(), next: Next::Stay }
+                }
+                Signal::Deadline { .. } if self.ring_by.is_some_and(|by| by <= now) => self.rung_out(now),
                 other => answer::talking(other),
             },
         };
         self.follow(step, now)
+    }
+
+    /// A phone that was called for no call yet has had its time: one that rings on is let go.
+    fn rung_out(&mut self, now: Instant) -> Step {
+        self.ring_by = None;
+        if self.legs.iter().all(|leg| !leg.media.is_waiting()) {
+            return Step { actions: Vec::new(), next: Next::Stay };
+        }
+        // It has stood for no time at all.
+        self.since = now;
+        answer::talking(Signal::Release(ReleaseCause::Refused(480)))
     }
 
     fn follow(&mut self, step: Step, now: Instant) -> Vec<Action> {

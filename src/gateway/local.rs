@@ -19,7 +19,8 @@ use crate::sip::message::Message;
 
 impl Gateway {
     /// Returns where the phones of a number are, if a call of this DN to it stays here, and the thread that both share; it
-    /// is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk.
+    /// is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk. A leg that
+    /// stands for no call is in nobody's way.
     pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Option<(WorkerId, Vec<Binding>)> {
         let stays = match self.policy.local {
             LocalCalls::Never => false,
@@ -34,7 +35,10 @@ impl Gateway {
         if bindings.is_empty() {
             return None;
         }
-        Some((self.ports.place_both(dn, number)?, bindings))
+        let worker = self.ports.place_both(dn, number);
+        let is_free = worker.is_none() && (self.give_way(number, now) || self.give_way(dn, now));
+        let worker = if is_free { self.ports.place_both(dn, number) } else { worker };
+        Some((worker?, bindings))
     }
 
     /// Makes the call between two of our DNs.

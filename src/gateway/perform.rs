@@ -76,8 +76,13 @@ impl Gateway {
     fn progress(&mut self, call: CallId, status: u16, early_media: bool, now: Instant) {
         let Some(caller) = self.calls.get_mut(call).and_then(|call| call.caller()) else { return };
         let Some(session) = caller.session else { return };
-        // An answer can go out early only where there was an offer (RFC 3261 13.2.1).
-        let sdp = (early_media && !caller.media.is_waiting()).then(|| caller.media.sdp.clone());
+        // An answer can go out early only where there was an offer (RFC 3261 13.2.1); our offer must, where the PRACK is to
+        // bring the answer (RFC 3262 5).
+        let is_said = match caller.media.is_waiting() {
+            true => self.endpoint.owes_offer(session),
+            false => early_media,
+        };
+        let sdp = is_said.then(|| caller.media.sdp.clone());
         let status = if status == 183 && sdp.is_none() { 180 } else { status };
         let headers = self.headers_for_caller(call);
         self.endpoint.progress(session, status, sdp.as_deref(), &headers, now);

@@ -97,6 +97,11 @@ impl Ports {
         }
     }
 
+    /// Returns how many calls of an agent are placed.
+    pub(super) fn calls_of(&self, dn: &str) -> usize {
+        self.placed.get(dn).map_or(0, |(_, calls)| *calls)
+    }
+
     /// Takes a bound pair out of the reserve: at the address named, else at the most preferred one of this family. No
     /// other address will do, for the peer may not reach it.
     pub(super) fn take(

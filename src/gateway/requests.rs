@@ -7,8 +7,6 @@ use super::Gateway;
 use super::admission::Verdict;
 use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
-use super::routing::sdp_status;
-use super::sessions::has_sdp;
 use super::transfers::Aim;
 use crate::call::{Command, Declined, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
@@ -239,31 +237,6 @@ impl Gateway {
                     self.emit(call, EventKind::Digit { digit, from_agent: true }, now);
                 }
             }
-        }
-    }
-
-    /// UPDATE with an offer (RFC 3311 5.2): answered as a re-INVITE is, at once.
-    fn update(&mut self, call: CallId, leg: LegId, tx: ServerTx, message: &Message, now: Instant) {
-        if !has_sdp(message) {
-            return self.reply(tx, message, 200, &[], now);
-        }
-        let fresh = self.ports.credentials();
-        let Some(found) = self.calls.get_mut(call) else { return self.reply(tx, message, 481, &[], now) };
-        let settled = found.is_answered();
-        let Some(found) = found.leg_mut(leg) else { return self.reply(tx, message, 481, &[], now) };
-        if !settled || found.media.is_waiting() {
-            return self.reply(tx, message, 491, &[], now);
-        }
-        let (worker, before) = (found.media.worker, found.media.peer_direction());
-        match found.media.answer_again(leg, message.body(), fresh) {
-            Ok(orders) => {
-                let response = Builder::response_to(message, 200, None, None);
-                let response = response.body("application/sdp", &found.media.sdp);
-                self.endpoint.respond(tx, response, now);
-                orders.into_iter().for_each(|order| self.order(worker, order));
-                self.reoffered(call, leg, before, now);
-            }
-            Err(error) => self.reply(tx, message, sdp_status(&error), &[], now),
         }
     }
 }

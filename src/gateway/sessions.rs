@@ -72,8 +72,8 @@ impl Gateway {
                 }
             }
             Event::Pracked { session, sdp, message } => self.pracked(session, sdp, &message, now),
-            // What it repeats has been answered before.
-            Event::Refreshed { .. } => {}
+            Event::Refreshed { session, message } => self.refreshed(session, &message, now),
+            Event::Unproved(asked) => self.unproved(asked, now),
         }
     }
 
@@ -127,7 +127,7 @@ impl Gateway {
             && has_sdp(message)
             && self.take_answer(call, leg, message.body(), false);
         if early && let Some(leg) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) {
-            leg.media.note_early(fork, message.body());
+            leg.media.note_early(fork, message.body(), message.has_option(Name::Require, "100rel"));
         }
         let status = if early { 183 } else { message.status() };
         self.signal(call, Signal::Ringing { leg, status, early_media: early }, now);
@@ -151,14 +151,44 @@ impl Gateway {
         }
     }
 
+    /// Applies an answer to what was answered before; false where it is of no use.
+    fn take_another(&mut self, call: CallId, leg: LegId, sdp: &[u8]) -> bool {
+        let Some(found) = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)) else { return false };
+        let worker = found.media.worker;
+        match found.media.answered_anew(leg, sdp) {
+            Ok(order) => {
+                order.into_iter().for_each(|order| self.order(worker, order));
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%call, %leg, %error, "answer refused");
+                false
+            }
+        }
+    }
+
+    /// A refresh repeats what we have said; the peer's answer need not be what it was (RFC 3264 8).
+    fn refreshed(&mut self, session: SessionId, message: &Message, now: Instant) {
+        let Some((call, leg)) = self.calls.of_session(session) else { return };
+        self.note_uuid(call, leg, message, now);
+        let Some(media) = self.calls.get(call).and_then(|c| c.leg(leg)).map(|leg| &leg.media) else { return };
+        let before = media.peer_direction();
+        // An offer of ours that waits for its turn has its own answer to come.
+        if has_sdp(message) && !media.is_waiting() && self.take_another(call, leg, message.body()) {
+            self.reoffered(call, leg, before, now);
+        }
+    }
+
     fn answered(&mut self, session: SessionId, fork: &str, message: &Message, now: Instant) {
         self.endpoint.ack(session, None, now);
         let Some((call, leg)) = self.calls.of_session(session) else { return };
         self.note_uuid(call, leg, message, now);
         let media = self.calls.get_mut(call).and_then(|call| call.leg_mut(leg)).map(|leg| &mut leg.media);
         // Of several forks that were heard early, the one that answered is heard from now on.
+        let settled = media.as_ref().is_some_and(|media| !media.is_waiting());
         let early = media.and_then(|media| media.early_of(fork));
         let good = match (has_sdp(message), early) {
+            (true, None) if settled => self.take_another(call, leg, message.body()),
             (true, _) => self.take_answer(call, leg, message.body(), true),
             (false, Some(early)) => self.take_answer(call, leg, &early, true),
             // Neither its 2xx nor anything before said what to talk by.

@@ -5,6 +5,7 @@
 //!                         ▲  └──refused──┐  └──BYE, media or connection lost──┐
 //!                         └──────────── waits: 1 s, 2 s, 4 s … 1 min <────────┘      signs out ──BYE──> (none)
 //! ```
+//! A phone that only rings is let go when its ring time is over, and waits as one that refused.
 //! A call that comes while the phone is called takes the leg as it is, and waits for its answer; one that comes while
 //! there is no leg calls all phones of the DN, and the one that answers stands from then on.
 
@@ -104,6 +105,20 @@ impl Gateway {
         self.standing.wait(dn, now.saturating_duration_since(since), now);
     }
 
+    /// Two DNs are to talk that stand on two media threads: browser legs do not move, so a leg that stands for no call gives
+    /// way, and is made anew beside the call. False: this DN has a call there.
+    pub(super) fn give_way(&mut self, dn: &str, now: Instant) -> bool {
+        let Some((call, _)) = self.standing_leg(dn).filter(|_| self.ports.calls_of(dn) == 1) else { return false };
+        if let Some(found) = self.calls.get_mut(call) {
+            // It is nobody's from here on.
+            found.parties.dn.clear();
+        }
+        self.ports.unplace(dn);
+        self.standing.wait(dn, Duration::ZERO, now);
+        self.signal(call, Signal::Release(ReleaseCause::Command), now);
+        true
+    }
+
     /// Calls the phones whose wait is over.
     pub(super) fn nail_due(&mut self, now: Instant) {
         while let Some(dn) = self.standing.take_due(now) {
@@ -141,8 +156,10 @@ impl Gateway {
             local: false,
         };
         let id = self.calls.next_call();
-        self.calls.insert(Call::standing(id, parties, now));
+        let ring_by = now + self.admission.ring(dn).unwrap_or(self.policy.ring_timeout);
+        self.calls.insert(Call::standing(id, parties, Some(ring_by), now));
         self.ring(id, worker, &binding, now);
+        self.calls.schedule(id);
         if self.calls.get(id).is_some_and(|call| call.legs.is_empty()) {
             self.finish(id);
         }
@@ -186,7 +203,7 @@ impl Gateway {
         let Some(worker) = self.ports.place(&parties.dn) else { return };
         let dn = parties.dn.clone();
         let id = self.calls.next_call();
-        self.calls.insert(Call::standing(id, parties, now));
+        self.calls.insert(Call::standing(id, parties, None, now));
         self.calls.adopt(leg, call, id);
         let silence = self.ports.source(ParkSource::Nothing, None);
         self.order(worker, Order::Connect(Topology::Parked(leg, silence)));

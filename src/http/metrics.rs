@@ -115,7 +115,7 @@ fn trunks(page: &mut Page, trunks: &[TrunkView]) {
     page.gauge("trunk_up", "Targets of each trunk: 1 unless down", up);
     let states = trunks.iter().flat_map(|trunk| {
         let each = |health: Health| (label(trunk, "state", health.as_str()), u64::from(trunk.state.health == health));
-        [Health::Up, Health::Degraded, Health::Down].map(each)
+        [Health::Up, Health::Degraded, Health::Unknown, Health::Down].map(each)
     });
     page.gauge("trunk_state", "The state that each trunk is in is 1", states);
     let registrations = trunks.iter().filter_map(|trunk| Some((trunk, trunk.state.registrations?)));

@@ -156,6 +156,15 @@ struct Slot {
     mid: Option<String>,
 }
 
+impl OfferState {
+    /// What the offer says was said before, by the description that holds: its number stays (RFC 3264 8).
+    pub fn said_before(mut self, said: &Agreed) -> OfferState {
+        self.offered.version = said.version;
+        self.offered.text.clone_from(&said.text);
+        self
+    }
+}
+
 impl Agreed {
     /// Returns true where this offer of the browser restarts ICE (RFC 8839 4.4.1.1.1): the answer then needs fresh
     /// credentials in [`BrowserLocal::ice`], and the media thread an `Order::RestartIce`.

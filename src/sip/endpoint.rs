@@ -7,6 +7,7 @@ mod dialogs;
 mod event;
 mod flow;
 mod limit;
+mod proof;
 mod receive;
 mod reply;
 #[cfg(test)]

@@ -31,3 +31,4 @@ mod third_party;
 mod transferring;
 mod trouble;
 mod trunks;
+mod updating;

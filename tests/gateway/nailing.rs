@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crosspoint::call::AnswerMode;
-use crosspoint::gateway::Input;
+use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::sip::message::{Message, Method, Name};
 
 use crate::peers::{Ua, last_status, request, signed_in};
@@ -148,4 +148,73 @@ fn a_call_that_is_given_up_leaves_one_nailed_leg_and_one_place() {
     }
     assert!(rig.take(browser.path).is_empty());
     assert_eq!((rig.ports.len(), rig.snapshot().entries), (1, before));
+}
+
+#[test]
+fn a_nailed_phone_that_only_rings_is_let_go_and_called_again_later_and_later() {
+    let (mut rig, browser, invite) = called();
+    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    rig.advance(config().calls.ring_timeout + Duration::from_millis(10));
+    let cancel = request(&rig.take(browser.path), Method::Cancel);
+    assert_eq!(cancel.call_id(), invite.call_id());
+    rig.deliver(browser.path, browser.respond(&cancel, 200, None));
+    rig.deliver(browser.path, browser.respond(&invite, 487, None));
+    rig.take(browser.path);
+    rig.assert_clean();
+    rig.advance(Duration::from_millis(1100));
+    let invite = request(&rig.take(browser.path), Method::Invite);
+    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    rig.advance(config().calls.ring_timeout);
+    request(&rig.take(browser.path), Method::Cancel);
+    rig.deliver(browser.path, browser.respond(&invite, 487, None));
+    rig.take(browser.path);
+    rig.advance(Duration::from_millis(1100));
+    assert!(!is_called(&mut rig, &browser), "ringing is no good leg");
+    rig.advance(Duration::from_millis(1000));
+    assert!(is_called(&mut rig, &browser));
+}
+
+#[test]
+fn a_nailed_leg_that_answered_stands_beyond_its_ring_time() {
+    let (mut rig, browser, _) = standing();
+    rig.advance(config().calls.ring_timeout * 3);
+    assert!(rig.take(browser.path).is_empty());
+    assert_eq!(rig.ports.len(), 1);
+}
+
+#[test]
+fn nailed_phones_of_two_workers_can_talk_locally() {
+    let mut with = config();
+    with.dns[0].answer = AnswerMode::Nailed;
+    with.calls.local = LocalCalls::Always;
+    let mut rig = Rig::with(with, 2, 8);
+    let phones = ["5001", "5002"].map(|dn| {
+        let browser = signed_in(&mut rig, dn);
+        let invite = request(&rig.take(browser.path), Method::Invite);
+        rig.deliver(browser.path, browser.respond(&invite, 200, Some(&sdp::chromium_answer())));
+        rig.take(browser.path);
+        (browser, invite)
+    });
+    let workers: std::collections::BTreeSet<_> = rig.ports.values().map(|port| port.worker).collect();
+    assert_eq!(workers.len(), 2, "each stands on its own");
+    let [(mut caller, _), (callee, stood)] = phones;
+    let mut call = caller.invite("5002", Some(&sdp::chromium_offer()), &[]);
+    rig.deliver(caller.path, call.invite.raw().clone());
+    assert!(rig.take(Ua::trunk().path).is_empty(), "it is a local call");
+    let heard = rig.take(callee.path);
+    assert_eq!(request(&heard, Method::Bye).call_id(), stood.call_id(), "what stood elsewhere gave way");
+    let invite = request(&heard, Method::Invite);
+    rig.deliver(callee.path, callee.respond(&invite, 200, Some(&sdp::chromium_answer())));
+    let ok = last_status(&rig.take(caller.path), 200);
+    call.learn(&ok);
+    let ack = caller.ack(&call, &ok, None);
+    rig.deliver(caller.path, ack);
+    let workers: std::collections::BTreeSet<_> = rig.ports.values().map(|port| port.worker).collect();
+    assert_eq!(workers.len(), 1);
+    rig.take(callee.path);
+    rig.advance(Duration::from_millis(1100));
+    let again = request(&rig.take(callee.path), Method::Invite);
+    rig.deliver(callee.path, callee.respond(&again, 200, Some(&sdp::chromium_answer())));
+    let workers: std::collections::BTreeSet<_> = rig.ports.values().map(|port| port.worker).collect();
+    assert_eq!((workers.len(), rig.ports.len()), (1, 4), "and is made anew beside the call");
 }

@@ -37,30 +37,30 @@ impl Trunks {
         }
     }
 
-    /// Returns what a call to this number tries, best first: down targets last, those of a trunk that is out not at all.
+    /// Returns what a call to this number tries, best first: targets that do not answer last, those of a trunk that is out not at all.
     /// No route: `None`.
     pub(in crate::gateway) fn attempts(&self, caller: &str, number: &str) -> Option<Vec<Attempt>> {
         let choices = self.routes.choose(caller, number);
         if choices.is_empty() {
             return None;
         }
-        let mut all: Vec<(bool, Attempt)> = Vec::new();
+        let mut all: Vec<(Health, Attempt)> = Vec::new();
         for choice in choices {
             let Some(watch) = self.watches.get(choice.trunk).filter(|watch| !watch.liveness.is_out()) else { continue };
             for target in watch.liveness.ranked() {
                 let attempt = Attempt { trunk: choice.trunk, target, number: choice.number.clone(), leg: None };
-                all.push((watch.liveness.of(target) == Health::Down, attempt));
+                all.push((watch.liveness.of(target).max(Health::Degraded), attempt));
             }
         }
-        all.sort_by_key(|(is_down, _)| *is_down);
+        all.sort_by_key(|(health, _)| *health);
         Some(all.into_iter().map(|(_, attempt)| attempt).take(MAX_ATTEMPTS).collect())
     }
 
-    /// Returns true where no trunk that takes this number has a target that is not down.
+    /// Returns true where no trunk that takes this number has a target that is known to answer.
     pub(in crate::gateway) fn is_down(&self, caller: &str, number: &str) -> bool {
         let choices = self.routes.choose(caller, number);
         let mut watches = choices.iter().filter_map(|choice| self.watches.get(choice.trunk));
-        watches.all(|watch| watch.liveness.health() == Health::Down)
+        watches.all(|watch| watch.liveness.health() >= Health::Unknown)
     }
 
     /// Keeps the attempts of a call.

@@ -1,4 +1,5 @@
-//! The trunk wants to know who we are: INVITEs and re-INVITEs of ours that it challenges (RFC 3261 22.2).
+//! The trunk wants to know who we are: INVITEs, re-INVITEs and all other requests of a dialog that it challenges
+//! (RFC 3261 22.2).
 //!
 //! Only a leg to a trunk is answered for, only for the realm that is configured for that trunk, and once per request. What
 //! REGISTERs do about it is the registration's own.
@@ -15,11 +16,12 @@ use super::proof::{Proof, account};
 use crate::call::{LegKind, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Transport;
-use crate::sip::endpoint::{Header, SessionId};
+use crate::sip::endpoint::{Header, SessionId, Unproved};
 use crate::sip::message::{Message, Method, Name};
 
 /// The request that was challenged.
 struct Challenged<'a> {
+    method: &'a Method,
     dn: &'a str,
     uri: &'a str,
     /// It carried credentials that were made for it.
@@ -46,7 +48,7 @@ impl Gateway {
         let carries = |name| request.header(name).is_some();
         let again = carries(Name::Authorization) || carries(Name::ProxyAuthorization);
         let dn = user(request.from().uri).unwrap_or_default();
-        let asked = Challenged { dn: &dn, uri: request.request_uri(), again };
+        let asked = Challenged { method: &Method::Invite, dn: &dn, uri: request.request_uri(), again };
         if let Some(header) = self.credentials(call, leg, challenge, &asked)
             && self.endpoint.authorize(session, &[header], now)
         {
@@ -87,7 +89,8 @@ impl Gateway {
         let sdp = media.is_waiting().then(|| media.sdp.clone())?;
         let (dn, uri) = (found.parties.dn.clone(), self.endpoint.request_uri(session)?);
         let again = !self.trunks.proving.insert((call, leg));
-        let header = self.credentials(call, leg, challenge, &Challenged { dn: &dn, uri: &uri, again })?;
+        let header =
+            self.credentials(call, leg, challenge, &Challenged { method: &Method::Invite, dn: &dn, uri: &uri, again })?;
         let headers = [answer_headers(), vec![header]].concat();
         self.endpoint.reinvite(session, Some(&sdp), &headers, now).ok()
     }
@@ -96,12 +99,28 @@ impl Gateway {
         let found = self.calls.get(call)?.leg(leg).filter(|leg| leg.kind == LegKind::Trunk)?;
         let transport = if found.path.flow().is_some() { Transport::Tcp } else { Transport::Udp };
         let trunk = self.reach.trunk_of(&found.path, transport)?;
+        self.proof(trunk, challenge, asked)
+    }
+
+    /// A request of ours in a dialog was challenged, perhaps its BYE: the call may be gone.
+    pub(in crate::gateway) fn unproved(&mut self, asked: Unproved, now: Instant) {
+        // A browser's flow leads to no trunk, wherever it comes from.
+        let transport = self.peers.flow(&asked.path).map_or(Transport::Udp, |flow| flow.transport);
+        let dn = user(asked.message.from().uri).unwrap_or_default();
+        let (method, uri) = (&asked.method, asked.uri.as_str());
+        let trunk = self.reach.trunk_of(&asked.path, transport);
+        let header = trunk
+            .and_then(|trunk| self.proof(trunk, &asked.message, &Challenged { method, dn: &dn, uri, again: false }));
+        self.endpoint.prove(asked, header, now);
+    }
+
+    fn proof(&mut self, trunk: usize, challenge: &Message, asked: &Challenged<'_>) -> Option<Header> {
         let cnonce = format!("{:016x}", self.trunks.rng.random::<u64>());
         let watch = self.trunks.watches.get(trunk)?;
         let account = account(watch.policy.account.as_ref()?, asked.dn, self.admission.trunk_secret(asked.dn))?;
-        let proof = Proof::new(account, challenge).header(&Method::Invite, asked.uri, &cnonce, asked.again);
+        let proof = Proof::new(account, challenge).header(asked.method, asked.uri, &cnonce, asked.again);
         proof
-            .inspect_err(|error| tracing::warn!(%call, %leg, trunk = watch.name, %error, "challenge not answered"))
+            .inspect_err(|error| tracing::warn!(trunk = watch.name, dn = asked.dn, %error, "challenge not answered"))
             .ok()
     }
 }

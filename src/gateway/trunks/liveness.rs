@@ -7,6 +7,8 @@
 //!    └──────────── an answer, any message of its own ───────────────┘
 //! ```
 //!
+//! A target that has never answered an OPTIONS is *unknown* where others are down: it may not know OPTIONS at all, as a
+//! scripted peer, and so calls try it, after all others. Once it has answered one, silence means what it says.
 //! A degraded target is asked again at once, a down one every [`RECOVERY`] at the latest. One silent call does not make
 //! a target down where OPTIONS are sent; where none are, it does for [`QUARANTINE`].
 //! We do not take a target out of use for a call that it refused, because the refusal may be that call's own.
@@ -29,6 +31,8 @@ pub enum Health {
     Up,
     /// A target: it failed to answer once. A trunk: some of its targets are not up.
     Degraded,
+    /// It has never answered an OPTIONS: calls try it, and tell.
+    Unknown,
     /// It does not answer.
     Down,
 }
@@ -39,6 +43,7 @@ impl Health {
         match self {
             Health::Up => "up",
             Health::Degraded => "degraded",
+            Health::Unknown => "unknown",
             Health::Down => "down",
         }
     }
@@ -62,6 +67,8 @@ struct Watched<K> {
     give_up: Option<Instant>,
     /// It says itself that it cannot serve (503): then messages of its own prove nothing.
     refuses: bool,
+    /// It has answered an OPTIONS, or could not be connected to: silence is no habit of its.
+    is_known: bool,
 }
 
 /// The targets of one trunk, in order of preference.
@@ -84,7 +91,7 @@ impl<K: Copy + Eq> Liveness<K> {
         for key in keys {
             let known = old.iter().position(|target| target.key == key).map(|at| old.swap_remove(at));
             let next = (!self.ping.is_zero()).then_some(now);
-            let fresh = Watched { key, health: Health::Up, next, give_up: None, refuses: false };
+            let fresh = Watched { key, health: Health::Up, next, give_up: None, refuses: false, is_known: false };
             self.targets.push(known.unwrap_or(fresh));
         }
     }
@@ -120,6 +127,7 @@ impl<K: Copy + Eq> Liveness<K> {
         let Some(at) = self.place(key) else { return };
         let target = &mut self.targets[at];
         target.give_up = None;
+        target.is_known = true;
         target.refuses = !usable;
         if !usable {
             return self.worsen(at, now);
@@ -131,7 +139,9 @@ impl<K: Copy + Eq> Liveness<K> {
     /// The target's connection broke under an OPTIONS, or could not be opened.
     pub(crate) fn failed(&mut self, key: K, now: Instant) {
         let Some(at) = self.place(key) else { return };
-        self.targets[at].give_up = None;
+        let target = &mut self.targets[at];
+        target.give_up = None;
+        target.is_known = true;
         self.worsen(at, now);
     }
 
@@ -168,7 +178,8 @@ impl<K: Copy + Eq> Liveness<K> {
         let target = &mut self.targets[at];
         let (health, wait) = match target.health {
             Health::Up => (Health::Degraded, Duration::ZERO),
-            Health::Degraded | Health::Down => (Health::Down, self.ping.min(RECOVERY)),
+            _ if !target.is_known => (Health::Unknown, self.ping.min(RECOVERY)),
+            Health::Degraded | Health::Unknown | Health::Down => (Health::Down, self.ping.min(RECOVERY)),
         };
         // A refusal comes at once: asking again at once would make a loop of it.
         let wait = if target.refuses { wait.max(Duration::from_secs(1)) } else { wait };
@@ -197,7 +208,7 @@ impl<K: Copy + Eq> Liveness<K> {
         self.targets.iter().flat_map(|target| [target.next, target.give_up]).flatten().min()
     }
 
-    /// Returns the targets in the order in which a call tries them: those that are up, degraded, down.
+    /// Returns the targets in the order in which a call tries them: those that are up, degraded, unknown, down.
     pub(crate) fn ranked(&self) -> Vec<K> {
         let mut targets: Vec<&Watched<K>> = self.targets.iter().collect();
         targets.sort_by_key(|target| target.health);
@@ -220,6 +231,7 @@ impl<K: Copy + Eq> Liveness<K> {
         match () {
             () if all(Health::Down) => Health::Down,
             () if all(Health::Up) => Health::Up,
+            () if self.targets.iter().all(|target| target.health >= Health::Unknown) => Health::Unknown,
             () => Health::Degraded,
         }
     }

@@ -25,7 +25,7 @@ impl Watch {
             return self.liveness.iter().map(|(target, health)| (target, is_up(health))).collect();
         }
         let first = self.liveness.iter().map(|(target, _)| target).next();
-        let serves = |target: &TargetId| self.liveness.of(*target) != Health::Down;
+        let serves = |target: &TargetId| self.liveness.of(*target) < Health::Unknown;
         let known = self.home.filter(|home| self.liveness.iter().any(|(target, _)| target == *home));
         let best = self.liveness.iter().map(|(target, _)| target).find(serves);
         self.home = known.filter(serves).or(best).or(known).or(first);
@@ -42,6 +42,14 @@ impl Watch {
             match change.health {
                 Health::Up => tracing::info!(trunk, target, trunk_state = state, "the target is up"),
                 Health::Degraded => tracing::warn!(trunk, target, trunk_state = state, "the target is degraded"),
+                Health::Unknown => {
+                    tracing::warn!(
+                        trunk,
+                        target,
+                        trunk_state = state,
+                        "the target has never answered OPTIONS; calls try it"
+                    );
+                }
                 Health::Down => tracing::error!(trunk, target, trunk_state = state, "the target is down"),
             }
         }

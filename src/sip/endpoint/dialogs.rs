@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{ClientTx, DialogId, Endpoint, Header, OutRefer, SessionId};
+use super::{ClientTx, DialogId, Endpoint, Header, OutRefer, Reliable, SessionId};
 use crate::sip::session::{Phase, Session};
 
 impl Endpoint {
@@ -45,6 +45,26 @@ impl Endpoint {
     /// INVITE had no offer (RFC 3262 5). False: nothing waits for it.
     pub fn prack(&mut self, s: SessionId, fork: &str, sdp: &[u8], now: Instant) -> bool {
         self.answer_early(s, fork, sdp, now)
+    }
+
+    /// Returns true where the peer's INVITE has no offer and requires that provisionals are acknowledged: the first of them
+    /// then has to carry ours, and its PRACK the answer (RFC 3262 5).
+    pub fn owes_offer(&self, s: SessionId) -> bool {
+        match self.sessions.get(&s).map(|session| &session.phase) {
+            Some(Phase::Ringing(ringing)) => {
+                ringing.provisionals.wish == Reliable::Required && ringing.invite.body().is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns true for a peer's INVITE that rings here, if offer and answer were exchanged in acknowledged provisionals:
+    /// then another offer may come before the 2xx (RFC 3311 5.1). `None`: it is not the peer's, or does not ring any more.
+    pub fn is_settled_early(&self, s: SessionId) -> Option<bool> {
+        match &self.sessions.get(&s)?.phase {
+            Phase::Ringing(ringing) => Some(ringing.provisionals.is_settled),
+            Phase::Calling(_) | Phase::Talking(_) => None,
+        }
     }
 
     /// Asks the peer to call somebody (RFC 3515). Returns the transaction, whose outcome comes as

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{ClientTx, ServerTx, SessionId};
 use crate::path::{Path, Transport};
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Method};
 
 /// Why a request got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,10 @@ pub enum Event {
         /// The INVITE that was challenged, for its method, its URI, and the credentials that it carried already.
         request: Message,
     },
+    /// A request of ours in a dialog, other than an INVITE of the user's, got 401 or 407 and had no credentials yet: BYE,
+    /// INFO, NOTIFY, PRACK, REFER, UPDATE, or what refreshes. Call `prove`, once; also where the session is gone. Only with
+    /// [`EndpointConfig::answers_challenges`](super::EndpointConfig::answers_challenges).
+    Unproved(Unproved),
     /// Our INVITE failed. Terminal.
     Refused {
         /// Which session.
@@ -197,6 +201,21 @@ pub enum Event {
         /// Why.
         why: EndReason,
     },
+}
+
+/// A challenge.
+#[derive(Clone, Debug)]
+pub struct Unproved {
+    /// For the answer.
+    pub(crate) tx: u64,
+    /// Where the request went.
+    pub path: Path,
+    /// Its method.
+    pub method: Method,
+    /// Its Request-URI.
+    pub uri: String,
+    /// The challenge; its From is ours.
+    pub message: Message,
 }
 
 /// What was dropped or turned away, since the start.

@@ -113,30 +113,47 @@ impl Endpoint {
 
     fn on_response(&mut self, response: Message, now: Instant) {
         let Some(tx) = self.table.find_client(&response) else { return self.stats.stray_responses += 1 };
+        let challenged = self.challenged(tx, &response);
         if !self.table.on_response(tx, &response, now) {
             return;
         }
-        match self.owners.remove(&tx) {
+        match challenged {
+            Some((request, path)) => self.ask_for_proof(tx, request, path, response),
+            None => self.deliver(tx, response, now),
+        }
+    }
+
+    /// Gives a response to whom it is for.
+    pub(super) fn deliver(&mut self, tx: u64, response: Message, now: Instant) {
+        let (known, owner) = match self.owners.remove(&tx) {
+            Some(Owner::Again { first, owner }) => (first, Some(*owner)),
+            owner => (tx, owner),
+        };
+        let keep = |owner| match known == tx {
+            true => owner,
+            false => Owner::Again { first: known, owner: Box::new(owner) },
+        };
+        match owner {
             Some(Owner::Attempt(attempt)) => self.on_attempt(tx, attempt, response, now),
             Some(Owner::Reinvite(reinvite)) => self.on_reinvite_response(tx, reinvite, response, now),
             Some(owner @ (Owner::User | Owner::Refer(..))) => {
                 if let Owner::Refer(session, id) = owner {
                     self.on_refer_response(session, id, &response);
                 }
-                self.owners.insert(tx, owner);
-                self.events.push_back(Event::Response { tx: ClientTx(tx), message: response });
+                self.owners.insert(tx, keep(owner));
+                self.events.push_back(Event::Response { tx: ClientTx(known), message: response });
             }
             Some(Owner::Refresh(session)) => {
-                self.owners.insert(tx, Owner::Refresh(session));
+                self.owners.insert(tx, keep(Owner::Refresh(session)));
                 if response.status() >= 200 {
                     self.on_refresh_response(session, &response, now);
                 }
             }
             Some(Owner::Notify(session, id)) => {
                 self.on_notify_response(session, id, response.status());
-                self.owners.insert(tx, Owner::Notify(session, id));
+                self.owners.insert(tx, keep(Owner::Notify(session, id)));
             }
-            Some(owner) => drop(self.owners.insert(tx, owner)),
+            Some(owner) => drop(self.owners.insert(tx, keep(owner))),
             None => {}
         }
     }
@@ -147,8 +164,12 @@ impl Endpoint {
             FailReason::TimedOut => 408,
             FailReason::Transport => 503,
         };
-        match self.owners.remove(&tx) {
-            Some(Owner::User) => self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why }),
+        let (known, owner) = match self.owners.remove(&tx) {
+            Some(Owner::Again { first, owner }) => (first, Some(*owner)),
+            owner => (tx, owner),
+        };
+        match owner {
+            Some(Owner::User) => self.events.push_back(Event::RequestFailed { tx: ClientTx(known), why }),
             Some(Owner::Attempt(attempt)) => self.on_attempt_failed(tx, attempt, status),
             Some(Owner::Refresh(session)) => self.on_refresh_failed(session, status, None, now),
             Some(Owner::Reinvite(reinvite)) => {
@@ -159,7 +180,7 @@ impl Endpoint {
             }
             Some(Owner::Refer(session, id)) => {
                 self.refer_failed(session, id);
-                self.events.push_back(Event::RequestFailed { tx: ClientTx(tx), why });
+                self.events.push_back(Event::RequestFailed { tx: ClientTx(known), why });
             }
             Some(Owner::Notify(session, id)) => self.on_notify_response(session, id, status),
             // Server transactions, and what nobody waits for.

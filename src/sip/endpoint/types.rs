@@ -79,6 +79,9 @@ pub struct EndpointConfig {
     pub max_sessions: usize,
     /// Limit per source address for those that are not trusted.
     pub source_limit: SourceLimit,
+    /// Challenges of requests in dialogs come as [`Event::Unproved`](super::Event::Unproved), each to be answered by
+    /// `prove`. Without it they come as any other refusal.
+    pub answers_challenges: bool,
 }
 
 impl Default for EndpointConfig {
@@ -103,6 +106,7 @@ impl Default for EndpointConfig {
             max_transactions: 100_000,
             max_sessions: 20_000,
             source_limit: SourceLimit::default(),
+            answers_challenges: false,
         }
     }
 }

@@ -15,7 +15,9 @@ impl Endpoint {
         let id = message.to().tag().and_then(|tag| self.by_tag.get(tag)).copied();
         let session = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
         let Some((id, dialog)) = session.and_then(|(id, session)| Some((id, session.dialog_of(&message)?))) else {
-            if self.admit(&path, &message, now) {
+            if self.admit(&path, &message, now)
+                && !(message.method_ref() == &Method::Prack && self.on_late_prack(path, &message, now))
+            {
                 self.refuse(path, &message, 481, &[]);
             }
             return;

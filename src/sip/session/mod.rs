@@ -179,6 +179,27 @@ pub(crate) enum Owner {
     Invited(SessionId),
     /// The peer's re-INVITE.
     Reinvited(SessionId),
+    /// The peer's INVITE, refused while a provisional of ours was owed its PRACK.
+    Crossed(Box<Crossed>),
+    /// A request of ours that was challenged, until the user has said what it thinks of it.
+    Unproved(Box<Unproved>),
+    /// A request that went out again with credentials; `first` is its name as the user knows it.
+    Again { first: u64, owner: Box<Owner> },
+}
+
+/// What a PRACK names that comes after the final response to its INVITE.
+pub(crate) struct Crossed {
+    pub(crate) dialog: Dialog,
+    pub(crate) rack: RAck,
+}
+
+/// A challenged request.
+pub(crate) struct Unproved {
+    /// Its name as the user knows it.
+    pub(crate) first: u64,
+    pub(crate) owner: Owner,
+    /// `None`: a refresh by re-INVITE, which is written anew.
+    pub(crate) request: Option<Message>,
 }
 
 /// Our INVITE, for as long as responses may come.
@@ -261,6 +282,16 @@ impl Session {
             Phase::Calling(calling) => calling.early.last_mut().map(|early| &mut early.dialog),
             Phase::Ringing(ringing) => Some(&mut ringing.dialog),
             Phase::Talking(talk) => Some(&mut talk.dialog),
+        }
+    }
+
+    /// The dialog with this fork of the peer's.
+    pub(crate) fn dialog_to(&mut self, call_id: &str, remote_tag: &str) -> Option<&mut Dialog> {
+        let is_it = |dialog: &&mut Dialog| dialog.call_id == call_id && dialog.remote_tag == remote_tag;
+        match &mut self.phase {
+            Phase::Calling(calling) => calling.early.iter_mut().map(|early| &mut early.dialog).find(is_it),
+            Phase::Ringing(ringing) => Some(&mut ringing.dialog).filter(is_it),
+            Phase::Talking(talk) => Some(&mut talk.dialog).filter(is_it),
         }
     }
 

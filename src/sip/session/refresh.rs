@@ -122,7 +122,7 @@ impl Endpoint {
     }
 
     /// What waited for a refresh goes out.
-    pub(super) fn send_queued(&mut self, id: SessionId, now: Instant) {
+    pub(in crate::sip) fn send_queued(&mut self, id: SessionId, now: Instant) {
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else { return };
         if let Some(wish) = talk.queued.take() {
             self.send_reinvite(id, wish, now);

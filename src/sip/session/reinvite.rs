@@ -34,7 +34,7 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) fn send_reinvite(&mut self, id: SessionId, wish: Wish, now: Instant) {
+    pub(in crate::sip) fn send_reinvite(&mut self, id: SessionId, wish: Wish, now: Instant) {
         let branch = self.branch();
         let Some(talk) = self.sessions.get_mut(&id).and_then(Session::talk) else { return };
         let mut request = talk.dialog.request(&Method::Invite, &branch);
@@ -133,6 +133,9 @@ impl Endpoint {
         }
         talk.ours = Ours::None;
         if reinvite.wish.is_refresh {
+            if self.ask_for_refresh(reinvite, message.as_ref()) {
+                return;
+            }
             self.on_refresh_failed(id, status, message.as_ref(), now);
             return self.send_queued(id, now);
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Early, Owner, Phase, Ringing, Session};
+use super::{Crossed, Early, Owner, Phase, Ringing, Session};
 use crate::path::Path;
 use crate::sip::endpoint::{EndReason, Endpoint, Event, Header, Reliable, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
@@ -203,6 +203,29 @@ impl Endpoint {
         self.events.push_back(Event::Pracked { session: id, sdp: Self::body_of(&prack), message: prack });
         self.rearm(id);
         self.go_on(id, now);
+    }
+
+    /// The INVITE is about to get its refusal: the PRACK of what is owed may be on its way.
+    pub(super) fn keep_owed(&mut self, id: SessionId) {
+        let Some(ringing) = self.sessions.get_mut(&id).and_then(Session::ringing) else { return };
+        let Some(rack) = ringing.provisionals.owed.as_ref().map(|owed| owed.id) else { return };
+        let crossed = Crossed { dialog: ringing.dialog.clone(), rack };
+        let tx = ringing.tx;
+        self.owners.insert(tx, Owner::Crossed(Box::new(crossed)));
+    }
+
+    /// A PRACK whose session is gone: 200 where it crossed our refusal, as long as that has its transaction; false: there
+    /// is no such provisional.
+    pub(super) fn on_late_prack(&mut self, path: Path, prack: &Message, now: Instant) -> bool {
+        let rack = RAck::of(prack);
+        let is_it = |owner: &Owner| matches!(owner, Owner::Crossed(crossed) if Some(crossed.rack) == rack && crossed.dialog.is_of(prack));
+        let Some(invite) = self.owners.iter().find(|(_, owner)| is_it(owner)).map(|(tx, _)| *tx) else { return false };
+        self.owners.insert(invite, Owner::Nobody);
+        let tx = self.open_server(path, prack, now);
+        self.owners.insert(tx, Owner::Nobody);
+        let response = self.introduce(Builder::response_to(prack, 200, None, None), Name::Server);
+        self.answer_tx(tx, response, "", now);
+        true
     }
 
     /// The user answers the offer of a PRACK.

@@ -193,6 +193,13 @@ impl Endpoint {
         }
     }
 
+    /// Our REFER went out again under another number.
+    pub(in crate::sip) fn refer_renamed(&mut self, id: SessionId, refer: u32, number: u32) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.refers.ours.iter_mut().filter(|known| **known == refer).for_each(|known| *known = number);
+        }
+    }
+
     /// Nothing will be heard of our REFER.
     pub(in crate::sip) fn refer_failed(&mut self, id: SessionId, refer: u32) {
         if let Some(session) = self.sessions.get_mut(&id) {

@@ -158,6 +158,7 @@ impl Endpoint {
         for (name, value) in headers {
             response = response.header(name, value);
         }
+        self.keep_owed(id);
         self.forget(id);
         self.answer_tx(tx, response, &tag, now);
     }
@@ -188,6 +189,7 @@ impl Endpoint {
         }
         match (self.owners.remove(&target), session) {
             (Some(Owner::Invited(_)), Some(session)) => {
+                self.keep_owed(session);
                 self.forget(session);
                 self.events.push_back(Event::Cancelled { session, message: cancel });
             }

@@ -100,8 +100,9 @@ fn a_proxy_that_leaves_the_pool_is_not_tried_any_more_and_what_is_known_of_the_o
     let targets = proxies(&[trunk_addr(), spare_addr()]);
     rig.input(Input::Resolved { query: query(&rig), targets, ttl: secs(60) });
     let (mut one, mut two) = (Server::first(), Server::spare());
+    run(&mut rig, &mut [&mut one, &mut two], secs(1));
     two.is_up = false;
-    run(&mut rig, &mut [&mut one, &mut two], secs(50));
+    run(&mut rig, &mut [&mut one, &mut two], secs(49));
     assert_eq!(healths(&rig), [Health::Up, Health::Down]);
     run(&mut rig, &mut [&mut one, &mut two], secs(11));
     rig.input(Input::Resolved { query: query(&rig), targets: proxies(&[spare_addr()]), ttl: secs(60) });

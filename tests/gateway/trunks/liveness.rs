@@ -27,12 +27,32 @@ fn the_sip_server_is_asked_by_options_and_shown_as_up() {
     assert_eq!(state.registrations, None);
 }
 
+/// A SIP Server that answered once, and does not any more.
+fn gone(rig: &mut Rig) -> Server {
+    let mut server = Server::first();
+    run(rig, &mut [&mut server], secs(1));
+    server.is_up = false;
+    run(rig, &mut [&mut server], secs(45));
+    server
+}
+
 #[test]
-fn a_sip_server_that_is_down_is_503_to_the_agent_at_once_and_tried_again_at_its_first_answer() {
+fn a_peer_that_has_never_answered_options_is_unknown_and_called_all_the_same() {
     let mut rig = Rig::with(watched(1), 1, 4);
     let mut server = Server::first();
     server.is_up = false;
-    run(&mut rig, &mut [&mut server], secs(10));
+    run(&mut rig, &mut [&mut server], secs(100));
+    assert_eq!(state(&rig).health, Health::Unknown);
+    let (browser, _) = dial(&mut rig, "5001", "1003");
+    let invite = request(&rig.take(server.path), Method::Invite);
+    rig.deliver(server.path, server.ua().respond(&invite, 200, Some(&sdp::trunk_answer())));
+    last_status(&rig.take(browser.path), 200);
+}
+
+#[test]
+fn a_sip_server_that_is_down_is_503_to_the_agent_at_once_and_tried_again_at_its_first_answer() {
+    let mut rig = Rig::with(watched(1), 1, 4);
+    let mut server = gone(&mut rig);
     assert_eq!(state(&rig).health, Health::Down);
     let (browser, _) = dial(&mut rig, "5001", "1003");
     let refusal = last_status(&rig.take(browser.path), 503);
@@ -50,9 +70,8 @@ fn a_sip_server_that_is_down_is_503_to_the_agent_at_once_and_tried_again_at_its_
 #[test]
 fn a_call_from_a_sip_server_thought_down_is_taken_and_shows_that_it_is_back() {
     let mut rig = Rig::with(watched(1), 1, 4);
-    let mut server = Server::first();
-    server.is_up = false;
-    run(&mut rig, &mut [&mut server], secs(10));
+    let _server = gone(&mut rig);
+    assert_eq!(state(&rig).health, Health::Down);
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
     let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);

@@ -3,6 +3,7 @@
 mod failover;
 mod high_availability;
 mod liveness;
+mod proving;
 mod registering;
 mod routes;
 mod verdicts;

@@ -121,8 +121,9 @@ fn a_sip_server_without_a_word_keeps_no_agent_from_signing_in_for_longer_than_a_
 fn an_agent_who_signs_in_while_the_sip_server_is_down_is_told_at_once() {
     let mut rig = Rig::with(registering(), 1, 4);
     let mut server = Server::first();
+    run(&mut rig, &mut [&mut server], secs(1));
     server.is_up = false;
-    run(&mut rig, &mut [&mut server], secs(20));
+    run(&mut rig, &mut [&mut server], secs(45));
     let mut browser = Ua::browser(&mut rig, "5001");
     register(&mut rig, &mut browser, 1, 600);
     let ok = rig.take_one(browser.path);
@@ -174,7 +175,7 @@ fn three_thousand_agents_in_the_morning_and_all_their_refreshes_make_no_burst() 
     assert_eq!(answered, 3000);
 }
 
-const REALM_THERE: &str = "genesys";
+pub(super) const REALM_THERE: &str = "genesys";
 
 fn with_account() -> GatewayConfig {
     let mut with = registering();
@@ -187,7 +188,7 @@ fn with_account() -> GatewayConfig {
     with
 }
 
-fn challenge(request: &Message, status: u16, realm: &str, nonce: &str) -> Message {
+pub(super) fn challenge(request: &Message, status: u16, realm: &str, nonce: &str) -> Message {
     let name = if status == 407 { "Proxy-Authenticate" } else { "WWW-Authenticate" };
     Builder::response_to(request, status, None, Some("c"))
         .header(name, format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\""))
@@ -195,7 +196,7 @@ fn challenge(request: &Message, status: u16, realm: &str, nonce: &str) -> Messag
 }
 
 /// Returns true where the credentials prove the password for this request.
-fn proves(request: &Message, value: &[u8], password: &str) -> bool {
+pub(super) fn proves(request: &Message, value: &[u8], password: &str) -> bool {
     use crosspoint::sip::digest::Algorithm;
     use crosspoint::sip::digest::client::ha1;
     let found = Credentials::parse(value).unwrap();

@@ -5,10 +5,47 @@ use super::*;
 const PING: Duration = Duration::from_secs(30);
 
 fn watching(ping: Duration) -> (Liveness<u8>, Instant) {
+    let (mut liveness, now) = starting(ping);
+    if !ping.is_zero() {
+        [1, 2].iter().for_each(|key| liveness.answered(*key, true, now));
+    }
+    (liveness, now + ping)
+}
+
+/// Nothing has answered yet.
+fn starting(ping: Duration) -> (Liveness<u8>, Instant) {
     let now = Instant::now();
     let mut liveness = Liveness::new(ping);
     liveness.retarget([1, 2], now);
     (liveness, now)
+}
+
+#[test]
+fn a_target_that_has_never_answered_options_is_unknown_and_calls_try_it_last() {
+    let (mut liveness, mut now) = starting(PING);
+    run(&mut liveness, &mut now, Duration::from_secs(60), &[2]);
+    assert_eq!((liveness.of(1), liveness.health(), liveness.ranked()), (Health::Unknown, Health::Degraded, vec![2, 1]));
+    let (mut liveness, mut now) = starting(PING);
+    run(&mut liveness, &mut now, Duration::from_secs(600), &[]);
+    assert_eq!((liveness.health(), liveness.is_out()), (Health::Unknown, false));
+    liveness.heard(1, now);
+    assert_eq!(liveness.of(1), Health::Up);
+    run(&mut liveness, &mut now, Duration::from_secs(60), &[]);
+    assert_eq!(liveness.of(1), Health::Unknown, "a call's messages are no answer to OPTIONS");
+    liveness.answered(1, true, now);
+    run(&mut liveness, &mut now, Duration::from_secs(60), &[]);
+    assert_eq!(liveness.of(1), Health::Down, "it does know OPTIONS");
+}
+
+#[test]
+fn a_target_that_refuses_the_connection_or_to_serve_is_down_though_it_never_answered_well() {
+    let (mut liveness, mut now) = starting(PING);
+    for _ in 0..3 {
+        liveness.failed(1, now);
+        liveness.answered(2, false, now);
+        now += Duration::from_secs(10);
+    }
+    assert_eq!((liveness.of(1), liveness.of(2), liveness.is_out()), (Health::Down, Health::Down, true));
 }
 
 /// Lets time pass; targets in `alive` answer at once.
