@@ -29,11 +29,12 @@ use crate::gateway::{Gateway, ListenerId};
 use crate::http::server::Door;
 use crate::http::{self, LabHint};
 use crate::io::accept::{self, Gate};
+use crate::io::capture;
 use crate::io::resolve::NoResolver;
 use crate::io::signalling::{self, Figures, Handle};
 use crate::io::tally::Tally;
 use crate::io::tls::{CertificateSource, Certificates, TlsError};
-use crate::io::worker;
+use crate::io::worker::{self, WorkerConfig};
 use crate::webrtc::dtls::{Certificate, CertificateError};
 
 /// How long calls have to end after a shutdown was asked for.
@@ -90,6 +91,14 @@ pub enum StartError {
         file: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// The folder of captures.
+    #[error("capture.folder = {}: {error}; allowed: a folder that can be written to, or made", .folder.display())]
+    Capture {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: std::io::Error,
     },
     /// The TLS settings of a trunk.
     #[error("trunk {trunk}: {error}")]
@@ -160,10 +169,12 @@ impl App {
         let sounds = compose::sounds(&self.config)?;
         let dialling = sip::dialling(&self.config, &addresses.sip)?;
         let locator = sip::locator(&self.config)?;
+        let (sink, capture) = self.capture(&addresses, &tally)?.unzip();
         let wake = Arc::new(Notify::new());
         let mut workers = Vec::new();
         for worker in compose::workers(&self.config, &sounds) {
             let wake = wake.clone();
+            let worker = WorkerConfig { capture: sink.clone(), ..worker };
             match worker::spawn(worker, certificate.clone(), move || wake.notify_one()) {
                 Ok(handle) => workers.push(handle),
                 Err(error) => {
@@ -172,6 +183,7 @@ impl App {
                 }
             }
         }
+        drop(sink);
         let sites = workers.iter().map(worker::WorkerHandle::site).collect();
         let gateway = Gateway::new(settings, sites, certificate.fingerprint(), rand::make_rng(), Instant::now());
         let Sockets { sip: sockets, http } = sockets;
@@ -182,7 +194,7 @@ impl App {
                 sip::Socket::Stream(bound) => streams.push((ListenerId(at), bound)),
             }
         }
-        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone(), dialling, locator };
+        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone(), dialling, locator, capture };
         let (signalling, task) =
             signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
         let mut running = RunningApp {
@@ -205,6 +217,18 @@ impl App {
             self.listen(&mut running, at, listener, gate.clone());
         }
         Ok(running)
+    }
+
+    /// Makes the folder of captures and starts their writer, where there is to be one.
+    fn capture(
+        &self,
+        bound: &Addresses,
+        tally: &Arc<Tally>,
+    ) -> Result<Option<(capture::Sink, capture::Capture)>, StartError> {
+        let Some(config) = compose::capture(&self.config, bound) else { return Ok(None) };
+        let folder = config.folder.clone();
+        let started = capture::make_folder(&folder).and_then(|()| capture::spawn(config, tally.clone()));
+        started.map(Some).map_err(|error| StartError::Capture { folder, error })
     }
 
     async fn bind(&self) -> Result<Sockets, StartError> {
@@ -397,6 +421,9 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     };
     compose::gateway(config, &wanted)?;
     compose::sounds(config)?;
+    if let Some(folder) = &config.capture.folder {
+        capture::check_folder(folder).map_err(|error| StartError::Capture { folder: folder.clone(), error })?;
+    }
     for listener in config.listeners.iter().filter(|l| l.tls) {
         if let (Some(cert), Some(key)) = (&listener.certificate, &listener.key) {
             let source = CertificateSource::Files { cert: cert.clone(), key: key.clone() };

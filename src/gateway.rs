@@ -13,6 +13,7 @@ mod admission;
 mod answering;
 pub mod audio;
 mod calls;
+pub mod capture;
 mod conference;
 pub mod config;
 mod flows;
@@ -45,6 +46,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 pub use audio::{BrowserCodec, OpusTerms};
+pub use capture::{CaptureOrder, CapturePolicy};
 pub use config::{
     CallPolicy, Carry, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, LocalCalls, MediaPolicy,
     RegistrationPolicy, Secret, Trunk,
@@ -56,8 +58,8 @@ pub use trunks::policy::{DnRegistration, Route, TrunkAccount, TrunkPolicy};
 pub use trunks::registration::{RegistrationCounts, Standing};
 pub use trunks::{TargetState, TrunkState};
 
-use crate::call::{Call, CallEvent, Command, Nailed, Procedure, ReleaseCause, Signal};
-use crate::id::{FlowId, WorkerId};
+use crate::call::{Call, CallEvent, CaptureEnd, Command, Nailed, Procedure, ReleaseCause, Signal};
+use crate::id::{CallId, FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
 use crate::registrar::{Binding, Registrar, RegistrarConfig};
@@ -66,6 +68,7 @@ use crate::sip::locate::ResolvedTarget;
 
 use admission::Admission;
 use calls::CallTable;
+use capture::Captures;
 use flows::Flows;
 use peers::Peers;
 use ports::{Ports, Sounds};
@@ -113,6 +116,15 @@ pub enum Input {
     Media(WorkerId, Report),
     /// Page, REST or an embedding program wants something.
     Command(Command),
+    /// The shell has ended a capture of itself: the disk is full, or the file at its limit.
+    CaptureEnded {
+        /// Of this call.
+        call: CallId,
+        /// As in [`CaptureOrder::Open`].
+        name: String,
+        /// Why.
+        why: CaptureEnd,
+    },
     /// No new calls: 503 with Retry-After; the present ones go on.
     Drain,
     /// No new calls; the present ones are ended, then comes [`Output::Drained`].
@@ -160,6 +172,8 @@ pub enum Output {
     CloseFlow(FlowId),
     /// An order for a worker.
     Media(WorkerId, Order),
+    /// What is to be written to files.
+    Capture(CaptureOrder),
     /// A fact of a call.
     Event(CallEvent),
     /// After [`Input::Shutdown`], once: every call has ended, and its last requests were answered or given 2 s.
@@ -182,6 +196,7 @@ pub struct Gateway {
     trunks: Trunks,
     flows: Flows,
     standing: StandingLegs,
+    captures: Captures,
     outputs: VecDeque<Output>,
     counters: Counters,
     closing: Closing,
@@ -231,6 +246,7 @@ impl Gateway {
         let hosts = reach.hosts();
         endpoint.set_streams(move |path| hosts.stream(path));
         let sounds = Sounds { tones: config.tones, hold: config.hold };
+        let captures = Captures::new(config.capture, fork(&mut rng));
         let policy = &config.registration;
         let registrar = Registrar::new(RegistrarConfig {
             default_expires: policy.default_expires,
@@ -250,6 +266,7 @@ impl Gateway {
             peers,
             flows: Flows::default(),
             standing: StandingLegs::default(),
+            captures,
             reach,
             trunks,
             outputs: VecDeque::new(),
@@ -272,6 +289,7 @@ impl Gateway {
             Input::FlowClosed(flow) => self.flow_closed(flow, now),
             Input::Media(worker, report) => self.report(worker, report, now),
             Input::Command(command) => self.command(command, now),
+            Input::CaptureEnded { call, name, why } => self.capture_ended(call, &name, why, now),
             Input::Drain if self.closing == Closing::No => self.closing = Closing::Draining,
             Input::Drain => {}
             Input::Shutdown => self.shut_down(now),
@@ -341,7 +359,12 @@ impl Gateway {
         let strangers = self.counters.strangers + sip.strangers;
         Snapshot {
             registrations: registrations.collect(),
-            calls: self.calls.iter().filter(|call| call.nailed != Nailed::Alone).map(view).collect(),
+            calls: self
+                .calls
+                .iter()
+                .filter(|call| call.nailed != Nailed::Alone)
+                .map(|call| view(call, self.captures.name(call.id).map(str::to_owned)))
+                .collect(),
             flows: self.peers.flows(),
             trunks: self.trunk_views(),
             free_pairs: self.ports.free(),
@@ -351,7 +374,8 @@ impl Gateway {
                 + self.calls.entries()
                 + self.ports.placed()
                 + self.trunks.entries()
-                + self.flows.entries(),
+                + self.flows.entries()
+                + self.captures.entries(),
             counters: Counters { strangers, ..self.counters },
             sip,
         }
@@ -402,6 +426,7 @@ impl Gateway {
                 break;
             }
         }
+        self.tend_captures();
         let Closing::Waiting(until) = self.closing else { return };
         if self.calls.is_empty() && (now >= until || self.endpoint.load() == (0, 0)) {
             self.closing = Closing::Drained;
@@ -415,7 +440,7 @@ fn fork(rng: &mut StdRng) -> StdRng {
     StdRng::from_seed(rng.random())
 }
 
-fn view(call: &Call) -> CallView {
+fn view(call: &Call, capture: Option<String>) -> CallView {
     let state = match &call.procedure {
         Some(Procedure::Setup(_)) => CallState::Setup,
         Some(Procedure::Release(_)) => CallState::Releasing,
@@ -429,5 +454,6 @@ fn view(call: &Call) -> CallView {
         state,
         call_uuid: call.parties.call_uuid.clone(),
         since: call.since,
+        capture,
     }
 }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::id::{LegId, PortPairId};
+use crate::id::{CallId, LegId, PortPairId};
 
 /// RTP payload type, 0 to 127 (RFC 3550 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -227,6 +227,8 @@ pub enum Order {
     Connect(Topology),
     /// Sends a digit to this leg as RFC 4733 (from SIP INFO).
     SendDigit(LegId, Digit),
+    /// Copies what the leg's peer sends and is sent, without encryption, into the capture of a call; `None`: no more.
+    Tap(LegId, Option<CallId>),
     /// Closes the port; its last [`Report`] is `Closed`. A port pair goes back into the reserve once drained.
     Close(LegId),
     /// Gives an unused pair back (a set-up that failed before its port was opened).

@@ -46,6 +46,7 @@ pub fn gateway(calls: usize) {
     let trunks: Vec<SocketAddr> = line().split(' ').map(|a| a.parse().expect("an address")).collect();
     let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let config = WorkerConfig {
+        capture: None,
         worker: WorkerId(0),
         media: vec![MediaAddress { bind, advertise: bind }],
         browser_port: 0,

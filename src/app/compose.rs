@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use super::{Addresses, StartError};
 use crate::config::{
-    AuthAlgorithm, Config, DnEntry, PeerAddress, PeerHost, RedirectsConfig, SipTransport, TrunkConfig,
+    AuthAlgorithm, Config, DnEntry, MediaAddressConfig, PeerAddress, PeerHost, RedirectsConfig, SipConfig,
+    SipTransport, TrunkConfig,
 };
 use crate::gateway::{
-    BrowserCodec, CallPolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy, RegistrationPolicy,
-    Secret, Trunk,
+    BrowserCodec, CallPolicy, CapturePolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy,
+    RegistrationPolicy, Secret, Trunk,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
 use crate::io::accept::Limits;
+use crate::io::capture;
 use crate::io::worker::{MediaAddress, WorkerConfig};
 use crate::media::Sound;
 use crate::path::Transport;
@@ -67,16 +69,14 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         },
         tones: config.tones.tones(),
         hold: config.hold_source(&config.hold.music),
+        capture: capture_policy(config),
     })
 }
 
 fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
     let udp = config.sip.iter().zip(&bound.sip).map(|(sip, bind)| {
-        let told = match sip.advertised() {
-            told if told.port() == 0 => SocketAddr::new(told.ip(), bind.port()),
-            told => told,
-        };
-        Listener { transport: sip.transport.into(), bind: *bind, advertise: told.to_string(), sha256: false }
+        let told = advertised(sip, bind).to_string();
+        Listener { transport: sip.transport.into(), bind: *bind, advertise: told, sha256: false }
     });
     let web = config.listeners.iter().zip(&bound.http).map(|(listener, bind)| {
         let advertise = match bind.ip().is_unspecified() {
@@ -87,6 +87,14 @@ fn listeners(config: &Config, bound: &Addresses) -> Vec<Listener> {
         Listener { transport, bind: *bind, advertise, sha256: listener.auth == AuthAlgorithm::Sha256 }
     });
     udp.chain(web).collect()
+}
+
+/// Returns what peers are told of a SIP socket that is bound to `bind`.
+fn advertised(sip: &SipConfig, bind: &SocketAddr) -> SocketAddr {
+    match sip.advertised() {
+        told if told.port() == 0 => SocketAddr::new(told.ip(), bind.port()),
+        told => told,
+    }
 }
 
 fn trunks(config: &Config) -> Vec<Trunk> {
@@ -199,6 +207,7 @@ pub(super) fn workers(config: &Config, sounds: &Arc<[Sound]>) -> Vec<WorkerConfi
                 drain: PORT_DRAIN,
                 queue: ORDER_QUEUE,
                 sounds: sounds.clone(),
+                capture: None,
                 seed: rand::random(),
             }
         })
@@ -212,6 +221,34 @@ pub(super) fn certificate_names(config: &Config) -> Vec<String> {
     let addresses = told.chain(bound).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
     let names: BTreeSet<String> = addresses.chain([config.server.domain.clone()]).collect();
     names.into_iter().collect()
+}
+
+fn capture_policy(config: &Config) -> CapturePolicy {
+    CapturePolicy {
+        available: config.capture.folder.is_some(),
+        always: config.capture.always,
+        dns: config.capture.dns.iter().map(trunks::dn_set).collect(),
+    }
+}
+
+/// Makes the settings of the captures' writer; `None`: nothing can be captured. `bound` are the addresses in force.
+pub(super) fn capture(config: &Config, bound: &Addresses) -> Option<capture::Config> {
+    const MB: u64 = 1_000_000;
+    let first = config.media.addresses.first().map(MediaAddressConfig::advertised);
+    // In a file an address that stands for all would stand for none.
+    let told = |address: SocketAddr| match (address.ip().is_unspecified(), first) {
+        (true, Some(ip)) => SocketAddr::new(ip, address.port()),
+        _ => address,
+    };
+    let sip = config.sip.iter().zip(&bound.sip).map(|(sip, bound)| (*bound, advertised(sip, bound)));
+    let web = bound.http.iter().map(|bound| (*bound, *bound));
+    Some(capture::Config {
+        folder: config.capture.folder.clone()?,
+        file_bytes: u64::from(config.capture.max_mb) * MB,
+        total_bytes: u64::from(config.capture.total_mb) * MB,
+        locals: sip.chain(web).map(|(bound, address)| (bound, told(address))).collect(),
+        automatic: capture_policy(config).is_automatic(),
+    })
 }
 
 /// Makes the bounds of the accept loops.

@@ -48,6 +48,13 @@ pub enum Command {
         /// The agent's other call.
         with: CallId,
     },
+    /// Writes the call's SIP messages and its media, without encryption, to a file from here on, or ends that.
+    Capture {
+        /// Which call.
+        call: CallId,
+        /// Begin or end.
+        on: bool,
+    },
     /// Presses keys for the agent, in order.
     SendDigits {
         /// Which call.

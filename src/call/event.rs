@@ -40,6 +40,19 @@ pub struct CallEvent {
     pub data: UserData,
 }
 
+/// Why a capture has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CaptureEnd {
+    /// Somebody asked for it.
+    Asked,
+    /// The call is over.
+    CallEnded,
+    /// The file, or all files together, have come to their limit.
+    Full,
+    /// The disk did not take it.
+    Failed,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -85,6 +98,18 @@ pub enum EventKind {
     ParticipantsUpdated {
         /// Numbers of all parties but the agent.
         parties: Vec<String>,
+    },
+    /// The call is being written to a file: its SIP messages, and what is said.
+    CaptureStarted {
+        /// Name of the file, without its ending.
+        name: String,
+    },
+    /// Nothing more of the call is written.
+    CaptureStopped {
+        /// Name of the file, without its ending.
+        name: String,
+        /// Why.
+        why: CaptureEnd,
     },
     /// The call is over, its ports are closed. Always the last, and once.
     Released {

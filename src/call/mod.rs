@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use cause::ReleaseCause;
 pub use command::Command;
-pub use event::{CallEvent, Direction, EventKind};
+pub use event::{CallEvent, CaptureEnd, Direction, EventKind};
 pub use leg::{Leg, LegKind};
 pub use media::{LegMedia, PairUse};
 pub use procedure::{Action, AnswerMode, Procedure, Setup, SetupLimits, Signal};

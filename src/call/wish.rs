@@ -30,6 +30,9 @@ pub enum Declined {
     /// The call is not answered, or over already.
     #[error("the call is not in a state for it")]
     WrongState,
+    /// Captures have no place to be written to.
+    #[error("captures have no folder: [capture] of the configuration")]
+    NoCapture,
     /// The peer refused with this status.
     #[error("refused with {0}")]
     Refused(u16),

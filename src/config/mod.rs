@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::webrtc::dtls::DtlsVersions;
 
 mod calls;
+mod capture;
 mod check;
 mod dn;
 mod lab;
@@ -27,6 +28,7 @@ mod trunk;
 mod upkeep;
 
 pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
+pub use capture::CaptureConfig;
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
@@ -80,6 +82,9 @@ pub struct Config {
     /// `[calls]`
     #[serde(default)]
     pub calls: CallsConfig,
+    /// `[capture]`
+    #[serde(default)]
+    pub capture: CaptureConfig,
     /// `[limits]`
     #[serde(default)]
     pub limits: LimitsConfig,

@@ -73,6 +73,7 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "trunk_secret",
         "opus.bitrate",
         "opus.frame_ms",
+        "folder",
     ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
     let transport = ["transport", "tls", "sources", "large_over_tcp", "advertise"];
@@ -162,6 +163,10 @@ fn every_key_is_in_the_file() {
         "add",
         "dial",
         "trunk_secret",
+        "folder",
+        "always",
+        "max_mb",
+        "total_mb",
     ] {
         let is_there = |l: &str| l.trim_start_matches("# ").starts_with(&format!("{key} ="));
         assert!(GATEWAY.lines().any(is_there), "{key}");
@@ -426,6 +431,22 @@ fn the_rules_of_calls_have_their_ranges() {
     assert!(error(&calls("transfer_seconds = 4")).contains("calls.transfer_seconds"));
     assert!(error(&calls("refusal_tone_seconds = 31")).contains("calls.refusal_tone_seconds"));
     assert!(error(&calls("local_calls = \"sometimes\"")).contains("local_calls"));
+}
+
+#[test]
+fn captures_have_a_folder_and_their_limits() {
+    let config = parse(&format!("{LEAST}[capture]\nfolder = \"/tmp/x\"\ndns = [\"5001\", \"5010-5019\"]")).unwrap();
+    assert!(!config.capture.always && config.capture.dns.len() == 2);
+    for (keys, key) in [
+        ("always = true", "capture.always"),
+        ("dns = [\"5001\"]", "capture.dns"),
+        ("folder = \"\"", "capture.folder"),
+        ("max_mb = 0", "capture.max_mb"),
+        ("max_mb = 5\ntotal_mb = 4", "capture.total_mb"),
+    ] {
+        let said = error(&format!("{LEAST}[capture]\n{keys}"));
+        assert!(said.contains(&format!(" {key} = ")) && said.lines().count() == 1, "{said}");
+    }
 }
 
 #[test]

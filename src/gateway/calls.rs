@@ -23,6 +23,8 @@ pub(super) struct CallTable {
     pages: HashMap<ClientTx, (CallId, LegId)>,
     /// Dialogs that are over, lest they be taken for some that never were.
     pub(super) ended: Ended,
+    /// Calls that may have gained or lost a leg since [`CallTable::take_touched`].
+    touched: BTreeSet<CallId>,
     /// How many of the calls are legs that stand for none.
     standing: usize,
     last_call: u64,
@@ -40,7 +42,18 @@ impl CallTable {
         LegId(self.last_leg)
     }
 
+    /// Takes note that something of the call may have changed.
+    pub(super) fn touch(&mut self, call: CallId) {
+        self.touched.insert(call);
+    }
+
+    /// Returns the calls that may have gained or lost a leg, once.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<CallId> {
+        std::mem::take(&mut self.touched)
+    }
+
     pub(super) fn insert(&mut self, call: Call) {
+        self.touch(call.id);
         for leg in &call.legs {
             index(&mut self.by_session, &mut self.by_leg, call.id, leg);
         }
@@ -50,6 +63,7 @@ impl CallTable {
 
     /// Adds a callee to a call in set-up.
     pub(super) fn add_callee(&mut self, call: CallId, leg: Leg, now: Instant) {
+        self.touch(call);
         if let Some(found) = self.by_id.get_mut(&call) {
             index(&mut self.by_session, &mut self.by_leg, call, &leg);
             found.add_callee(leg, now);
@@ -94,6 +108,7 @@ impl CallTable {
 
     /// Adds a leg beside a set-up.
     pub(super) fn add_leg(&mut self, call: CallId, leg: Leg) {
+        self.touch(call);
         if let Some(found) = self.by_id.get_mut(&call) {
             index(&mut self.by_session, &mut self.by_leg, call, &leg);
             found.add_leg(leg);
@@ -110,12 +125,14 @@ impl CallTable {
         let Some(at) = giver.legs.iter().position(|l| l.id == leg) else { return false };
         let moved = giver.legs.remove(at);
         giver.topology.forget(leg);
+        self.touch(from);
         self.add_leg(to, moved);
         true
     }
 
     /// The leg is gone.
     pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) {
+        self.touch(call);
         self.end_session(call, leg);
         // Another call may have adopted it.
         if self.by_leg.get(&leg) == Some(&call) {
@@ -167,6 +184,7 @@ impl CallTable {
 
     /// Takes note of when the call wants to be looked at.
     pub(super) fn schedule(&mut self, call: CallId) {
+        self.touch(call);
         self.unschedule(call);
         if let Some(at) = self.by_id.get(&call).and_then(Call::deadline) {
             self.deadlines.insert((at, call));

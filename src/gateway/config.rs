@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::audio::{BrowserCodec, OpusTerms};
+use super::capture::CapturePolicy;
 use super::trunks::policy::{Route, TrunkPolicy};
 use crate::call::{AnswerMode, Tones};
 use crate::path::{Net, Transport};
@@ -38,6 +39,8 @@ pub struct GatewayConfig {
     pub tones: Tones,
     /// What a party on hold hears, where its trunk does not say.
     pub hold: Source,
+    /// Which calls are written to files.
+    pub capture: CapturePolicy,
 }
 
 /// Names a listener: its place in [`GatewayConfig::listeners`].

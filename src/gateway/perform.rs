@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Gateway, Output, identity};
-use crate::call::{Action, Call, EventKind, LegKind, Nailed, ParkSource, ReleaseCause, Signal};
+use crate::call::{Action, Call, CaptureEnd, EventKind, LegKind, Nailed, ParkSource, ReleaseCause, Signal};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Order, Topology};
@@ -181,9 +181,16 @@ impl Gateway {
     }
 
     pub(super) fn emit(&mut self, call: CallId, kind: EventKind, now: Instant) {
+        if matches!(kind, EventKind::Released { .. }) {
+            self.end_capture(call, CaptureEnd::CallEnded, now);
+        }
+        let is_first = kind == EventKind::Dialing;
         if let Some(found) = self.calls.get_mut(call).filter(|call| call.nailed != Nailed::Alone) {
             let event = found.event(kind, now);
             self.outputs.push_back(Output::Event(event));
+        }
+        if is_first {
+            self.capture_if_wanted(call, now);
         }
     }
 

@@ -221,6 +221,7 @@ impl Gateway {
                     self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
                 }
             }
+            Command::Capture { call, on } => self.command_capture(call, on, now),
             Command::SendDigits { call, digits } => {
                 let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };
                 let mut to = found.agent_leg().map(|agent| found.hearers(agent.id)).unwrap_or_default();

@@ -82,6 +82,8 @@ pub struct CallView {
     pub call_uuid: Option<String>,
     /// When the INVITE came.
     pub since: Instant,
+    /// The name of the capture that is being written.
+    pub capture: Option<String>,
 }
 
 /// How far a call is.

@@ -315,7 +315,7 @@ impl Gateway {
 pub(super) fn status_of(declined: Declined) -> u16 {
     match declined {
         Declined::Busy => 491,
-        Declined::WrongState => 403,
+        Declined::WrongState | Declined::NoCapture => 403,
         Declined::Refused(status) => status,
     }
 }

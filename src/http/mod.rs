@@ -2,6 +2,7 @@
 //!
 //! We do not do HTTP/2, because browsers open WebSockets over HTTP/1.1 and the page is a handful of files.
 
+mod calls;
 pub mod metrics;
 pub mod origin;
 pub mod pages;
@@ -157,6 +158,7 @@ pub fn router(site: Site) -> Router {
         .route("/health", get(health))
         .route("/metrics", get(show_metrics))
         .route("/config.json", get(page_config))
+        .merge(calls::routes())
         .fallback(pages::serve)
         .layer(axum::middleware::from_fn_with_state(site.clone(), pages::add_policy))
         .with_state(site)

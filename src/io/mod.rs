@@ -15,6 +15,7 @@
 //! We do not run one task per call, because the order of inputs is what makes the gateway's rules testable.
 
 pub mod accept;
+pub mod capture;
 pub mod connect;
 pub mod flow;
 mod ports;

@@ -193,6 +193,12 @@ impl Ports {
         })
     }
 
+    /// Returns the address of a pair's RTP port as peers are told it.
+    pub(super) fn told(&self, id: PortPairId) -> Option<SocketAddr> {
+        let pair = self.slots.get(slot_of(id))?.as_ref().filter(|pair| pair.id == id)?;
+        Some(self.advertised(pair.media, pair.port))
+    }
+
     /// Finds the socket of a token; the id is `None` where no leg has the pair and what arrives is to be ignored.
     #[inline]
     pub(super) fn by_token(&self, token: Token) -> Option<(Option<PortPairId>, Half, &UdpSocket)> {

@@ -13,13 +13,14 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::capture::{Capture, Ended as EndedCapture, Way};
 use super::connect::{self, Dialling, Errand};
 use super::flow::{Ended, Flow, FromFlow, Opening, Outgoing, Writer};
 use super::resolve::Locator;
 use super::tally::{Count, Tally};
 use super::udp::{self, Datagram};
 use super::worker::{WorkerCounters, WorkerHandle};
-use crate::call::{CallEvent, Command};
+use crate::call::{CallEvent, CaptureEnd, Command};
 use crate::gateway::{Gateway, Input, ListenerId, Output, Snapshot};
 use crate::id::{FlowId, WorkerId};
 use crate::path::{Path, Transport};
@@ -70,6 +71,8 @@ pub struct Parts {
     pub dialling: Dialling,
     /// Who looks up the names of trunks; `None`: no trunk has one.
     pub locator: Option<Locator>,
+    /// What captured calls are written by; `None`: none is.
+    pub capture: Option<Capture>,
 }
 
 /// A picture of the running gateway.
@@ -164,6 +167,7 @@ struct Task {
     reports: Vec<Report>,
     drained: bool,
     outward: Outward,
+    capture: Option<Capture>,
 }
 
 /// What the task needs to open connections and to ask for names.
@@ -187,7 +191,7 @@ struct Inputs {
 
 /// Starts the task. To be called within the runtime.
 pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
-    let Parts { gateway, workers, wake, udp, tally, dialling, locator } = parts;
+    let Parts { gateway, workers, wake, udp, tally, dialling, locator, capture } = parts;
     let (control, control_in) = mpsc::channel(256);
     let (flows, flows_in) = mpsc::channel(config.flow_queue.max(1));
     let (datagrams, datagrams_in) = mpsc::channel(config.udp_queue.max(1));
@@ -230,6 +234,7 @@ pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHand
         reports: Vec::new(),
         drained: false,
         outward,
+        capture,
     };
     let inputs = Inputs { control: control_in, flows: flows_in, datagrams: datagrams_in, wake, gone };
     drop(alive);
@@ -244,6 +249,14 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
+/// Waits for a capture that ends of itself; without captures, for ever.
+async fn ended_capture(capture: &mut Option<Capture>) -> Option<EndedCapture> {
+    match capture {
+        Some(capture) => capture.ended.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Task {
     async fn run(mut self, mut inputs: Inputs) {
         let mut end: Option<Instant> = None;
@@ -251,6 +264,7 @@ impl Task {
         self.take_reports();
         while !self.drained {
             self.retry_orders();
+            self.tell_refused_captures();
             let waiting = self.workers.iter().map(|w| w.waiting.len()).sum::<usize>();
             let retry = (waiting > 0).then(|| Instant::now() + ORDER_RETRY);
             let open = waiting < MAX_WAITING_ORDERS;
@@ -281,6 +295,10 @@ impl Task {
                         self.datagram(next);
                     }
                 }
+                Some(ended) = ended_capture(&mut self.capture) => {
+                    let EndedCapture { call, name, why } = ended;
+                    self.input(Input::CaptureEnded { call, name, why });
+                }
                 () = inputs.wake.notified() => self.take_reports(),
                 () = until(self.gateway.poll_timeout()) => {
                     self.gateway.handle_timeout(Instant::now());
@@ -310,7 +328,12 @@ impl Task {
         })
         .await;
         let handles: Vec<_> = self.workers.drain(..).map(|link| link.handle).collect();
-        let _ = tokio::task::spawn_blocking(|| handles.into_iter().for_each(WorkerHandle::stop)).await;
+        let capture = self.capture.take();
+        let stop = || {
+            handles.into_iter().for_each(WorkerHandle::stop);
+            capture.map(Capture::finish)
+        };
+        let _ = tokio::task::spawn_blocking(stop).await;
     }
 
     fn input(&mut self, input: Input) {
@@ -322,16 +345,23 @@ impl Task {
         match from {
             FromFlow::Opened { flow, transport, listener, remote, writer } => {
                 self.writers.insert(flow, writer);
+                if let Some(capture) = &mut self.capture {
+                    capture.messages.flow_opened(flow, listener);
+                }
                 self.input(Input::FlowOpened { flow, transport, listener, remote });
             }
             FromFlow::Connected { flow, transport, listener, remote } => {
                 self.input(Input::FlowOpened { flow, transport, listener, remote });
             }
             FromFlow::Message { path, transport, listener, bytes } => {
+                self.see(Way::In, &path, &bytes);
                 self.input(Input::Sip { path, transport, listener, bytes });
             }
             FromFlow::Closed(flow) => {
                 self.writers.remove(&flow);
+                if let Some(capture) = &mut self.capture {
+                    capture.messages.flow_closed(flow);
+                }
                 self.input(Input::FlowClosed(flow));
             }
         }
@@ -339,7 +369,14 @@ impl Task {
 
     fn datagram(&mut self, datagram: Datagram) {
         let Datagram { path, listener, bytes } = datagram;
+        self.see(Way::In, &path, &bytes);
         self.input(Input::Sip { path, transport: Transport::Udp, listener, bytes });
+    }
+
+    fn see(&mut self, way: Way, path: &Path, bytes: &Bytes) {
+        if let Some(capture) = &mut self.capture {
+            capture.messages.see(way, path, bytes);
+        }
     }
 
     fn take_reports(&mut self) {
@@ -357,7 +394,15 @@ impl Task {
     fn drain(&mut self) {
         while let Some(output) = self.gateway.poll_output() {
             match output {
-                Output::Transmit { path, bytes } => self.transmit(path, bytes),
+                Output::Transmit { path, bytes } => {
+                    self.see(Way::Out, &path, &bytes);
+                    self.transmit(path, bytes);
+                }
+                Output::Capture(order) => {
+                    if let Some(capture) = &mut self.capture {
+                        capture.messages.carry_out(order);
+                    }
+                }
                 Output::Connect { flow, transport, remote, server_name, listener, trunk } => {
                     let local = self.outward.dialling.locals.get(listener.0).copied();
                     let errand = Errand { transport, trunk, local, server_name };
@@ -377,9 +422,12 @@ impl Task {
 
     fn connect(&mut self, errand: Errand, opening: Opening) {
         let Outward { dialling, flows, alive: Some(alive), .. } = &self.outward else { return };
-        let id = opening.id;
+        let (id, listener) = (opening.id, opening.listener);
         let (writer, flow, outgoing) = Flow::pair(opening, flows.clone(), alive.clone(), self.tally.clone());
         self.writers.insert(id, writer);
+        if let Some(capture) = &mut self.capture {
+            capture.messages.flow_opened(id, listener);
+        }
         tokio::spawn(connect::run(dialling.clone(), errand, flow, outgoing));
     }
 
@@ -429,6 +477,14 @@ impl Task {
         } else if let Err(order) = link.handle.send(order) {
             self.tally.add(Count::OrderDelayed);
             link.waiting.push_back(order);
+        }
+    }
+
+    /// Captures that the writer had no room for are none.
+    fn tell_refused_captures(&mut self) {
+        let refused = self.capture.as_mut().map(|capture| capture.messages.take_refused());
+        for (call, name) in refused.into_iter().flatten() {
+            self.input(Input::CaptureEnded { call, name, why: CaptureEnd::Failed });
         }
     }
 

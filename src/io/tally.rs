@@ -57,6 +57,12 @@ counts! {
     BadFrame => "bad_frame",
     /// Messages for flows that were gone.
     NoFlow => "no_flow",
+    /// Packets and messages of captured calls that were not written: the disk or the writer was too slow.
+    CaptureMissed => "capture_missed",
+    /// Captures that ended because the disk did not take them.
+    CaptureFailed => "capture_failed",
+    /// Captures that ended because the file, or all files together, had come to their limit.
+    CaptureFull => "capture_full",
     /// Orders that had to wait because a worker's queue was full.
     OrderDelayed => "order_delayed",
 }
@@ -75,6 +81,11 @@ impl Tally {
     /// Adds one.
     pub fn add(&self, count: Count) {
         self.0[count as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds so many.
+    pub fn add_all(&self, count: Count, many: u64) {
+        self.0[count as usize].fetch_add(many, Ordering::Relaxed);
     }
 
     /// Returns one count.

@@ -5,6 +5,7 @@
 //! RTP is served before handshakes, and at most a few handshake flights are worked per turn of the loop.
 //! We do not use SO_REUSEPORT, because its hash would part a leg from its state.
 
+mod taps;
 mod turn;
 
 use std::io;
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 
 use mio::{Poll, Waker};
 
+use super::capture::Sink;
 use crate::id::WorkerId;
 use crate::media;
 use crate::plan::{Order, Report, WorkerSite};
@@ -50,6 +52,8 @@ pub struct WorkerConfig {
     pub queue: usize,
     /// Sounds for parked legs, by [`crate::plan::SoundId`].
     pub sounds: Arc<[crate::media::Sound]>,
+    /// Where the packets of captured legs go.
+    pub capture: Option<Sink>,
     /// Seed of the worker's randomness (sequence numbers, timestamps, CNAMEs).
     pub seed: u64,
 }

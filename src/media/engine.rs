@@ -25,10 +25,10 @@ use self::directory::Directory;
 use super::deadline::{Deadlines, Due};
 use super::discard::{Discard, Discards};
 use super::join::Scratch;
-use super::leg::Leg;
+use super::leg::{Leg, Port};
 use super::mix::Mix;
 use super::sound::Sound;
-use super::tap::{Direction, Tap};
+use super::tap::Tap;
 use crate::id::{LegId, PortPairId};
 use crate::packet::{PacketBuf, Pool};
 use crate::path::Path;
@@ -40,6 +40,9 @@ const HANDSHAKES: usize = 256;
 /// Those of them that may be one leg's: twice the longest flight in fragments, and no more, lest one browser's flood
 /// keep the others from their handshakes.
 const HANDSHAKES_PER_LEG: usize = 32;
+
+/// Room of a tap: what both ways of a leg carry in two seconds, several times over.
+const TAP_BYTES: usize = 64 << 10;
 
 /// Which socket of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +102,14 @@ struct Flight {
     packet: PacketBuf,
 }
 
+/// What closed legs leave behind.
+#[derive(Debug, Default)]
+struct Left {
+    pairs: VecDeque<PortPairId>,
+    /// Taps with what waits in them.
+    taps: Vec<(LegId, Box<Tap>)>,
+}
+
 /// The pure core of a media worker.
 #[derive(Debug)]
 pub struct Engine {
@@ -114,7 +125,7 @@ pub struct Engine {
     flights: (VecDeque<Flight>, Pool),
     /// Slots of legs with news, and the last words of closed ones.
     news: (VecDeque<usize>, VecDeque<Report>),
-    released: VecDeque<PortPairId>,
+    left: Left,
     counters: Counters,
 }
 
@@ -133,7 +144,7 @@ impl Engine {
             scratch: Scratch::new(),
             flights: (VecDeque::with_capacity(HANDSHAKES), Pool::new(HANDSHAKES)),
             news: (VecDeque::new(), VecDeque::new()),
-            released: VecDeque::new(),
+            left: Left::default(),
             counters: Counters::default(),
         }
     }
@@ -167,7 +178,7 @@ impl Engine {
 
     /// Returns a pair whose leg was closed.
     pub fn poll_released(&mut self) -> Option<PortPairId> {
-        self.released.pop_front()
+        self.left.pairs.pop_front()
     }
 
     /// Returns what was counted.
@@ -185,16 +196,35 @@ impl Engine {
         self.directory.leg(leg).and_then(|slot| self.legs.get(slot)?.as_ref())?.target()
     }
 
-    /// Puts a tap of so many bytes on a leg; false where there is no such leg.
-    pub fn open_tap(&mut self, leg: LegId, bytes: usize) -> bool {
-        let Some(leg) = self.leg_mut(leg) else { return false };
-        leg.tap = Some(Box::new(Tap::new(bytes)));
-        true
+    /// Returns the tap of a leg, where it has one.
+    pub fn tap(&mut self, leg: LegId) -> Option<&mut Tap> {
+        self.leg_mut(leg)?.tap.as_deref_mut()
     }
 
-    /// Takes the oldest packet out of a leg's tap.
-    pub fn read_tap(&mut self, leg: LegId, packet: &mut [u8]) -> Option<(Direction, usize)> {
-        self.leg_mut(leg)?.tap.as_mut()?.take(packet)
+    /// Returns a tap that was closed, or whose leg was, with what waits in it.
+    pub fn poll_closed_tap(&mut self) -> Option<(LegId, Box<Tap>)> {
+        self.left.taps.pop()
+    }
+
+    /// Returns the port pair of a trunk leg; `None` for a browser leg.
+    pub fn pair_of(&self, leg: LegId) -> Option<PortPairId> {
+        match &self.directory.leg(leg).and_then(|slot| self.legs.get(slot)?.as_ref())?.port {
+            Port::Rtp(port) => Some(port.pair),
+            Port::Browser(_) => None,
+        }
+    }
+
+    fn open_tap(&mut self, leg: LegId, now: Instant) {
+        if let Some(leg) = self.leg_mut(leg)
+            && leg.tap.is_none()
+        {
+            leg.tap = Some(Box::new(Tap::new(TAP_BYTES, now)));
+        }
+    }
+
+    fn close_tap(&mut self, id: LegId) {
+        let tap = self.leg_mut(id).and_then(|leg| leg.tap.take());
+        self.left.taps.extend(tap.map(|tap| (id, tap)));
     }
 
     fn leg_mut(&mut self, leg: LegId) -> Option<&mut Box<Leg>> {

@@ -15,7 +15,7 @@ use super::port::rtp::RtpPort;
 use super::report::Reception;
 use super::seat::Seat;
 use super::stream::Stream;
-use super::tap::{Direction, Tap};
+use super::tap::{Direction, PacketKind, Tap, Tapped};
 use super::timeline::Timeline;
 use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
@@ -169,9 +169,14 @@ impl Leg {
 
     /// Sends an RTP packet to the peer.
     #[inline]
-    pub(super) fn transmit(&mut self, packet: &mut PacketBuf, out: &mut impl Sink) -> Result<(), Discard> {
-        if let Some(tap) = &mut self.tap {
-            tap.offer(Direction::Sent, packet.bytes());
+    pub(super) fn transmit(
+        &mut self,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) -> Result<(), Discard> {
+        if self.tap.is_some() {
+            self.overhear(Direction::Sent, PacketKind::Rtp, None, packet.bytes(), now);
         }
         match &mut self.port {
             Port::Browser(port) => {
@@ -191,7 +196,15 @@ impl Leg {
     }
 
     /// Sends an RTCP packet to the peer; `packet` has room for the SRTCP trailer behind it.
-    pub(super) fn transmit_rtcp(&mut self, packet: &mut PacketBuf, out: &mut impl Sink) -> Result<(), Discard> {
+    pub(super) fn transmit_rtcp(
+        &mut self,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) -> Result<(), Discard> {
+        if self.tap.is_some() {
+            self.overhear(Direction::Sent, PacketKind::Rtcp, None, packet.bytes(), now);
+        }
         match &mut self.port {
             Port::Browser(port) => {
                 let (socket, to) = port.target().ok_or(Discard::Direction)?;
@@ -206,6 +219,27 @@ impl Leg {
             }
         }
         Ok(())
+    }
+
+    /// Copies a plain packet into the tap. Without `from` the peer is the one that is sent to.
+    #[cold]
+    pub(super) fn overhear(
+        &mut self,
+        direction: Direction,
+        kind: PacketKind,
+        from: Option<SocketAddr>,
+        packet: &[u8],
+        now: Instant,
+    ) {
+        let (local, target) = match (&self.port, kind) {
+            (Port::Browser(port), _) => port.target().unzip(),
+            (Port::Rtp(port), PacketKind::Rtp) => (Some(0), port.target()),
+            (Port::Rtp(port), PacketKind::Rtcp) => (Some(1), port.rtcp_target()),
+        };
+        if let (Some(tap), Some(local), Some(remote)) = (&mut self.tap, local, from.or(target)) {
+            let at = now.saturating_duration_since(tap.opened());
+            tap.offer(&Tapped { direction, kind, local, remote, at, packet });
+        }
     }
 
     /// Returns the earliest thing that the leg waits for.

@@ -11,12 +11,14 @@ mod rig;
 
 use std::cell::Cell;
 
+use crosspoint::id::CallId;
 use crosspoint::media::Socket;
+use crosspoint::media::tap::tapped;
 use crosspoint::packet::PacketBuf;
 use crosspoint::plan::*;
 use crosspoint::rtp::{HEADER_LEN, write_header};
 
-use crate::peer::{Drain, connected, home};
+use crate::peer::{Browser, Drain, connected, home};
 use crate::rig::*;
 
 thread_local! {
@@ -139,6 +141,13 @@ fn feed(rig: &mut Rig, socket: Socket, from: std::net::SocketAddr, datagrams: &[
     (COUNT.with(Cell::get) - begun, drain.0)
 }
 
+/// What the browser of leg `A` says.
+fn sealed(browser: &mut Browser) -> Vec<Vec<u8>> {
+    let mut speaker = Speaker::new(A, plan(OPUS), 700.0);
+    let packets = (0..WARM_UP + PACKETS).map(|_| speaker.next(20));
+    packets.map(|(header, payload)| browser.seal(&header, &payload)).collect()
+}
+
 fn plain(speaker: &mut Speaker) -> Vec<u8> {
     let (header, payload) = speaker.next(20);
     let mut bytes = vec![0; HEADER_LEN];
@@ -170,13 +179,7 @@ fn what_rust_and_c_allocate_is_counted() {
 #[test]
 fn a_thousand_packets_each_way_allocate_nothing() {
     let (mut rig, mut browser) = connected(plan(OPUS), plan(AudioCodec::Pcmu));
-    let mut speaker = Speaker::new(A, plan(OPUS), 700.0);
-    let sealed: Vec<_> = (0..WARM_UP + PACKETS)
-        .map(|_| {
-            let (header, payload) = speaker.next(20);
-            browser.seal(&header, &payload)
-        })
-        .collect();
+    let sealed = sealed(&mut browser);
     let (allocations, sent) = feed(&mut rig, Socket::Browser(0), home(), &sealed);
     assert!(sent >= PACKETS, "{sent}");
     assert_eq!(allocations, 0, "SRTP Opus to G.711");
@@ -187,6 +190,24 @@ fn a_thousand_packets_each_way_allocate_nothing() {
     let (allocations, sent) = feed(&mut rig, Socket::Rtp(pair(B)), address(B), &datagrams);
     assert!(sent >= PACKETS, "{sent}");
     assert_eq!(allocations, 0, "G.711 to SRTP Opus");
+}
+
+/// The tap is full after a while, which costs nothing either; what is drained goes into room that is there.
+#[test]
+fn a_thousand_packets_that_are_tapped_allocate_nothing() {
+    let (mut rig, mut browser) = connected(plan(OPUS), plan(AudioCodec::Pcmu));
+    for leg in [A, B] {
+        rig.order(Order::Tap(leg, Some(CallId(1))));
+    }
+    let sealed = sealed(&mut browser);
+    let (allocations, sent) = feed(&mut rig, Socket::Browser(0), home(), &sealed);
+    assert!(sent >= PACKETS, "{sent}");
+    assert_eq!(allocations, 0);
+    let mut room = Vec::with_capacity(1 << 20);
+    let begun = COUNT.with(Cell::get);
+    let missed = rig.engine.tap(B).expect("a tap").drain(&mut room);
+    assert_eq!(COUNT.with(Cell::get) - begun, 0);
+    assert!(missed > 0 && tapped(&room).count() > 100, "{missed}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod admission;
 mod agreeing;
 mod answering;
 mod calling_out;
+mod capturing;
 mod conferring;
 mod guessing;
 mod handover;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{AnswerMode, CallEvent, EventKind, Tones};
 use crosspoint::gateway::{
-    CallPolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input, Listener, ListenerId, MediaPolicy,
-    OpusTerms, Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
+    CallPolicy, CaptureOrder, CapturePolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input,
+    Listener, ListenerId, MediaPolicy, OpusTerms, Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
 use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
@@ -95,6 +95,7 @@ pub fn config() -> GatewayConfig {
         source_limit: SourceLimit::default(),
         tones: Tones::default(),
         hold: Source::Nothing,
+        capture: CapturePolicy::default(),
     }
 }
 
@@ -111,6 +112,7 @@ pub struct Rig {
     /// What was sent to each path and not yet looked at.
     pub sent: BTreeMap<Path, VecDeque<Message>>,
     pub events: Vec<CallEvent>,
+    pub captures: Vec<CaptureOrder>,
     pub orders: Vec<(WorkerId, Order)>,
     pub ports: HashMap<LegId, Port>,
     pub free: HashSet<PortPairId>,
@@ -154,6 +156,7 @@ impl Rig {
             now,
             sent: BTreeMap::new(),
             events: Vec::new(),
+            captures: Vec::new(),
             orders: Vec::new(),
             ports: HashMap::new(),
             free: HashSet::new(),
@@ -298,6 +301,7 @@ impl Rig {
                 Output::CloseFlow(flow) => self.closed_flows.push(flow),
                 Output::Media(worker, order) => self.carry_out(worker, order),
                 Output::Event(event) => self.events.push(event),
+                Output::Capture(order) => self.captures.push(order),
                 connect @ Output::Connect { .. } => self.connects.push(connect),
                 question @ Output::Resolve { .. } => self.questions.push(question),
                 Output::Drained => self.drained += 1,
@@ -344,6 +348,7 @@ impl Rig {
             Order::UpdateBrowser(leg, _)
             | Order::RestartIce(leg, _)
             | Order::UpdateRtp(leg, _)
+            | Order::Tap(leg, _)
             | Order::SendDigit(leg, _) => {
                 assert!(self.ports.contains_key(leg), "{leg} is open");
             }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crosspoint::id::CallId;
 use crosspoint::media::Discard;
+use crosspoint::media::tap::{Direction, PacketKind, tapped};
 use crosspoint::plan::*;
 
 use crate::rig::*;
@@ -252,9 +254,34 @@ fn a_closed_leg_leaves_its_figures_and_its_pair() {
 #[test]
 fn a_tap_copies_both_ways() {
     let mut rig = Rig::new(plan(AudioCodec::Pcmu), plan(AudioCodec::Pcmu));
-    assert!(rig.engine.open_tap(B, 4096));
+    rig.order(Order::Tap(B, Some(CallId(7))));
+    let opened = rig.now;
+    rig.now += Duration::from_millis(40);
     Speaker::new(A, plan(AudioCodec::Pcmu), 1000.0).speak(&mut rig, 20);
-    let mut packet = [0; 1500];
-    let (direction, len) = rig.engine.read_tap(B, &mut packet).expect("a packet");
-    assert_eq!((direction, len), (crosspoint::media::tap::Direction::Sent, 172));
+    rig.now += Duration::from_millis(1);
+    Speaker::new(B, plan(AudioCodec::Pcmu), 1000.0).speak(&mut rig, 20);
+    let mut out = Vec::new();
+    let tap = rig.engine.tap(B).expect("a tap");
+    assert_eq!((tap.opened(), tap.drain(&mut out)), (opened, 0));
+    let heard: Vec<_> = tapped(&out).map(|p| (p.direction, p.kind, p.local, p.remote, p.packet.len())).collect();
+    let both = [Direction::Sent, Direction::Received].map(|way| (way, PacketKind::Rtp, 0, address(B), 172));
+    assert_eq!(heard, both);
+    assert!(tapped(&out).all(|p| p.at >= Duration::from_millis(40)));
+    assert!(rig.engine.tap(A).is_none(), "the other leg is not listened to");
+}
+
+#[test]
+fn a_tap_that_is_closed_leaves_what_it_heard() {
+    let mut rig = Rig::new(plan(AudioCodec::Pcmu), plan(AudioCodec::Pcmu));
+    for end in [Order::Tap(B, None), Order::Close(B)] {
+        rig.order(Order::Tap(B, Some(CallId(7))));
+        Speaker::new(A, plan(AudioCodec::Pcmu), 1000.0).speak(&mut rig, 20);
+        rig.order(end);
+        let (leg, mut tap) = rig.engine.poll_closed_tap().expect("what was heard");
+        let mut out = Vec::new();
+        tap.drain(&mut out);
+        assert_eq!(leg, B);
+        assert_eq!(tapped(&out).next().map(|p| p.packet.len()), Some(172));
+        assert!(rig.engine.tap(B).is_none());
+    }
 }

@@ -16,6 +16,7 @@ const WAIT: Duration = Duration::from_secs(5);
 fn start(last: u8, pairs: u16) -> (WorkerHandle, Receiver<()>) {
     let bind = IpAddr::V4(Ipv4Addr::new(127, 0, 78, last));
     let config = WorkerConfig {
+        capture: None,
         worker: WorkerId(0),
         media: vec![MediaAddress { bind, advertise: bind }],
         browser_port: 0,

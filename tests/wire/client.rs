@@ -132,9 +132,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
 /// Calls a number as 5001.
 pub async fn dial(browser: &mut Client<TcpStream>, number: &str) {
+    dial_as(browser, "5001", number).await;
+}
+
+pub async fn dial_as(browser: &mut Client<TcpStream>, dn: &str, number: &str) {
     let invite = format!(
         "INVITE sip:{number}@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WS k4tn5q.invalid;branch=z9hG4bK{number}\r\n\
-         Max-Forwards: 69\r\nTo: <sip:{number}@{DOMAIN}>\r\nFrom: <sip:5001@{DOMAIN}>;tag=t{number}\r\n\
+         Max-Forwards: 69\r\nTo: <sip:{number}@{DOMAIN}>\r\nFrom: <sip:{dn}@{DOMAIN}>;tag=t{number}\r\n\
          Call-ID: c{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:a1b2c3@k4tn5q.invalid;transport=ws>\r\n\
          Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}",
         OFFER.len()

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(all(feature = "lab", feature = "load"))]
+mod capturing;
 mod client;
 mod command;
 #[cfg(feature = "lab")]
@@ -25,4 +27,6 @@ mod trunk;
 #[cfg(feature = "lab")]
 mod tshark;
 mod udp;
+#[cfg(all(feature = "lab", feature = "load"))]
+mod voice;
 mod websocket;

@@ -30,6 +30,8 @@ pub struct Phone {
     dialog: [String; 4],
     cseq: u32,
     is_changing: bool,
+    /// What it offers.
+    pub sdp: String,
     /// Needs nobody to answer.
     pub answers_at_once: bool,
     /// Everything that came.
@@ -86,6 +88,7 @@ impl Phone {
             dialog: Default::default(),
             cseq: 0,
             is_changing: false,
+            sdp: OFFER.to_owned(),
             answers_at_once: false,
             log: Vec::new(),
         }
@@ -224,7 +227,8 @@ impl Phone {
             to,
         ];
         self.cseq = 0;
-        self.request("INVITE", "", OFFER)
+        let offer = self.sdp.clone();
+        self.request("INVITE", "", &offer)
     }
 
     fn hang_up(&mut self) -> Vec<String> {

@@ -147,6 +147,7 @@ impl Web {
             source_limit: SourceLimit::default(),
             tones: crosspoint::call::Tones::default(),
             hold: crosspoint::plan::Source::Nothing,
+            capture: crosspoint::gateway::CapturePolicy::default(),
         };
         let gateway = Gateway::new(config, Vec::new(), Fingerprint([7; 32]), StdRng::seed_from_u64(1), Instant::now());
         let tally = Arc::new(Tally::default());
@@ -158,6 +159,7 @@ impl Web {
             tally: tally.clone(),
             dialling: Dialling::default(),
             locator: None,
+            capture: None,
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);

@@ -20,6 +20,17 @@ fn read(file: &Path, filter: &str) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
+/// Returns the fields of the packets that pass a filter, as tshark reads a file with no hint: a line each.
+pub fn fields(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    let output = Command::new("tshark")
+        .args(["-r", &file.to_string_lossy(), "-Y", filter, "-T", "fields"])
+        .args(fields.iter().flat_map(|field| ["-e", field]))
+        .output()
+        .unwrap_or_else(|e| panic!("tshark: {e}; `make test` installs it"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
 /// Asserts that tshark reads every packet from `gateway` (an IP address), each as one of `protocols`, without a complaint.
 pub fn reads_without_a_complaint(recorder: &Recorder, gateway: &str, protocols: &[&str]) {
     let file = tempfile::NamedTempFile::new().expect("a file");

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
+use super::taps::Taps;
 use super::{Shared, WorkerConfig, WorkerCounters};
 use crate::io::ports::{Half, Ports, bind_udp};
 use crate::media::{Engine, EngineConfig, Sink, Socket};
@@ -51,6 +52,9 @@ pub(super) struct Turning {
     /// Sockets that were not read to their end.
     again: Vec<Token>,
     pending: Vec<Report>,
+    taps: Taps,
+    /// The browser sockets as peers are told them.
+    told: Arc<[SocketAddr]>,
     counters: WorkerCounters,
     published: Instant,
 }
@@ -100,6 +104,9 @@ impl Turning {
             config.drain,
             browser.len(),
         );
+        let ports_of = browser.iter().zip(&config.media);
+        let told =
+            ports_of.filter_map(|(s, m)| Some(SocketAddr::new(m.advertise, s.local_addr().ok()?.port()))).collect();
         let now = Instant::now();
         let engine =
             EngineConfig { certificate, browser: locals, ntp_at_start: ntp_now(), sounds: config.sounds.clone() };
@@ -113,6 +120,8 @@ impl Turning {
             packet: PacketBuf::new(),
             again: Vec::with_capacity(256),
             pending: Vec::new(),
+            taps: Taps::new(config.capture.clone(), now),
+            told,
             counters: WorkerCounters::default(),
             published: now,
         })
@@ -155,6 +164,7 @@ impl Turning {
             let mut wire = Wire { browser: &self.browser, ports: &self.ports, errors: &mut self.counters.send_errors };
             busy |= self.engine.work_handshakes(FLIGHTS, now, &mut wire);
             self.engine.handle_timeout(now, &mut wire);
+            self.taps.empty(&mut self.engine, now);
             self.tend_ports(now);
             self.report(wake);
             if now.duration_since(self.published) >= PUBLISH {
@@ -165,7 +175,12 @@ impl Turning {
 
     fn idle_time(&mut self) -> Duration {
         let now = Instant::now();
-        let due = [self.engine.poll_timeout(), self.ports.poll_timeout(), Some(self.published + PUBLISH)];
+        let due = [
+            self.engine.poll_timeout(),
+            self.ports.poll_timeout(),
+            self.taps.poll_timeout(),
+            Some(self.published + PUBLISH),
+        ];
         due.into_iter().flatten().min().map_or(PUBLISH, |at| at.saturating_duration_since(now))
     }
 
@@ -184,9 +199,27 @@ impl Turning {
                 _ => {}
             }
             let mut wire = Wire { browser: &self.browser, ports: &self.ports, errors: &mut self.counters.send_errors };
+            let about_tap = matches!(order, Order::Tap(..) | Order::Close(_)).then(|| order.clone());
             self.engine.handle_order(order, now, &mut wire);
+            if let Some(order) = about_tap {
+                self.tap(&order, now);
+            }
         }
         true
+    }
+
+    fn tap(&mut self, order: &Order, now: Instant) {
+        let locals = match order {
+            Order::Tap(leg, Some(_)) => match self.engine.pair_of(*leg) {
+                Some(pair) => match self.ports.told(pair) {
+                    Some(rtp) => [rtp, SocketAddr::new(rtp.ip(), rtp.port() + 1)].into(),
+                    None => return,
+                },
+                None => self.told.clone(),
+            },
+            _ => Arc::default(),
+        };
+        self.taps.ordered(order, &mut self.engine, locals, now);
     }
 
     /// Reads one socket until it is empty or its budget is used up.

@@ -8,7 +8,7 @@ use super::super::discard::Discard;
 use super::super::join::{Arrival, carry, hear};
 use super::super::leg::{Format, Leg, Port, scale};
 use super::super::report;
-use super::super::tap::Direction;
+use super::super::tap::{Direction, PacketKind};
 use super::{Engine, Flight, HANDSHAKES_PER_LEG, Sink, Socket};
 use crate::id::PortPairId;
 use crate::packet::PacketBuf;
@@ -85,7 +85,7 @@ impl Engine {
             Kind::Rtcp => match port.transport.unprotect_rtcp(path, packet.bytes_mut()) {
                 Ok(len) => {
                     packet.set_len(len);
-                    self.rtcp(slot, packet, now);
+                    self.rtcp(slot, None, packet, now);
                 }
                 Err(reason) => self.discard(Some(slot), reason.into()),
             },
@@ -181,13 +181,16 @@ impl Engine {
         if classify(packet.bytes()) != Kind::Rtcp {
             return self.discard(Some(slot), Discard::Kind);
         }
-        self.rtcp(slot, packet, now);
+        self.rtcp(slot, Some(from), packet, now);
     }
 
-    fn rtcp(&mut self, slot: usize, packet: &PacketBuf, now: Instant) {
+    fn rtcp(&mut self, slot: usize, from: Option<SocketAddr>, packet: &PacketBuf, now: Instant) {
         let ntp = self.ntp(now);
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
         self.counters.reports_received += 1;
+        if leg.tap.is_some() {
+            leg.overhear(Direction::Received, PacketKind::Rtcp, from, packet.bytes(), now);
+        }
         if let Err(reason) = report::take(leg, packet.bytes(), ntp, now) {
             self.discard(Some(slot), reason.into());
         }
@@ -309,6 +312,10 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
             return Err(Discard::Source);
         }
     }
+    // What comes late is of interest too.
+    if leg.tap.is_some() {
+        leg.overhear(Direction::Received, PacketKind::Rtp, from, packet.bytes(), now);
+    }
     let inbound = &mut leg.inbound;
     let clock_hz = scale(audio.codec) * 8000;
     let timestamp = matches!(format, Some(Format::Audio(_))).then_some(header.timestamp);
@@ -332,9 +339,6 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
     }
     let format = format.ok_or(Discard::PayloadType)?;
     leg.stats.received += 1;
-    if let Some(tap) = &mut leg.tap {
-        tap.offer(Direction::Received, packet.bytes());
-    }
     if !audio.recv {
         return Err(Discard::Direction);
     }

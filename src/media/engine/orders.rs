@@ -55,6 +55,8 @@ impl Engine {
                     self.schedule(slot, now);
                 }
             }
+            Order::Tap(leg, Some(_)) => self.open_tap(leg, now),
+            Order::Tap(leg, None) => self.close_tap(leg),
             Order::Close(leg) => self.close(leg, now, out),
             Order::ReleasePair(pair) => self.directory.forget_pair(pair),
         }
@@ -239,7 +241,7 @@ impl Engine {
             let len = report::write(&mut leg, packet.bytes_mut(), ntp, now, true).unwrap_or(0);
             packet.set_len(len);
             // Last words; nobody waits for them.
-            let _ = leg.transmit_rtcp(&mut packet, out);
+            let _ = leg.transmit_rtcp(&mut packet, now, out);
         }
         match &leg.port {
             Port::Browser(port) => {
@@ -248,9 +250,10 @@ impl Engine {
             }
             Port::Rtp(port) => {
                 self.directory.forget_pair(port.pair);
-                self.released.push_back(port.pair);
+                self.left.pairs.push_back(port.pair);
             }
         }
+        self.left.taps.extend(leg.tap.take().map(|tap| (id, tap)));
         self.counters.legs -= 1;
         let stats = figures(&leg);
         let sum = &mut self.counters.closed;

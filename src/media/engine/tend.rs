@@ -135,7 +135,7 @@ impl Engine {
         if let Some(payload) = packet.bytes_mut().get_mut(HEADER_LEN..) {
             event.payload.write(payload);
         }
-        if let Err(reason) = leg.transmit(packet, out) {
+        if let Err(reason) = leg.transmit(packet, now, out) {
             self.counters.discards.count(reason);
         }
     }
@@ -156,7 +156,7 @@ impl Engine {
         let Some(len) = report::write(leg, packet.bytes_mut(), ntp, now, false) else { return };
         packet.set_len(len);
         leg.outbound.reported_at = now;
-        match leg.transmit_rtcp(packet, out) {
+        match leg.transmit_rtcp(packet, now, out) {
             Ok(()) => self.counters.reports_sent += 1,
             Err(reason) => self.counters.discards.count(reason),
         }

@@ -42,5 +42,5 @@ pub(super) fn forward(
     let (timestamp, marker) = to.outbound.stream.place(span.at, span.len, now);
     let header = header(to, target.send_pt, timestamp, marker, len);
     write_header(packet.bytes_mut(), &header);
-    to.transmit(packet, out)
+    to.transmit(packet, now, out)
 }

@@ -158,7 +158,7 @@ pub(in crate::media) fn send_frame(
     let header = header(to, plan.send_pt, timestamp, marker, len);
     write_header(packet.bytes_mut(), &header);
     packet.set_len(HEADER_LEN + len);
-    to.transmit(packet, out)
+    to.transmit(packet, now, out)
 }
 
 #[inline]

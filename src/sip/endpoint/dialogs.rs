@@ -16,6 +16,15 @@ impl Endpoint {
         })
     }
 
+    /// Returns the Call-ID of the session's messages, also before there is a dialog.
+    pub fn call_id(&self, s: SessionId) -> Option<&str> {
+        let session = self.sessions.get(&s)?;
+        match &session.phase {
+            Phase::Calling(calling) => Some(&calling.draft.call_id),
+            Phase::Ringing(_) | Phase::Talking(_) => session.dialogs().last().map(|dialog| dialog.call_id.as_str()),
+        }
+    }
+
     /// Finds the session of a dialog that a peer names in Replaces (RFC 3891 3): `to_tag` is ours, `from_tag` the peer's.
     /// An early dialog is found as well as a confirmed one; [`Endpoint::is_confirmed`] tells them apart.
     pub fn find_dialog(&self, call_id: &str, to_tag: &str, from_tag: &str) -> Option<SessionId> {

@@ -1,0 +1,141 @@
+//! The calls under way, and their captures: for this machine alone, until there is a way to say who asks.
+//!
+//! A page that a browser of this machine shows is no part of this machine: a request that has an Origin, or names another
+//! host than this one, is refused. We do not trust what a proxy says of its client: none may pass these paths on.
+
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+
+use super::{Link, Site};
+use crate::call::{Command, Direction};
+use crate::gateway::{CallState, CallView};
+use crate::id::CallId;
+use crate::telemetry::Address;
+
+/// One call, as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    id: String,
+    dn: String,
+    peer: String,
+    direction: &'static str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_uuid: Option<String>,
+    seconds: u64,
+    /// The file that it is written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture: Option<String>,
+}
+
+impl From<CallView> for Shown {
+    fn from(call: CallView) -> Shown {
+        Shown {
+            id: call.call.to_string(),
+            direction: match call.direction {
+                Direction::Inbound => "inbound",
+                Direction::Outbound => "outbound",
+            },
+            state: match call.state {
+                CallState::Setup => "setup",
+                CallState::Established => "established",
+                CallState::Releasing => "releasing",
+            },
+            seconds: call.since.elapsed().as_secs(),
+            capture: call.capture.map(|name| format!("{name}.pcap")),
+            dn: call.dn,
+            peer: call.peer,
+            call_uuid: call.call_uuid,
+        }
+    }
+}
+
+/// The routes.
+pub(super) fn routes() -> Router<Site> {
+    Router::new().route("/api/calls", get(list)).route("/api/calls/{id}/capture", post(change).delete(change))
+}
+
+/// Refuses whoever is not a program of this machine.
+fn admit(link: &Link, headers: &HeaderMap) -> Result<(), Response> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_ours = link.peer.ip().to_canonical().is_loopback() && is_this_machine(host);
+    if is_ours && !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    tracing::info!(peer = %Address(link.peer.ip()), "calls refused");
+    Err((StatusCode::FORBIDDEN, "calls are for programs of this machine only\n").into_response())
+}
+
+/// Tells whether a Host header names this machine as nobody can from outside: a name that is looked up may lead anywhere.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+async fn calls(site: &Site) -> Result<Vec<CallView>, Response> {
+    let figures = site.signalling.figures().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+    let mut calls = figures.snapshot.calls;
+    calls.sort_by_key(|call| call.call);
+    Ok(calls)
+}
+
+async fn list(State(site): State<Site>, Extension(link): Extension<Link>, headers: HeaderMap) -> Response {
+    let shown = async {
+        admit(&link, &headers)?;
+        Ok(calls(&site).await?.into_iter().map(Shown::from).collect::<Vec<_>>())
+    };
+    shown.await.map_or_else(|refused: Response| refused, |shown| Json(shown).into_response())
+}
+
+/// `POST` begins a capture, `DELETE` ends it.
+async fn change(
+    State(site): State<Site>,
+    Extension(link): Extension<Link>,
+    method: Method,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Response {
+    capture(&site, &link, &headers, &id, method == Method::POST).await.unwrap_or_else(|refused| refused)
+}
+
+/// Begins or ends a capture, and shows the call as it is then: commands and figures are served in order.
+async fn capture(site: &Site, link: &Link, headers: &HeaderMap, id: &str, on: bool) -> Result<Response, Response> {
+    admit(link, headers)?;
+    let unknown = || (StatusCode::NOT_FOUND, "no such call\n").into_response();
+    let call = id.strip_prefix("call-").and_then(|number| number.parse().ok()).map(CallId).ok_or_else(unknown)?;
+    if !calls(site).await?.iter().any(|view| view.call == call) {
+        return Err(unknown());
+    }
+    let told = site.signalling.command(Command::Capture { call, on }).await;
+    told.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+    let view = calls(site).await?.into_iter().find(|view| view.call == call).ok_or_else(unknown)?;
+    if on && view.capture.is_none() {
+        let why = "this call cannot be captured: it is ending, or [capture] has no folder\n";
+        return Err((StatusCode::CONFLICT, why).into_response());
+    }
+    Ok(Json(Shown::from(view)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_believed() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "gw.example.com", "192.0.2.1:8080", "127.0.0.1.evil.example", "localhost.evil.example:80"] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
+}
