@@ -347,3 +347,15 @@ fn a_call_on_hold_ends_as_any_other() {
         rig.assert_clean();
     }
 }
+
+#[test]
+fn a_notify_of_a_browser_holds_nobody() {
+    let mut rig = Rig::new();
+    let mut talk = inbound_call(&mut rig);
+    rig.take(talk.trunk.path);
+    let extra = [("Event", "hold"), ("Subscription-State", "active")];
+    let bytes = talk.browser.within(&mut talk.at_browser, Method::Notify, &extra, None);
+    rig.deliver(talk.browser.path, bytes);
+    last_status(&rig.take(talk.browser.path), 200);
+    assert!(rig.take(talk.trunk.path).is_empty(), "a browser is not the agent's desktop");
+}
