@@ -59,7 +59,7 @@ fn browser_leg() -> Order {
 fn order(bytes: &[u8]) -> Option<Order> {
     let [what, which, ..] = *bytes else { return None };
     let leg = LegId(1 + u64::from(which % 3));
-    let next = LegId(1 + u64::from((which + 1) % 3));
+    let next = LegId(1 + (u64::from(which) + 1) % 3);
     let law = if which & 4 == 0 { AudioCodec::Pcmu } else { AudioCodec::Pcma };
     let mut changed = audio(law, which % 8, 8000, 10 * (1 + which % 7));
     (changed.send, changed.recv) = (which & 8 == 0, which & 16 == 0);
