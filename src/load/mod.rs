@@ -14,13 +14,18 @@
 //! The engine has one door, `engine::drive(&LoadPlan, mpsc::Sender<Second>) -> Result<Outcome, LoadError>`: a future that ends
 //! when all calls have ended, and that hangs up what it can when it is dropped.
 
+pub mod arguments;
 pub mod browser;
+pub mod child;
 pub mod delay;
 pub mod floor;
+pub mod measure;
 pub mod outcome;
+pub mod peer;
 pub mod plan;
 pub mod process;
 pub mod report;
+pub mod terminal;
 pub mod voice;
 
 use std::io;
@@ -84,6 +89,12 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// All runs were made, and calls came to nothing or had the wrong sound.
+    #[error("{0}")]
+    Unsound(String),
+    /// Ctrl-C.
+    #[error("stopped before the end: no report")]
+    Stopped,
     /// A thread or runtime of the driver could not be had.
     #[error("driver: {0}")]
     Driver(#[from] io::Error),

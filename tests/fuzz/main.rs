@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod gateway;
+mod load;
 mod media;
 mod rtp;
 mod sdp;
@@ -14,7 +15,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 20] = [
+const TARGETS: [(&str, Body); 21] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -35,6 +36,7 @@ const TARGETS: [(&str, Body); 20] = [
     ("media_engine", media::media_engine),
     ("wav", media::wav),
     ("gateway_page", gateway::gateway_page),
+    ("bencode", load::bencode),
 ];
 
 fn fuzz(folder: &str) -> Vec<std::path::PathBuf> {
