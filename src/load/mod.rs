@@ -18,6 +18,7 @@ pub mod arguments;
 pub mod browser;
 pub mod child;
 pub mod delay;
+pub mod engine;
 pub mod floor;
 pub mod measure;
 pub mod outcome;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod process;
 pub mod report;
 pub mod terminal;
+pub mod trunk;
 pub mod voice;
 
 use std::io;

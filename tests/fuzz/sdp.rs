@@ -46,6 +46,7 @@ pub fn sdp(data: &[u8]) {
         let again = Session::parse(&written).expect("what was read can be written and read");
         assert_eq!(again.to_bytes(), written);
         for media in session.media() {
+            assert!(media.udp_candidates().count() <= media.candidates().address);
             let _ = (media.candidates(), media.rtcp(), media.sha256_fingerprint(), media.ice(), media.direction());
         }
     }
@@ -66,6 +67,10 @@ pub fn sdp(data: &[u8]) {
         let (offer, state) = offer_rtp(&trunk(), Some(&first.agreed));
         assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
         let _ = accept_rtp_answer(&state, data);
+    }
+    #[cfg(feature = "load")]
+    for offered in [false, true] {
+        let _ = crosspoint::load::browser::sdp::read(data, offered);
     }
     let _ = accept_browser_answer(&offer_browser(&browser(), None).1, data);
     let _ = accept_rtp_answer(&offer_rtp(&trunk(), None).1, data);

@@ -9,6 +9,7 @@ use crosspoint::plan::IceCredentials;
 use crosspoint::webrtc::dtls::{Certificate, DtlsVersions};
 use crosspoint::webrtc::ice::{Agent, CONSENT, MAX_PATHS};
 use crosspoint::webrtc::srtp::{Profile, Side, session};
+use crosspoint::webrtc::stun::check::BindingResponse;
 use crosspoint::webrtc::stun::stream::{rfc4571_frame, stun_frame};
 use crosspoint::webrtc::stun::{Key, Request, ufrag};
 use crosspoint::webrtc::transport::{Output, StunOutcome, Transport};
@@ -77,6 +78,10 @@ fn believed(datagram: &[u8]) -> Vec<u8> {
 pub fn stun(data: &[u8]) {
     let Some((mode, data)) = data.split_first() else { return };
     let datagram = if mode & 1 == 0 { data.to_vec() } else { signed(data, PWD) };
+    if let Ok(response) = BindingResponse::parse(&datagram) {
+        assert!(Request::parse(&datagram).is_err(), "a response is no request");
+        let _ = (response.transaction(), response.is_success(), response.verify(&Key::new(PWD)));
+    }
     let found = ufrag(&datagram).map(str::to_owned);
     let Ok(request) = Request::parse(&datagram) else {
         assert_eq!(found, None);

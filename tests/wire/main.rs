@@ -12,6 +12,8 @@ mod dns;
 mod embed;
 #[cfg(feature = "lab")]
 mod lab;
+#[cfg(feature = "load")]
+mod load;
 mod names;
 mod pages;
 #[cfg(feature = "lab")]
