@@ -3,8 +3,8 @@ use super::*;
 const GATEWAY: &str = include_str!("../../config/gateway.toml");
 const LAB: &str = include_str!("../../config/lab.toml");
 
-/// The least that is accepted.
-const LEAST: &str = r#"
+/// The least that is accepted; the DN is its last table.
+pub(super) const LEAST: &str = r#"
 [[listener]]
 bind = "127.0.0.1:8443"
 [[sip]]

@@ -11,7 +11,11 @@ mod proxy;
 mod resuming;
 mod rig;
 mod scenarios;
+#[path = "../common/sipp.rs"]
+mod sipp;
 mod sipp_trunk;
+#[path = "../common/site.rs"]
+mod site;
 mod transfers;
 #[path = "../wire/tshark.rs"]
 mod tshark;

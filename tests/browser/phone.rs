@@ -1,7 +1,7 @@
 //! The phone page as a person uses it, in front of `crosspoint lab` as `make lab` starts it: signs in, dials a number of
 //! the lab and hears it, takes a customer's call, and Ctrl-C ends the call.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use fantoccini::key::Key;
 use crate::agent::STEP;
 use crate::proxy::Proxy;
 use crate::rig::{free_udp_port, media_ports};
+use crate::site::Site;
 use crate::webdriver::{Browser, Kind, free_port};
 
 /// A `crosspoint lab` of its own, on ports of its own.
@@ -52,37 +53,29 @@ impl Lab {
         let folder = tempfile::tempdir().expect("a folder");
         let (http, sip, trunk) = (free_port(), free_udp_port(), free_udp_port());
         let every = if customers { 4 } else { 0 };
-        let (first, last) = media_ports();
-        let text = format!(
+        let (own, server) = (SocketAddr::from(([127, 0, 0, 1], sip)), SocketAddr::from(([127, 0, 0, 3], trunk)));
+        let site = Site {
+            domain: "lab.crosspoint.invalid",
+            password: "crosspoint",
+            listeners: &format!("[[listener]]\nbind = \"127.0.0.1:{http}\"\ntls = false"),
+            sip: own,
+            media: Ipv4Addr::LOCALHOST,
+            ports: media_ports(),
+            media_keys: "reserve = 2",
+            trunk: ("lab", server),
+        };
+        let text = site.text(&format!(
             r#"
-            [server]
-            domain = "lab.crosspoint.invalid"
-            [[listener]]
-            bind = "127.0.0.1:{http}"
-            tls = false
-            [[sip]]
-            bind = "127.0.0.1:{sip}"
-            [media]
-            addresses = [{{ bind = "127.0.0.1" }}]
-            ports = "{first}-{last}"
-            workers = 1
-            reserve = 2
-            [[trunk]]
-            name = "lab"
-            addresses = ["127.0.0.3:{trunk}"]
-            [[dn]]
-            number = "5001-5999"
-            secret = "crosspoint"
             [lab]
-            sip = "127.0.0.3:{trunk}"
-            gateway = "127.0.0.1:{sip}"
+            sip = "{server}"
+            gateway = "{own}"
             customer_every_seconds = {every}
             [[lab.number]]
             number = "6002"
             does = "tone"
             {more}
             "#
-        );
+        ));
         let file = folder.path().join("lab.toml");
         std::fs::write(&file, text).expect("a written file");
         let log = folder.path().join("lab.log");

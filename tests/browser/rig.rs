@@ -1,10 +1,7 @@
 //! A whole gateway on ports of its own, with a sipp trunk or the lab's stand-in behind it.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
 
 use crosspoint::app::{App, RunningApp};
 use crosspoint::config::Config;
@@ -13,6 +10,8 @@ use crosspoint::lab;
 use crate::agent::{Agent, Library, SignIn};
 use crate::page_server::PageServer;
 use crate::proxy::Proxy;
+use crate::sipp::Sipp;
+use crate::site::Site;
 use crate::webdriver::{Kind, free_port};
 
 /// Domain of the addresses of record.
@@ -99,13 +98,8 @@ impl Rig {
 
 /// The configuration of a gateway whose pages may come from `origin`.
 fn text(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str, origin: &str) -> String {
-    let (first, last) = media_ports();
-    format!(
+    let listeners = format!(
         r#"
-        [server]
-        domain = "{DOMAIN}"
-        [[sip]]
-        bind = "127.0.0.1:0"
         [[listener]]
         bind = "127.0.0.1:0"
         origins = ["{origin}"]
@@ -113,85 +107,45 @@ fn text(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str, origin: &str
         bind = "127.0.0.1:0"
         tls = false
         origins = ["{origin}"]
-        [media]
-        addresses = [{{ bind = "{media}" }}]
-        ports = "{first}-{last}"
-        workers = 1
-        reserve = 4
-        dtls = "{dtls}"
-        [[trunk]]
-        name = "genesys"
-        addresses = ["{trunk}"]
-        [[dn]]
-        number = "5001-5999"
-        secret = "{PASSWORD}"
-        {more}
         "#
-    )
+    );
+    let site = Site {
+        domain: DOMAIN,
+        password: PASSWORD,
+        listeners: &listeners,
+        sip: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        media,
+        ports: media_ports(),
+        media_keys: &format!("reserve = 4\ndtls = \"{dtls}\""),
+        trunk: ("genesys", trunk),
+    };
+    site.text(more)
 }
 
-/// A sipp that plays the trunk, ended by its own pid.
-pub struct Sipp {
-    child: Child,
-    folder: tempfile::TempDir,
-}
+/// A sipp that plays the trunk, at a port of 127.0.0.1, and echoes its media.
+pub struct Echo;
 
-impl Sipp {
-    /// Waits for one call and echoes its media.
+impl Echo {
+    /// Waits for one call.
     pub fn answers(port: u16) -> Sipp {
-        Sipp::spawn("uas_echo.xml", port, &[])
+        Echo::spawn("uas_echo", port, &[])
     }
 
-    /// Calls `dn` at the gateway from `port`, which the gateway knows as its trunk, and echoes the media.
+    /// Calls `dn` at the gateway from `port`, which the gateway knows as its trunk.
     pub fn calls(port: u16, gateway: SocketAddr, dn: &str) -> Sipp {
-        Sipp::spawn("uac_echo.xml", port, &["-s", dn, &gateway.to_string()])
+        Echo::spawn("uac_echo", port, &["-s", dn, &gateway.to_string()])
     }
 
-    /// Calls `dn` as [`Sipp::calls`] does, and has its phone answer by NOTIFY talk.
+    /// Calls `dn` as [`Echo::calls`] does, and has its phone answer by NOTIFY talk.
     pub fn talks(port: u16, gateway: SocketAddr, dn: &str) -> Sipp {
-        Sipp::spawn("uac_talk.xml", port, &["-s", dn, &gateway.to_string()])
+        Echo::spawn("uac_talk", port, &["-s", dn, &gateway.to_string()])
     }
 
     fn spawn(scenario: &str, port: u16, more: &[&str]) -> Sipp {
-        let folder = tempfile::tempdir().expect("a folder");
-        let scenario: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/sipp").join(scenario);
-        let child = Command::new("sipp")
-            .current_dir(folder.path())
-            .args(["-sf", &scenario.to_string_lossy(), "-m", "1", "-i", "127.0.0.1", "-p", &port.to_string()])
-            .args(["-mi", "127.0.0.1", "-mp", &media_port().to_string(), "-rtp_echo", "-nostdin", "-trace_err"])
-            .args(["-trace_msg", "-timeout", "60"])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("sipp: {e}; `make test` installs it"));
-        Sipp { child, folder }
-    }
-
-    /// Waits for the end of the scenario; anything but success fails with what sipp has to say.
-    pub async fn succeeds(mut self) {
-        for _ in 0..600 {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                assert!(status.success(), "sipp ended with {status}: {}", self.words());
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("sipp does not end: {}", self.words());
-    }
-
-    /// Its error and message logs.
-    fn words(&self) -> String {
-        let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
-        files.filter_map(|f| std::fs::read_to_string(f.path()).ok()).collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Sipp {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let media = media_port().to_string();
+        let echo = ["-m", "1", "-mp", &media, "-rtp_echo"];
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Sipp::start(&format!("browser/sipp/{scenario}"), own, 60, &[&echo, more].concat())
     }
 }
 

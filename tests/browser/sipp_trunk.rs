@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::agent::Library;
-use crate::rig::{Rig, Sipp, free_udp_port};
+use crate::rig::{Echo, Rig, free_udp_port};
 use crate::webdriver::Kind;
 
 /// RMS of a sine of [`crate::agent::AMPLITUDE`], dBFS.
@@ -19,7 +19,7 @@ async fn trunk_rig() -> (Rig, u16) {
 
 async fn calls_out_and_hears_its_own_tone_from_the_trunk(library: Library) {
     let (rig, port) = trunk_rig().await;
-    let sipp = Sipp::answers(port);
+    let sipp = Echo::answers(port);
     let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 1000)).await;
     agent.registered().await;
     agent.act("dial('5559876543')").await;
@@ -39,7 +39,7 @@ async fn is_called_and_hears_its_own_tone_from_the_trunk(library: Library) {
     let (rig, port) = trunk_rig().await;
     let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 800)).await;
     agent.registered().await;
-    let sipp = Sipp::calls(port, rig.sip(), "5001");
+    let sipp = Echo::calls(port, rig.sip(), "5001");
     agent.wait("call", "incoming").await;
     assert_eq!(agent.see().await["peer"], "5559876543");
     agent.act("answer()").await;
@@ -57,7 +57,7 @@ async fn answers_at_notify_talk(library: Library, mode: &str) {
     let rig = Rig::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), &format!("answer = \"{mode}\"")).await;
     let agent = rig.agent(Kind::Chromium, library, &rig.account("5001", 900)).await;
     agent.registered().await;
-    let sipp = Sipp::talks(port, rig.sip(), "5001");
+    let sipp = Echo::talks(port, rig.sip(), "5001");
     agent.wait("call", "established").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     agent.hears_tone(900.0, SENT_DBFS).await;

@@ -24,8 +24,7 @@ fn demanding() -> GatewayConfig {
 /// 5001 dials 1003.
 fn dialling(rig: &mut Rig) -> (Ua, Dialog, Message) {
     let mut browser = signed_in(rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let invite = request(&rig.take(Ua::trunk().path), Method::Invite);
     (browser, call, invite)
 }
@@ -65,10 +64,7 @@ fn early_media_that_must_be_acknowledged_is_and_the_browser_hears_it() {
     assert!(rig.take(trunk.path).is_empty() && rig.take(browser.path).is_empty(), "it is heard once");
     rig.deliver(trunk.path, trunk.respond(&prack, 200, None));
     rig.deliver(trunk.path, trunk.respond(&invite, 200, None));
-    let ok = last_status(&rig.take(browser.path), 200);
-    call.learn(&ok);
-    let ack = browser.ack(&call, &ok, None);
-    rig.deliver(browser.path, ack);
+    browser.acknowledge(&mut rig, &mut call);
     let bye = browser.within(&mut call, Method::Bye, &[], None);
     rig.deliver(browser.path, bye);
     let bye = request(&rig.take(trunk.path), Method::Bye);
@@ -82,8 +78,7 @@ fn a_call_that_requires_100rel_is_taken_from_the_trunk_and_from_no_browser() {
     let mut rig = Rig::new();
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[("Require", "100rel")]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    let call = trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[("Require", "100rel")]);
     let invite = request(&rig.take(browser.path), Method::Invite);
     rig.take(trunk.path);
     rig.deliver(browser.path, browser.respond(&invite, 180, None));
@@ -96,8 +91,7 @@ fn a_call_that_requires_100rel_is_taken_from_the_trunk_and_from_no_browser() {
     rig.deliver(trunk.path, prack);
     assert_eq!(last_status(&rig.take(trunk.path), 200).cseq().method, Method::Prack);
     let mut other = signed_in(&mut rig, "5002");
-    let call = other.invite("1003", Some(&sdp::chromium_offer()), &[("Require", "100rel")]);
-    rig.deliver(other.path, call.invite.raw().clone());
+    other.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[("Require", "100rel")]);
     let refused = last_status(&rig.take(other.path), 420);
     assert_eq!(refused.header(Name::Unsupported), Some(&b"100rel"[..]));
 }
@@ -112,10 +106,7 @@ fn a_trunk_that_is_not_refreshed_by_anybody_ends_the_call_on_both_sides() {
         "Session-Expires: 300;refresher=uas\r\nRequire: timer\r\n",
     );
     rig.deliver(trunk.path, ok);
-    let ok = last_status(&rig.take(browser.path), 200);
-    call.learn(&ok);
-    let ack = browser.ack(&call, &ok, None);
-    rig.deliver(browser.path, ack);
+    browser.acknowledge(&mut rig, &mut call);
     rig.take(trunk.path);
     rig.advance(Duration::from_secs(266));
     assert!(rig.take(trunk.path).is_empty());

@@ -8,7 +8,7 @@ use crosspoint::id::WorkerId;
 use crosspoint::plan::{Order, Topology};
 use crosspoint::sip::message::{Method, Name};
 
-use crate::peers::{Ua, inbound_call, last_status, request, signed_in};
+use crate::peers::{Offered, Ua, inbound_call, last_status, request, signed_in};
 use crate::rig::{PASSWORD, Rig, config, trunk_addr, udp};
 use crate::sdp;
 
@@ -27,12 +27,7 @@ fn a_customer_calls_the_browser_rings_and_they_talk() {
 #[test]
 fn the_180_carries_the_dn_as_user_of_its_contact() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    let Offered { trunk, .. } = Offered::ringing(&mut rig, "5001");
     let ringing = last_status(&rig.take(trunk.path), 180);
     assert_eq!(ringing.contacts().next().unwrap().unwrap().uri, "sip:5001@192.0.2.54:5060");
     assert!(ringing.body().is_empty());
@@ -43,8 +38,7 @@ fn an_unknown_dn_gets_404_and_one_that_is_not_there_480() {
     let mut rig = Rig::new();
     let mut trunk = Ua::trunk();
     for (dn, status) in [("4000", 404), ("5001", 480)] {
-        let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        trunk.call(&mut rig, dn, Some(&sdp::genesys_offer()), &[]);
         last_status(&rig.take(trunk.path), status);
     }
     assert!(rig.events.is_empty());
@@ -57,8 +51,7 @@ fn all_phones_of_the_dn_ring_and_the_losers_are_told_where_the_call_went() {
     let one = signed_in(&mut rig, "5001");
     let two = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let at_one = request(&rig.take(one.path), Method::Invite);
     let at_two = request(&rig.take(two.path), Method::Invite);
     rig.deliver(one.path, one.respond(&at_one, 180, None));
@@ -78,11 +71,7 @@ fn all_phones_of_the_dn_ring_and_the_losers_are_told_where_the_call_went() {
 fn a_refusal_of_the_browser_is_mapped() {
     for (said, heard) in [(486, 486), (603, 603), (480, 480), (488, 488), (500, 480), (404, 480), (401, 480)] {
         let mut rig = Rig::new();
-        let browser = signed_in(&mut rig, "5001");
-        let mut trunk = Ua::trunk();
-        let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
-        let invite = request(&rig.take(browser.path), Method::Invite);
+        let Offered { browser, trunk, invite, .. } = Offered::inbound(&mut rig, "5001");
         rig.deliver(browser.path, browser.respond(&invite, said, None));
         last_status(&rig.take(trunk.path), heard);
         let released = EventKind::Released { cause: ReleaseCause::Refused(heard), browser: None, trunk: None };
@@ -97,12 +86,7 @@ fn nobody_answers_and_the_caller_hears_480() {
     let mut with = config();
     with.calls.ring_timeout = Duration::from_secs(20);
     let mut rig = Rig::with(with, 1, 4);
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    let Offered { browser, trunk, .. } = Offered::ringing(&mut rig, "5001");
     rig.advance(Duration::from_secs(19));
     assert!(!rig.take(trunk.path).iter().any(|m| m.status() >= 300));
     rig.advance(Duration::from_secs(2));
@@ -121,8 +105,7 @@ fn a_dn_rings_as_long_as_its_own_rule_says() {
         let mut rig = Rig::with(with.clone(), 1, 4);
         signed_in(&mut rig, dn);
         let mut trunk = Ua::trunk();
-        let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        trunk.call(&mut rig, dn, Some(&sdp::genesys_offer()), &[]);
         rig.advance(Duration::from_secs(rings - 1));
         assert!(!rig.take(trunk.path).iter().any(|m| m.status() >= 300), "{dn}");
         rig.advance(Duration::from_secs(2));
@@ -133,12 +116,7 @@ fn a_dn_rings_as_long_as_its_own_rule_says() {
 #[test]
 fn the_customer_hangs_up_while_it_rings_and_the_browser_hears_why() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    let Offered { browser, trunk, call, .. } = Offered::ringing(&mut rig, "5001");
     rig.deliver(trunk.path, trunk.cancel(&call, Some("SIP;cause=403;text=\"Forbidden\"")));
     let cancel = request(&rig.take(browser.path), Method::Cancel);
     assert_eq!(cancel.header(Name::Reason).unwrap(), b"SIP;cause=403;text=\"Forbidden\"");
@@ -150,12 +128,7 @@ fn the_customer_hangs_up_while_it_rings_and_the_browser_hears_why() {
 #[test]
 fn a_200_that_crosses_the_cancel_is_acked_and_byed() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    let Offered { browser, trunk, call, invite } = Offered::ringing(&mut rig, "5001");
     rig.deliver(trunk.path, trunk.cancel(&call, None));
     rig.deliver(browser.path, browser.respond(&invite, 200, Some(&sdp::chromium_answer())));
     let sent = rig.take(browser.path);
@@ -169,8 +142,7 @@ fn an_offerless_invite_gets_our_own_offer_on_both_sides() {
     let mut rig = Rig::new();
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let mut call = trunk.invite("5001", None, &[("Supported", "timer")]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    let mut call = trunk.call(&mut rig, "5001", None, &[("Supported", "timer")]);
     let invite = request(&rig.take(browser.path), Method::Invite);
     assert!(String::from_utf8_lossy(invite.body()).contains("a=setup:actpass"));
     rig.deliver(browser.path, browser.respond(&invite, 200, Some(&sdp::chromium_answer())));
@@ -192,14 +164,10 @@ fn an_ack_without_the_answer_that_is_due_ends_the_call() {
     let mut rig = Rig::new();
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let mut call = trunk.invite("5001", None, &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    let mut call = trunk.call(&mut rig, "5001", None, &[]);
     let invite = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, browser.respond(&invite, 200, Some(&sdp::chromium_answer())));
-    let ok = last_status(&rig.take(trunk.path), 200);
-    call.learn(&ok);
-    let ack = trunk.ack(&call, &ok, None);
-    rig.deliver(trunk.path, ack);
+    trunk.acknowledge(&mut rig, &mut call);
     request(&rig.take(trunk.path), Method::Bye);
     request(&rig.take(browser.path), Method::Bye);
     rig.assert_clean();
@@ -208,11 +176,7 @@ fn an_ack_without_the_answer_that_is_due_ends_the_call() {
 #[test]
 fn a_200_that_is_never_acknowledged_ends_the_call() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
+    let Offered { browser, invite, .. } = Offered::inbound(&mut rig, "5001");
     rig.deliver(browser.path, browser.respond(&invite, 200, Some(&sdp::chromium_answer())));
     rig.take(browser.path);
     rig.advance(Duration::from_secs(40));
@@ -229,8 +193,7 @@ fn the_asserted_caller_and_the_call_uuid_reach_the_browser_and_the_events() {
     let mut trunk = Ua::trunk();
     let uuid = "00ABCDEFGHIJKLMNOPQRSTUV12345678";
     let extra = [("P-Asserted-Identity", "\"Ann B\" <sip:0301234567@192.0.2.81>"), ("X-Genesys-CallUUID", uuid)];
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &extra);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &extra);
     let invite = request(&rig.take(browser.path), Method::Invite);
     assert_eq!(invite.from().uri, "sip:0301234567@gw.test");
     assert_eq!(invite.from().display, Some(&b"Ann B"[..]));
@@ -247,8 +210,7 @@ fn a_call_for_a_dn_may_come_from_any_address_of_the_group_on_any_port() {
     let browser = signed_in(&mut rig, "5001");
     for from in ["192.0.2.99:34567", "192.0.2.81:5070"] {
         let mut server = Ua::server(udp(from.parse().unwrap()));
-        let call = server.invite("5001", Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(server.path, call.invite.raw().clone());
+        server.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
         request(&rig.take(browser.path), Method::Invite);
     }
 }
@@ -259,8 +221,7 @@ fn no_codec_in_common_is_488_before_anything_rings() {
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
     for (sdp, status) in [(sdp::g729_only(), 488), ("v=0\r\nnonsense".to_owned(), 400)] {
-        let call = trunk.invite("5001", Some(&sdp), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        trunk.call(&mut rig, "5001", Some(&sdp), &[]);
         last_status(&rig.take(trunk.path), status);
     }
     assert!(rig.take(browser.path).is_empty());
@@ -275,8 +236,7 @@ fn all_legs_of_one_agent_live_on_one_worker_and_agents_are_spread() {
         let mut browser = Ua::browser(&mut rig, dn);
         browser.sign_in(&mut rig, PASSWORD);
         for _ in 0..2 {
-            let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
-            rig.deliver(trunk.path, call.invite.raw().clone());
+            trunk.call(&mut rig, dn, Some(&sdp::genesys_offer()), &[]);
         }
     }
     let on = |worker| rig.ports.values().filter(|port| port.worker == WorkerId(worker)).count();
@@ -297,8 +257,7 @@ fn an_asserted_identity_without_a_number_gives_way_to_from_and_a_display_name_fo
         ),
     ] {
         let mut trunk = Ua::trunk();
-        let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[("P-Asserted-Identity", asserted)]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[("P-Asserted-Identity", asserted)]);
         let invite = request(&rig.take(browser.path), Method::Invite);
         assert_eq!((invite.from().uri, invite.from().display), (uri, display));
     }

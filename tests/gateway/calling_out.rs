@@ -14,8 +14,7 @@ use crate::sdp;
 /// 5001 dials 1003; returns the browser, its INVITE's dialog and what the trunk was sent.
 fn dialling(rig: &mut Rig) -> (Ua, crate::peers::Dialog, Message) {
     let mut browser = signed_in(rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let invite = request(&rig.take(Ua::trunk().path), Method::Invite);
     (browser, call, invite)
 }
@@ -47,8 +46,7 @@ fn an_identity_that_the_browser_asserts_is_not_passed_on() {
     let mut rig = Rig::new();
     let mut browser = signed_in(&mut rig, "5001");
     let extra = [("P-Asserted-Identity", "<sip:ceo@gw.test>"), ("X-Genesys-CallUUID", "FORGED")];
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &extra);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &extra);
     let invite = request(&rig.take(Ua::trunk().path), Method::Invite);
     let asserted: Vec<_> = invite.headers(Name::PAssertedIdentity).collect();
     assert_eq!(asserted, [&b"<sip:5001@192.0.2.54:5060>"[..]]);
@@ -219,8 +217,7 @@ fn a_cancel_before_any_response_waits_for_the_first_one() {
 fn an_offerless_invite_of_a_browser_gets_our_offer() {
     let mut rig = Rig::new();
     let mut browser = signed_in(&mut rig, "5001");
-    let mut call = browser.invite("1003", None, &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let mut call = browser.call(&mut rig, "1003", None, &[]);
     let trunk = Ua::trunk();
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 183, Some(&sdp::trunk_answer())));

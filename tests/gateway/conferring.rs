@@ -117,10 +117,7 @@ fn a_page_asks_for_a_conference_by_the_call_id_of_its_other_dialog() {
     for (answered, status) in [(false, 403), (true, 200)] {
         if answered {
             rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 200, Some(&sdp::trunk_answer_from(20_500))));
-            let ok = last_status(&rig.take(talk.browser.path), 200);
-            other.at_browser.learn(&ok);
-            let ack = talk.browser.ack(&other.at_browser, &ok, None);
-            rig.deliver(talk.browser.path, ack);
+            talk.browser.acknowledge(&mut rig, &mut other.at_browser);
         }
         let body = format!("{{\"command\":\"conference\",\"with\":\"{}\"}}", other.at_browser.call_id);
         let body = Some(("application/vnd.crosspoint+json", body.as_str()));

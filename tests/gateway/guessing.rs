@@ -102,8 +102,7 @@ fn an_unknown_dn_and_a_known_one_get_the_same_answer_to_an_invite() {
     let mut answers = Vec::new();
     for dn in ["5001", "5002", "7777"] {
         let mut prober = Ua::browser(&mut rig, dn);
-        let call = prober.invite("1003", Some(&sdp::chromium_offer()), &[]);
-        rig.deliver(prober.path, call.invite.raw().clone());
+        prober.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[]);
         let refusal = last_status(&rig.take(prober.path), 401);
         let names =
             |m: &Message| [Name::WwwAuthenticate, Name::RetryAfter, Name::Contact].map(|n| m.headers(n).count());
@@ -143,8 +142,7 @@ fn a_digest_for_a_register_does_not_pay_for_a_call() {
     rig.deliver(browser.path, first);
     let challenge = rig.take_one(browser.path);
     let proof = browser.answer_challenge(&challenge, &Method::Register, &format!("sip:{REALM}"), PASSWORD);
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[("Authorization", &proof)]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[("Authorization", &proof)]);
     last_status(&rig.take(browser.path), 401);
     assert!(rig.take(Ua::trunk().path).is_empty());
 }
@@ -233,8 +231,7 @@ fn a_connection_from_the_trunks_own_host_is_no_trunk() {
     let (flow, remote) = (FlowId(900), trunk_addr());
     rig.input(Input::FlowOpened { flow, transport: Transport::Wss, listener: WSS, remote });
     let mut pretender = Ua::at(Path::Tcp { flow, remote }, "1003");
-    let call = pretender.invite("5001", Some(&sdp::chromium_offer()), &[("P-Asserted-Identity", "<sip:911@x>")]);
-    rig.deliver(pretender.path, call.invite.raw().clone());
+    pretender.call(&mut rig, "5001", Some(&sdp::chromium_offer()), &[("P-Asserted-Identity", "<sip:911@x>")]);
     last_status(&rig.take(pretender.path), 401);
 }
 
@@ -243,8 +240,7 @@ fn a_browser_that_dials_another_dn_goes_through_the_trunk() {
     let mut rig = Rig::new();
     let callee = signed_in(&mut rig, "5002");
     let mut caller = signed_in(&mut rig, "5001");
-    let call = caller.invite("5002", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(caller.path, call.invite.raw().clone());
+    caller.call(&mut rig, "5002", Some(&sdp::chromium_offer()), &[]);
     let invite = request(&rig.take(Ua::trunk().path), Method::Invite);
     assert!(invite.request_uri().starts_with("sip:5002@192.0.2.81"), "{}", invite.request_uri());
     assert!(rig.take(callee.path).is_empty());
@@ -268,8 +264,7 @@ fn only_the_trunk_changes_the_identifier_of_a_call() {
     rig.deliver(talk.browser.path, bye);
 
     let mut browser = signed_in(&mut rig, "5002");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[forged]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[forged]);
     let cancel = browser.cancel(&call, None);
     let text = String::from_utf8_lossy(&cancel).replacen("\r\n", &format!("\r\n{}: {}\r\n", forged.0, forged.1), 1);
     rig.deliver(browser.path, text.into_bytes().into());

@@ -47,10 +47,7 @@ pub fn consult(rig: &mut Rig, talk: &mut Talk, number: &str) -> Consult {
     let (mut consult, invite) = consult_ringing(rig, talk, number);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 200, Some(&sdp::trunk_answer_from(20_500))));
     request(&rig.take(talk.trunk.path), Method::Ack);
-    let ok = last_status(&rig.take(talk.browser.path), 200);
-    consult.at_browser.learn(&ok);
-    let ack = talk.browser.ack(&consult.at_browser, &ok, None);
-    rig.deliver(talk.browser.path, ack);
+    talk.browser.acknowledge(rig, &mut consult.at_browser);
     consult
 }
 

@@ -312,8 +312,7 @@ fn a_hold_that_comes_before_the_ack_waits_for_it() {
     let mut rig = Rig::new();
     let browser = crate::peers::signed_in(&mut rig, "5001");
     let mut trunk = crate::peers::Ua::trunk();
-    let mut at_trunk = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, at_trunk.invite.raw().clone());
+    let mut at_trunk = trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, browser.respond(&ringing, 200, Some(&sdp::chromium_answer())));
     let ok = last_status(&rig.take(trunk.path), 200);

@@ -4,7 +4,7 @@
 use crosspoint::call::EventKind;
 use crosspoint::sip::message::{Message, Method, Name};
 
-use crate::peers::{Ua, inbound_call, last_status, outbound_call, request, signed_in};
+use crate::peers::{Offered, Ua, inbound_call, last_status, outbound_call, request, signed_in};
 use crate::rig::{Rig, config};
 use crate::sdp;
 
@@ -12,16 +12,14 @@ use crate::sdp;
 fn rung_with(rig: &mut Rig, extra: &[(&str, &str)]) -> Message {
     let browser = signed_in(rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), extra);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(rig, "5001", Some(&sdp::genesys_offer()), extra);
     request(&rig.take(browser.path), Method::Invite)
 }
 
 /// The INVITE that reaches the trunk for a browser's with these header fields.
 fn dialled_with(rig: &mut Rig, extra: &[(&str, &str)]) -> Message {
     let mut browser = signed_in(rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), extra);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(rig, "1003", Some(&sdp::chromium_offer()), extra);
     request(&rig.take(Ua::trunk().path), Method::Invite)
 }
 
@@ -142,11 +140,7 @@ fn data_that_the_trunk_changes_in_mid_call_is_kept_and_told_once() {
 #[test]
 fn what_the_trunk_says_when_it_answers_is_the_calls_data_too() {
     let mut rig = Rig::new();
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     let ringing = String::from_utf8_lossy(&trunk.respond(&invite, 180, None)).into_owned();
     rig.deliver(trunk.path, ringing.replacen("Call-ID:", "X-Genesys-CallUUID: U7\r\nCall-ID:", 1).into());
     assert_eq!(rig.events.last().unwrap().call_uuid.as_deref(), Some("U7"));

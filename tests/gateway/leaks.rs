@@ -22,8 +22,7 @@ fn end(rig: &mut Rig, mut talk: Talk) -> Ua {
 
 /// The browser calls and gives up while it rings.
 fn give_up(rig: &mut Rig, mut browser: Ua) -> Ua {
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let trunk = Ua::trunk();
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 180, None));
@@ -41,8 +40,7 @@ fn give_up(rig: &mut Rig, mut browser: Ua) -> Ua {
 
 /// The trunk refuses.
 fn refused(rig: &mut Rig, mut browser: Ua) -> Ua {
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let trunk = Ua::trunk();
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 486, None));

@@ -20,8 +20,7 @@ fn rig(local: LocalCalls, workers: u64) -> Rig {
 fn dials(rig: &mut Rig, extra: &[(&str, &str)]) -> (Ua, Dialog, Ua) {
     let mut caller = signed_in(rig, "5001");
     let callee = signed_in(rig, "5002");
-    let call = caller.invite("5002", Some(&sdp::chromium_offer()), extra);
-    rig.deliver(caller.path, call.invite.raw().clone());
+    let call = caller.call(rig, "5002", Some(&sdp::chromium_offer()), extra);
     (caller, call, callee)
 }
 
@@ -73,8 +72,7 @@ fn both_agents_of_a_local_call_are_placed_until_it_ends() {
     let (caller, call, callee) = dials(&mut rig, &[]);
     let mut trunk = Ua::trunk();
     for dn in ["5001", "5002"] {
-        let inbound = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, inbound.invite.raw().clone());
+        trunk.call(&mut rig, dn, Some(&sdp::genesys_offer()), &[]);
     }
     let workers: Vec<_> = rig.ports.values().map(|port| port.worker).collect();
     assert!(workers.iter().all(|worker| *worker == workers[0]), "all legs of one agent on one worker: {workers:?}");
@@ -96,8 +94,7 @@ fn agents_who_talk_on_two_workers_call_each_other_by_the_trunk() {
         let mut busy = Ua::browser(&mut rig, dn);
         busy.sign_in(&mut rig, PASSWORD);
         let mut trunk = Ua::trunk();
-        let call = trunk.invite(dn, Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        trunk.call(&mut rig, dn, Some(&sdp::genesys_offer()), &[]);
     }
     rig.take(Ua::trunk().path);
     let (_, _, callee) = dials(&mut rig, &[]);
@@ -110,8 +107,7 @@ fn a_dn_that_is_not_signed_in_is_called_by_the_trunk() {
     let mut rig = rig(LocalCalls::Always, 1);
     let mut caller = signed_in(&mut rig, "5001");
     for number in ["5002", "1003", "5001"] {
-        let call = caller.invite(number, Some(&sdp::chromium_offer()), &[]);
-        rig.deliver(caller.path, call.invite.raw().clone());
+        caller.call(&mut rig, number, Some(&sdp::chromium_offer()), &[]);
         assert!(request(&rig.take(Ua::trunk().path), Method::Invite).request_uri().contains(number));
     }
 }

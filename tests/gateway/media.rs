@@ -10,7 +10,7 @@ use crosspoint::sip::message::Method;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::peers::{Ua, request, signed_in};
+use crate::peers::{Offered, Ua, request, signed_in};
 use crate::rig::{Rig, config};
 use crate::sdp;
 
@@ -37,8 +37,7 @@ fn rig(named: Option<&str>) -> Rig {
 
 fn dialled(rig: &mut Rig) -> String {
     let mut browser = signed_in(rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let invite = request(&rig.take(Ua::trunk().path), Method::Invite);
     String::from_utf8_lossy(invite.body()).into_owned()
 }
@@ -47,8 +46,7 @@ fn dialled(rig: &mut Rig) -> String {
 fn called(rig: &mut Rig, offer: &str) -> Result<String, u16> {
     let browser = signed_in(rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(offer), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(rig, "5001", Some(offer), &[]);
     let Some(invite) = rig.take(browser.path).into_iter().find(|m| m.is_request()) else {
         return Err(rig.take(trunk.path).last().unwrap().status());
     };
@@ -92,11 +90,7 @@ fn browsers_are_asked_for_narrow_band_unless_the_configuration_says_otherwise() 
         let mut with = config();
         with.media.narrowband = narrowband;
         let mut rig = Rig::with(with, 1, 4);
-        let browser = signed_in(&mut rig, "5001");
-        let mut trunk = Ua::trunk();
-        let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
-        let invite = request(&rig.take(browser.path), Method::Invite);
+        let Offered { invite, .. } = Offered::inbound(&mut rig, "5001");
         let offer = String::from_utf8_lossy(invite.body()).into_owned();
         assert_eq!(offer.contains("maxplaybackrate=8000"), narrowband, "{offer}");
     }
@@ -104,19 +98,14 @@ fn browsers_are_asked_for_narrow_band_unless_the_configuration_says_otherwise() 
 
 /// What a browser of 5001 is offered when the trunk calls it.
 fn offered(rig: &mut Rig) -> String {
-    let browser = signed_in(rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
+    let Offered { invite, .. } = Offered::inbound(rig, "5001");
     String::from_utf8_lossy(invite.body()).into_owned()
 }
 
 /// What the port of a browser that calls out is opened with; `offer` is the browser's.
 fn opened(rig: &mut Rig, offer: &str) -> AudioPlan {
     let mut browser = signed_in(rig, "5001");
-    let call = browser.invite("1003", Some(offer), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(rig, "1003", Some(offer), &[]);
     let plan = rig.orders.iter().find_map(|(_, order)| match order {
         Order::OpenBrowser(_, plan) => plan.remote.as_ref(),
         _ => None,
@@ -206,8 +195,7 @@ fn a_dn_without_opus_neither_offers_nor_takes_it() {
     let mut rig = Rig::with(with, 1, 4);
     let mut browser = signed_in(&mut rig, "5001");
     let only = sdp::chromium_offer().replace("SAVPF 111 63 9 0 8 13 110 126", "SAVPF 111 110");
-    let call = browser.invite("1003", Some(&only), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    browser.call(&mut rig, "1003", Some(&only), &[]);
     assert_eq!(rig.take(browser.path).last().unwrap().status(), 488);
     rig.assert_clean();
 }

@@ -138,8 +138,7 @@ fn a_call_that_is_given_up_leaves_one_nailed_leg_and_one_place() {
     let before = rig.snapshot().entries;
     let mut trunk = Ua::trunk();
     for _ in 0..3 {
-        let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(trunk.path, call.invite.raw().clone());
+        let call = trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
         rig.deliver(trunk.path, trunk.cancel(&call, None));
         let refused = last_status(&rig.take(trunk.path), 487);
         let ack = trunk.ack(&call, &refused, None);
@@ -198,17 +197,13 @@ fn nailed_phones_of_two_workers_can_talk_locally() {
     let workers: std::collections::BTreeSet<_> = rig.ports.values().map(|port| port.worker).collect();
     assert_eq!(workers.len(), 2, "each stands on its own");
     let [(mut caller, _), (callee, stood)] = phones;
-    let mut call = caller.invite("5002", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(caller.path, call.invite.raw().clone());
+    let mut call = caller.call(&mut rig, "5002", Some(&sdp::chromium_offer()), &[]);
     assert!(rig.take(Ua::trunk().path).is_empty(), "it is a local call");
     let heard = rig.take(callee.path);
     assert_eq!(request(&heard, Method::Bye).call_id(), stood.call_id(), "what stood elsewhere gave way");
     let invite = request(&heard, Method::Invite);
     rig.deliver(callee.path, callee.respond(&invite, 200, Some(&sdp::chromium_answer())));
-    let ok = last_status(&rig.take(caller.path), 200);
-    call.learn(&ok);
-    let ack = caller.ack(&call, &ok, None);
-    rig.deliver(caller.path, ack);
+    caller.acknowledge(&mut rig, &mut call);
     let workers: std::collections::BTreeSet<_> = rig.ports.values().map(|port| port.worker).collect();
     assert_eq!(workers.len(), 1);
     rig.take(callee.path);

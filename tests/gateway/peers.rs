@@ -211,6 +211,13 @@ impl Ua {
         Dialog { call_id, local, remote: to, target: uri, cseq: 1, invite: builder.build_message() }
     }
 
+    /// Sends [`Ua::invite`].
+    pub fn call(&mut self, rig: &mut Rig, number: &str, sdp: Option<&str>, extra: &[(&str, &str)]) -> Dialog {
+        let call = self.invite(number, sdp, extra);
+        rig.deliver(self.path, call.invite.raw().clone());
+        call
+    }
+
     /// A response to a request of the gateway.
     pub fn respond(&self, request: &Message, status: u16, sdp: Option<&str>) -> Bytes {
         let tag = format!("t{}", request.call_id());
@@ -275,6 +282,15 @@ impl Ua {
         builder.build()
     }
 
+    /// Takes the 200 to our INVITE, and acknowledges it.
+    pub fn acknowledge(&mut self, rig: &mut Rig, dialog: &mut Dialog) -> Message {
+        let ok = last_status(&rig.take(self.path), 200);
+        dialog.learn(&ok);
+        let ack = self.ack(dialog, &ok, None);
+        rig.deliver(self.path, ack);
+        ok
+    }
+
     /// The CANCEL of our INVITE.
     pub fn cancel(&self, dialog: &Dialog, reason: Option<&str>) -> Bytes {
         let branch = dialog.invite.via().branch().unwrap().to_owned();
@@ -336,6 +352,41 @@ pub fn signed_in(rig: &mut Rig, dn: &str) -> Ua {
     browser
 }
 
+/// A call that is not answered yet: the caller's dialog, and the INVITE that the callee has.
+pub struct Offered {
+    pub browser: Ua,
+    pub trunk: Ua,
+    pub call: Dialog,
+    pub invite: Message,
+}
+
+impl Offered {
+    /// The trunk calls a DN, whose browser has the INVITE and has said nothing yet.
+    pub fn inbound(rig: &mut Rig, dn: &str) -> Offered {
+        let browser = signed_in(rig, dn);
+        let mut trunk = Ua::trunk();
+        let call = trunk.call(rig, dn, Some(&sdp::genesys_offer()), &[]);
+        let invite = request(&rig.take(browser.path), Method::Invite);
+        Offered { browser, trunk, call, invite }
+    }
+
+    /// The trunk calls a DN, whose browser rings.
+    pub fn ringing(rig: &mut Rig, dn: &str) -> Offered {
+        let offered = Offered::inbound(rig, dn);
+        rig.deliver(offered.browser.path, offered.browser.respond(&offered.invite, 180, None));
+        offered
+    }
+
+    /// The browser of 5001 dials a number; the trunk has the INVITE and has said nothing yet.
+    pub fn outbound(rig: &mut Rig, number: &str) -> Offered {
+        let mut browser = signed_in(rig, "5001");
+        let call = browser.call(rig, number, Some(&sdp::chromium_offer()), &[]);
+        let trunk = Ua::trunk();
+        let invite = request(&rig.take(trunk.path), Method::Invite);
+        Offered { browser, trunk, call, invite }
+    }
+}
+
 /// Two parties in a call, and how the gateway sees each.
 pub struct Talk {
     pub browser: Ua,
@@ -352,17 +403,13 @@ pub fn inbound_call(rig: &mut Rig) -> Talk {
 
 pub fn inbound_to(rig: &mut Rig, browser: Ua) -> Talk {
     let mut trunk = Ua::trunk();
-    let mut at_trunk = trunk.invite(&browser.user, Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, at_trunk.invite.raw().clone());
+    let mut at_trunk = trunk.call(rig, &browser.user, Some(&sdp::genesys_offer()), &[]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     let at_browser = browser.dialog_of(&ringing);
     rig.deliver(browser.path, browser.respond(&ringing, 180, None));
     rig.deliver(browser.path, browser.respond(&ringing, 200, Some(&sdp::chromium_answer())));
     request(&rig.take(browser.path), Method::Ack);
-    let ok = last_status(&rig.take(trunk.path), 200);
-    at_trunk.learn(&ok);
-    let ack = trunk.ack(&at_trunk, &ok, None);
-    rig.deliver(trunk.path, ack);
+    trunk.acknowledge(rig, &mut at_trunk);
     Talk { browser, trunk, at_browser, at_trunk }
 }
 
@@ -370,15 +417,11 @@ pub fn inbound_to(rig: &mut Rig, browser: Ua) -> Talk {
 pub fn outbound_call(rig: &mut Rig) -> Talk {
     let mut browser = signed_in(rig, "5001");
     let trunk = Ua::trunk();
-    let mut at_browser = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, at_browser.invite.raw().clone());
+    let mut at_browser = browser.call(rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let invite = request(&rig.take(trunk.path), Method::Invite);
     let at_trunk = trunk.dialog_of(&invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 200, Some(&sdp::trunk_answer())));
     request(&rig.take(trunk.path), Method::Ack);
-    let ok = last_status(&rig.take(browser.path), 200);
-    at_browser.learn(&ok);
-    let ack = browser.ack(&at_browser, &ok, None);
-    rig.deliver(browser.path, ack);
+    browser.acknowledge(rig, &mut at_browser);
     Talk { browser, trunk, at_browser, at_trunk }
 }

@@ -21,8 +21,7 @@ struct Dialled {
 fn dialled(rig: Rig) -> Dialled {
     let mut rig = rig;
     let mut browser = signed_in(&mut rig, "5001");
-    let at_browser = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, at_browser.invite.raw().clone());
+    let at_browser = browser.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[]);
     let trunk = Ua::trunk();
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.take(browser.path);
@@ -79,8 +78,7 @@ fn a_trunk_that_rings_without_media_makes_the_gateway_play_ringback() {
 fn a_browser_that_offered_nothing_hears_180_alone() {
     let mut rig = Rig::new();
     let mut browser = signed_in(&mut rig, "5001");
-    let at_browser = browser.invite("1003", None, &[]);
-    rig.deliver(browser.path, at_browser.invite.raw().clone());
+    browser.call(&mut rig, "1003", None, &[]);
     let trunk = Ua::trunk();
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 180, None));

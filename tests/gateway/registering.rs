@@ -107,8 +107,7 @@ fn a_lost_flow_takes_its_binding_with_it() {
     rig.input(Input::FlowClosed(browser.path.flow().unwrap()));
     assert!(rig.snapshot().registrations.is_empty());
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     assert_eq!(last_status(&rig.take(trunk.path), 480).status(), 480);
     rig.assert_clean();
 }

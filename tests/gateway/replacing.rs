@@ -26,8 +26,7 @@ fn invite(rig: &mut Rig, trunk: &mut Ua, value: &str) -> (Dialog, Message) {
         ("P-Asserted-Identity", "<sip:6001@192.0.2.81>"),
     ];
     let offer = sdp::genesys("192.0.2.91", 30_000);
-    let dialog = trunk.invite("5001", Some(&offer), &headers);
-    rig.deliver(trunk.path, dialog.invite.raw().clone());
+    let dialog = trunk.call(rig, "5001", Some(&offer), &headers);
     let all: Vec<Message> =
         rig.sent.get(&trunk.path).into_iter().flatten().filter(|m| m.call_id() == dialog.call_id).cloned().collect();
     let last = all.into_iter().rfind(|m| !m.is_request() && m.status() != 100).unwrap();
@@ -102,8 +101,7 @@ fn one_that_rings_here_is_481_and_one_that_we_called_is_answered_by_the_replacem
     let mut rig = Rig::new();
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let mut dialog = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, dialog.invite.raw().clone());
+    let mut dialog = trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, browser.respond(&ringing, 180, None));
     dialog.learn(&last_status(&rig.take(trunk.path), 180));
@@ -132,8 +130,7 @@ fn a_browser_replaces_nothing() {
     rig.deliver(talk.browser.path, dialog.invite.raw().clone());
     assert_eq!(last_status(&rig.take(talk.browser.path), 403).header(Name::CallId).unwrap(), dialog.call_id.as_bytes());
     let mut stranger = Ua::server(crate::rig::udp("203.0.113.9:5060".parse().unwrap()));
-    let dialog = stranger.invite("5001", Some(&sdp::genesys_offer()), &[("Replaces", &value)]);
-    rig.deliver(stranger.path, dialog.invite.raw().clone());
+    stranger.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[("Replaces", &value)]);
     assert_eq!(rig.take_one(stranger.path).status(), 403);
     assert_eq!(rig.ports.len(), 2);
 }

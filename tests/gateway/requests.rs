@@ -131,8 +131,7 @@ fn the_call_uuid_is_taken_from_the_trunks_ack_and_from_no_message_of_a_browser()
     let mut rig = Rig::new();
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let mut at_trunk = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, at_trunk.invite.raw().clone());
+    let mut at_trunk = trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, browser.respond(&ringing, 200, Some(&sdp::chromium_answer())));
     let ok = last_status(&rig.take(trunk.path), 200);
@@ -157,15 +156,13 @@ fn the_call_uuid_is_taken_from_the_trunks_ack_and_from_no_message_of_a_browser()
 fn a_browser_that_cancels_or_refuses_names_no_call_uuid() {
     let mut rig = Rig::new();
     let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(&mut rig, "1003", Some(&sdp::chromium_offer()), &[]);
     rig.deliver(browser.path, with_uuid(browser.cancel(&call, None), "FORGED"));
     assert_eq!(rig.events.last().unwrap().call_uuid, None);
 
     let mut trunk = Ua::trunk();
     rig.take(browser.path);
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[("X-Genesys-CallUUID", "TRUE0")]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[("X-Genesys-CallUUID", "TRUE0")]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, with_uuid(browser.respond(&ringing, 486, None), "FORGED"));
     assert_eq!(rig.events.last().unwrap().call_uuid.as_deref(), Some("TRUE0"));

@@ -8,7 +8,9 @@ use crosspoint::path::Path;
 use crosspoint::plan::{Order, Report, Topology};
 use crosspoint::sip::message::{Message, Method, Name};
 
-use crate::peers::{Dialog, Talk, Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in};
+use crate::peers::{
+    Dialog, Offered, Talk, Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in,
+};
 use crate::rig::{PASSWORD, Rig, config};
 use crate::sdp;
 
@@ -263,12 +265,7 @@ fn a_call_on_hold_is_on_hold_after_the_reload() {
 #[test]
 fn a_reload_while_it_rings_is_rung_anew() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let mut call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let first = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&first, 180, None));
+    let Offered { browser, mut trunk, mut call, invite: first } = Offered::ringing(&mut rig, "5001");
     last_status(&rig.take(trunk.path), 180);
     close(&mut rig, browser.path);
     rig.advance(Duration::from_secs(3));
@@ -283,10 +280,7 @@ fn a_reload_while_it_rings_is_rung_anew() {
     assert!(rig.take(trunk.path).iter().all(|m| m.status() < 200), "the trunk is still told that it rings");
     rig.deliver(page.path, page.respond(&second, 180, None));
     rig.deliver(page.path, page.respond(&second, 200, Some(&sdp::chromium_answer())));
-    let ok = last_status(&rig.take(trunk.path), 200);
-    call.learn(&ok);
-    let ack = trunk.ack(&call, &ok, None);
-    rig.deliver(trunk.path, ack);
+    trunk.acknowledge(&mut rig, &mut call);
     rig.advance(Duration::from_secs(100));
     assert!(!is_over(&rig));
     assert_eq!(rig.ports.len(), 2);
@@ -295,12 +289,7 @@ fn a_reload_while_it_rings_is_rung_anew() {
 #[test]
 fn a_phone_that_rang_and_does_not_come_back_is_480_after_the_grace() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let first = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&first, 180, None));
+    let Offered { browser, trunk, .. } = Offered::ringing(&mut rig, "5001");
     close(&mut rig, browser.path);
     rig.advance(GRACE - Duration::from_secs(1));
     assert!(rig.take(trunk.path).iter().all(|m| m.status() < 200));
@@ -315,11 +304,7 @@ fn a_phone_that_rang_and_does_not_come_back_is_480_after_the_grace() {
 fn a_phone_that_dials_goes_on_where_it_can_and_its_call_is_cancelled_where_it_cannot() {
     for (status, goes_on) in [(469, true), (481, false)] {
         let mut rig = Rig::new();
-        let mut browser = signed_in(&mut rig, "5001");
-        let mut call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-        rig.deliver(browser.path, call.invite.raw().clone());
-        let trunk = Ua::trunk();
-        let invite = request(&rig.take(trunk.path), Method::Invite);
+        let Offered { browser, trunk, mut call, invite } = Offered::outbound(&mut rig, "1003");
         rig.deliver(trunk.path, trunk.respond(&invite, 180, None));
         close(&mut rig, browser.path);
         let mut back = Ua { resumes: true, ..browser.reconnected(&mut rig) };
@@ -328,10 +313,7 @@ fn a_phone_that_dials_goes_on_where_it_can_and_its_call_is_cancelled_where_it_ca
         assert_eq!(has(&rig.take(trunk.path), Method::Cancel), !goes_on);
         if goes_on {
             rig.deliver(trunk.path, trunk.respond(&invite, 200, Some(&sdp::trunk_answer())));
-            let ok = last_status(&rig.take(back.path), 200);
-            call.learn(&ok);
-            let ack = back.ack(&call, &ok, None);
-            rig.deliver(back.path, ack);
+            back.acknowledge(&mut rig, &mut call);
             rig.advance(Duration::from_secs(60));
             assert!(!is_over(&rig));
         } else {
@@ -400,21 +382,14 @@ fn a_customer_who_hangs_up_while_the_page_is_away_ends_the_call() {
 #[test]
 fn an_answer_whose_ack_was_lost_with_the_connection_is_sent_again_down_the_next_one() {
     let mut rig = Rig::new();
-    let mut browser = signed_in(&mut rig, "5001");
-    let mut call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, trunk, mut call, invite } = Offered::outbound(&mut rig, "1003");
     rig.deliver(trunk.path, trunk.respond(&invite, 200, Some(&sdp::trunk_answer())));
     close(&mut rig, browser.path);
     let mut back = browser.reconnected(&mut rig);
     sign_in(&mut rig, &mut back);
     asked(&mut rig, &back, 200);
     rig.advance(Duration::from_secs(5));
-    let ok = last_status(&rig.take(back.path), 200);
-    call.learn(&ok);
-    let ack = back.ack(&call, &ok, None);
-    rig.deliver(back.path, ack);
+    let ok = back.acknowledge(&mut rig, &mut call);
     rig.advance(Duration::from_secs(60));
     assert!(!is_over(&rig));
     assert_eq!(ok.header(Name::CallId), call.invite.header(Name::CallId));

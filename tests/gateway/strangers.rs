@@ -7,7 +7,7 @@ use crosspoint::gateway::Input;
 use crosspoint::path::Path;
 use crosspoint::sip::message::{Method, Name};
 
-use crate::peers::{Ua, inbound_call, last_status, outbound_call, request, signed_in};
+use crate::peers::{Offered, Ua, inbound_call, last_status, outbound_call, request, signed_in};
 use crate::rig::{REALM, Rig, config, udp};
 use crate::sdp;
 
@@ -25,8 +25,7 @@ fn edited(bytes: &Bytes, from: &str, to: &str) -> Bytes {
 fn a_stranger_by_udp_gets_one_answer_and_no_transaction() {
     let mut rig = Rig::new();
     let mut stranger = stranger();
-    let call = stranger.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(stranger.path, call.invite.raw().clone());
+    let call = stranger.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     assert_eq!(rig.snapshot().transactions, 0);
     rig.advance(Duration::from_secs(60));
     // The address may be forged: whoever it belongs to gets no 100 and no repetitions.
@@ -66,11 +65,7 @@ fn a_stray_request_of_the_trunk_is_always_answered() {
 #[test]
 fn a_response_that_nobody_asked_for_answers_no_call() {
     let mut rig = Rig::new();
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     rig.take(browser.path);
     let answer = trunk.respond(&invite, 200, Some(&sdp::trunk_answer()));
     let branch = invite.via().branch().unwrap().to_owned();
@@ -122,11 +117,7 @@ fn a_200_to_a_connection_that_is_gone_is_not_repeated_for_ever() {
     let mut with = config();
     with.calls.flow_grace = Duration::ZERO;
     let mut rig = Rig::with(with, 1, 4);
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     rig.deliver(trunk.path, trunk.respond(&invite, 200, Some(&sdp::trunk_answer())));
     rig.input(Input::FlowClosed(browser.path.flow().unwrap()));
     let to_trunk = rig.take(trunk.path);

@@ -75,8 +75,7 @@ fn text(message: &Message, name: Name) -> String {
 /// A browser dials; returns it and its side of the call.
 fn dial(rig: &mut Rig, dn: &str, number: &str) -> (Ua, Dialog) {
     let mut browser = signed_in(rig, dn);
-    let call = browser.invite(number, Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, number, Some(&sdp::chromium_offer()), &[]);
     (browser, call)
 }
 
@@ -406,8 +405,7 @@ fn calls_come_from_every_host_of_a_name_and_from_the_configured_networks() {
         ("192.0.2.144:5060", false),
     ] {
         let mut server = Ua::server(udp(from.parse().unwrap()));
-        let call = server.invite("5001", Some(&sdp::genesys_offer()), &[]);
-        rig.deliver(server.path, call.invite.raw().clone());
+        server.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
         let rings = rig.take(browser.path).iter().any(|m| m.is_request() && m.method() == Method::Invite);
         assert_eq!(rings, is_believed, "{from}");
     }

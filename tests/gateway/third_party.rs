@@ -451,8 +451,7 @@ fn flow_one_to_another_of_our_own_dns_rings_there_as_any_call() {
     let origin = own.lines().find(|line| line.starts_with("o=")).unwrap();
     let passed = own.replace(origin, "o=SIPServer 1 1 IN IP4 192.0.2.81");
     let mut trunk = Ua::trunk();
-    let mut there = trunk.invite("5002", Some(&passed), &[("Supported", "uui,100rel,timer")]);
-    rig.deliver(trunk.path, there.invite.raw().clone());
+    let mut there = trunk.call(&mut rig, "5002", Some(&passed), &[("Supported", "uui,100rel,timer")]);
     let invite = request(&rig.take(other.path), Method::Invite);
     rig.deliver(other.path, other.respond(&invite, 200, Some(&sdp::chromium_answer())));
     let answer = last_status(&sent(&mut rig), 200);

@@ -20,6 +20,22 @@ fn target_says(rig: &mut Rig, talk: &Talk, invite: &Message, status: u16) {
     rig.deliver(talk.trunk.path, talk.trunk.respond(invite, status, sdp.as_deref()));
 }
 
+/// A blind transfer that its target has heard of.
+fn on_its_way() -> (Rig, Talk, Message) {
+    let mut rig = Rig::new();
+    let mut talk = inbound_call(&mut rig);
+    refer(&mut rig, &mut talk, TARGET);
+    let invite = invite_of(&mut rig, &talk);
+    (rig, talk, invite)
+}
+
+/// A blind transfer whose target rings.
+fn target_rings() -> (Rig, Talk, Message) {
+    let (mut rig, talk, invite) = on_its_way();
+    target_says(&mut rig, &talk, &invite, 180);
+    (rig, talk, invite)
+}
+
 fn connected(rig: &Rig) -> &Topology {
     let found = rig.orders.iter().rev().find_map(|(_, order)| match order {
         Order::Connect(topology) => Some(topology),
@@ -70,10 +86,7 @@ fn a_blind_transfer_is_done_by_the_gateway_and_the_agent_is_let_go() {
 
 #[test]
 fn early_media_of_the_target_is_heard_by_the_customer() {
-    let mut rig = Rig::new();
-    let mut talk = inbound_call(&mut rig);
-    refer(&mut rig, &mut talk, TARGET);
-    let invite = invite_of(&mut rig, &talk);
+    let (mut rig, talk, invite) = on_its_way();
     target_says(&mut rig, &talk, &invite, 183);
     assert!(matches!(connected(&rig), Topology::Pair(..)));
     assert_eq!(fragments(&read(&mut rig, &talk.browser)).last(), Some(&frag(183, false)));
@@ -106,11 +119,7 @@ fn a_transfer_that_fails_gives_the_call_back() {
 
 #[test]
 fn a_target_that_does_not_answer_is_cancelled_and_the_call_given_back() {
-    let mut rig = Rig::new();
-    let mut talk = inbound_call(&mut rig);
-    refer(&mut rig, &mut talk, TARGET);
-    let invite = invite_of(&mut rig, &talk);
-    target_says(&mut rig, &talk, &invite, 180);
+    let (mut rig, talk, invite) = target_rings();
     read(&mut rig, &talk.browser);
     rig.advance(Duration::from_secs(61));
     let cancel = request(&rig.take(talk.trunk.path), Method::Cancel);
@@ -147,11 +156,7 @@ fn a_silent_server_is_passed_over_by_a_transfer_and_the_next_one_has_it() {
 
 #[test]
 fn a_transfer_can_be_taken_back_while_the_target_rings() {
-    let mut rig = Rig::new();
-    let mut talk = inbound_call(&mut rig);
-    refer(&mut rig, &mut talk, TARGET);
-    let invite = invite_of(&mut rig, &talk);
-    target_says(&mut rig, &talk, &invite, 180);
+    let (mut rig, talk, _) = target_rings();
     read(&mut rig, &talk.browser);
     let call = rig.snapshot().calls[0].call;
     rig.input(Input::Command(Command::Retrieve { call }));
@@ -164,10 +169,7 @@ fn a_transfer_can_be_taken_back_while_the_target_rings() {
 #[test]
 fn an_agent_may_hang_up_before_the_target_answers() {
     for (status, goes_on) in [(200, true), (486, false)] {
-        let mut rig = Rig::new();
-        let mut talk = inbound_call(&mut rig);
-        refer(&mut rig, &mut talk, TARGET);
-        let invite = invite_of(&mut rig, &talk);
+        let (mut rig, mut talk, invite) = on_its_way();
         let bye = talk.browser.within(&mut talk.at_browser, Method::Bye, &[], None);
         rig.deliver(talk.browser.path, bye);
         assert!(!rig.snapshot().calls.is_empty(), "the customer waits for the target");
@@ -185,11 +187,7 @@ fn an_agent_may_hang_up_before_the_target_answers() {
 
 #[test]
 fn a_browser_that_vanishes_while_it_transfers_leaves_the_transfer_alone() {
-    let mut rig = Rig::new();
-    let mut talk = inbound_call(&mut rig);
-    refer(&mut rig, &mut talk, TARGET);
-    let invite = invite_of(&mut rig, &talk);
-    target_says(&mut rig, &talk, &invite, 180);
+    let (mut rig, mut talk, invite) = target_rings();
     rig.input(Input::FlowClosed(talk.browser.path.flow().unwrap()));
     rig.advance(Duration::from_secs(30));
     target_says(&mut rig, &talk, &invite, 200);
@@ -202,11 +200,7 @@ fn a_browser_that_vanishes_while_it_transfers_leaves_the_transfer_alone() {
 
 #[test]
 fn a_customer_that_hangs_up_ends_the_transfer() {
-    let mut rig = Rig::new();
-    let mut talk = inbound_call(&mut rig);
-    refer(&mut rig, &mut talk, TARGET);
-    let invite = invite_of(&mut rig, &talk);
-    target_says(&mut rig, &talk, &invite, 180);
+    let (mut rig, mut talk, _) = target_rings();
     read(&mut rig, &talk.browser);
     hang_up_of_trunk(&mut rig, &mut talk);
     let seen = read(&mut rig, &talk.browser);
@@ -335,8 +329,7 @@ fn a_refer_before_the_answer_is_refused() {
     let mut rig = Rig::new();
     let mut browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let dialog = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, dialog.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let ringing = request(&rig.take(browser.path), Method::Invite);
     let mut at_browser = browser.dialog_of(&ringing);
     rig.deliver(browser.path, browser.respond(&ringing, 180, None));

@@ -7,7 +7,7 @@ use crosspoint::gateway::Input;
 use crosspoint::sip::endpoint::SourceLimit;
 use crosspoint::sip::message::{Method, Name};
 
-use crate::peers::{Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in};
+use crate::peers::{Offered, Ua, inbound_call, inbound_to, last_status, outbound_call, request, signed_in};
 use crate::rig::{Rig, config};
 use crate::sdp;
 
@@ -16,8 +16,7 @@ fn without_a_free_port_pair_there_is_503_and_calls_under_way_go_on() {
     let mut rig = Rig::with(config(), 1, 1);
     let mut talk = inbound_call(&mut rig);
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     let refusal = last_status(&rig.take(trunk.path), 503);
     assert_eq!(refusal.number(Name::RetryAfter), Some(5));
     let out = talk.browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
@@ -39,8 +38,7 @@ fn above_the_limit_of_calls_there_is_503() {
     let mut rig = Rig::with(with, 1, 8);
     inbound_call(&mut rig);
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     assert!(last_status(&rig.take(trunk.path), 503).header(Name::RetryAfter).is_some());
     assert_eq!(rig.snapshot().calls.len(), 1);
 }
@@ -51,8 +49,7 @@ fn a_browser_that_vanishes_while_it_rings_leaves_the_others_ringing() {
     let one = signed_in(&mut rig, "5001");
     let two = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     rig.input(Input::FlowClosed(one.path.flow().unwrap()));
     assert!(!rig.take(trunk.path).iter().any(|m| m.status() >= 300));
     rig.input(Input::FlowClosed(two.path.flow().unwrap()));
@@ -63,11 +60,7 @@ fn a_browser_that_vanishes_while_it_rings_leaves_the_others_ringing() {
 #[test]
 fn a_browser_that_vanishes_while_it_dials_has_its_call_cancelled() {
     let mut rig = Rig::new();
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     rig.deliver(trunk.path, trunk.respond(&invite, 180, None));
     rig.input(Input::FlowClosed(browser.path.flow().unwrap()));
     assert!(rig.take(trunk.path).is_empty(), "it may come back");
@@ -82,8 +75,7 @@ fn a_shutdown_ends_every_call_in_whatever_state_and_says_when_it_is_done() {
     let talk = outbound_call(&mut rig);
     let browser = signed_in(&mut rig, "5002");
     let mut trunk = Ua::trunk();
-    let ringing = trunk.invite("5002", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, ringing.invite.raw().clone());
+    trunk.call(&mut rig, "5002", Some(&sdp::genesys_offer()), &[]);
     let invite = request(&rig.take(browser.path), Method::Invite);
     rig.deliver(browser.path, browser.respond(&invite, 180, None));
     rig.take(trunk.path);
@@ -99,8 +91,7 @@ fn a_shutdown_ends_every_call_in_whatever_state_and_says_when_it_is_done() {
     let shut =
         rig.kinds().iter().filter(|k| matches!(k, EventKind::Released { cause: ReleaseCause::Shutdown, .. })).count();
     assert_eq!(shut, 2);
-    let late = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, late.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     last_status(&rig.take(trunk.path), 503);
     rig.input(Input::Shutdown);
     assert_eq!(rig.drained, 1, "said once");
@@ -114,8 +105,7 @@ fn while_it_drains_new_calls_get_503_and_those_under_way_go_on() {
     let mut trunk = Ua::trunk();
     rig.input(Input::Drain);
     rig.take(trunk.path);
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     assert!(last_status(&rig.take(trunk.path), 503).header(Name::RetryAfter).is_some());
     assert_eq!((rig.drained, rig.snapshot().calls.len()), (0, 1));
     let bye = talk.trunk.within(&mut talk.at_trunk, Method::Bye, &[], None);

@@ -7,7 +7,7 @@ use crosspoint::plan::{Order, RtpRemote, Topology};
 use crosspoint::sip::endpoint::{Refresher, Reliable, SessionTimer};
 use crosspoint::sip::message::{Builder, Message, Method, Name};
 
-use crate::peers::{Dialog, Ua, last_status, request, signed_in};
+use crate::peers::{Dialog, Offered, Ua, last_status, request, signed_in};
 use crate::rig::{Rig, config};
 use crate::sdp;
 
@@ -29,8 +29,7 @@ fn is_joined(rig: &Rig) -> bool {
 fn offerless(rig: &mut Rig) -> (Ua, Message, Ua, Dialog, Message) {
     let browser = signed_in(rig, "5001");
     let mut trunk = Ua::trunk();
-    let mut call = trunk.invite("5001", None, &[("Require", "100rel")]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    let mut call = trunk.call(rig, "5001", None, &[("Require", "100rel")]);
     let invite = request(&rig.take(browser.path), Method::Invite);
     rig.take(trunk.path);
     rig.deliver(browser.path, browser.respond(&invite, 180, None));
@@ -104,12 +103,7 @@ fn an_update_before_the_answer_is_taken_once_offer_and_answer_were_exchanged() {
 #[test]
 fn an_update_while_the_callers_own_offer_has_no_answer_gets_500_and_when_to_come_again() {
     let mut rig = Rig::new();
-    let browser = signed_in(&mut rig, "5001");
-    let mut trunk = Ua::trunk();
-    let mut call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
-    let invite = request(&rig.take(browser.path), Method::Invite);
-    rig.deliver(browser.path, browser.respond(&invite, 180, None));
+    let Offered { browser, mut trunk, mut call, invite } = Offered::ringing(&mut rig, "5001");
     call.learn(&last_status(&rig.take(trunk.path), 180));
     let offer = sdp::genesys("192.0.2.91", 20_800);
     let update = trunk.within(&mut call, Method::Update, &[], Some((SDP, &offer)));
@@ -125,11 +119,7 @@ fn early_update(reliable: bool) -> (Rig, Ua, Ua, Message, Message) {
     let mut with = config();
     with.trunks[0].policy.provisionals = Reliable::Supported;
     let mut rig = Rig::with(with, 1, 8);
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let mut trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { browser, mut trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     let tag = format!("t{}", invite.call_id());
     let mut early = Builder::response_to(&invite, 183, None, Some(&tag)).header("Contact", &trunk.contact);
     if reliable {
@@ -200,16 +190,9 @@ fn a_prack_that_crosses_the_end_of_its_call_gets_200_and_one_of_nothing_481() {
 
 /// A call that we refresh by re-INVITE, up to the refresh.
 fn refreshing(rig: &mut Rig) -> (Ua, Message) {
-    let mut browser = signed_in(rig, "5001");
-    let mut call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { mut browser, trunk, mut call, invite } = Offered::outbound(rig, "1003");
     rig.deliver(trunk.path, refreshed(&trunk, &invite, &sdp::trunk_answer()));
-    let ok = last_status(&rig.take(browser.path), 200);
-    call.learn(&ok);
-    let ack = browser.ack(&call, &ok, None);
-    rig.deliver(browser.path, ack);
+    browser.acknowledge(rig, &mut call);
     rig.take(trunk.path);
     rig.advance(Duration::from_secs(101));
     let refresh = request(&rig.take(trunk.path), Method::Invite);

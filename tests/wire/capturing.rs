@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::client::{Request, dial_as, get, http, open_plain};
 use crate::desk::{Desk, no_call_is_left, rig, server};
 use crate::rig::{Rig, eventually};
-use crate::tshark::fields;
+use crate::tshark;
 use crate::voice::Voice;
 
 const HZ: f64 = 700.0;
@@ -47,6 +47,11 @@ async fn ask(rig: &Rig, method: &str, path: &str, more: &str) -> (u16, String) {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{more}Connection: close\r\n\r\n");
     let (head, body) = http(TcpStream::connect(address).await.expect("connected"), &request).await;
     (head[9..12].parse().expect("a status"), body)
+}
+
+/// What tshark reads without any hint: the descriptions are in the file.
+fn fields(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    tshark::fields(file, filter, &[], fields)
 }
 
 /// Power of the tone relative to that of the whole.

@@ -23,6 +23,8 @@ mod rig;
 mod scenarios;
 #[cfg(feature = "lab")]
 mod sipp;
+#[path = "../common/site.rs"]
+mod site;
 mod streams;
 mod tls;
 mod trunk;

@@ -1,6 +1,6 @@
 //! A gateway on ports of its own: the whole program, or the web side and signalling alone with other limits.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -24,6 +24,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+
+use crate::site::Site;
 
 pub const PASSWORD: &str = "correct horse";
 pub const DOMAIN: &str = "crosspoint.test";
@@ -49,33 +51,25 @@ pub fn config(more: &str) -> Config {
 }
 
 pub fn text(more: &str) -> String {
-    let (first, last) = ports();
-    format!(
-        r#"
-        [server]
-        domain = "{DOMAIN}"
-        [[sip]]
-        bind = "127.0.0.1:0"
+    let listeners = r#"
         [[listener]]
         bind = "127.0.0.1:0"
         [[listener]]
         bind = "127.0.0.1:0"
         tls = false
         origins = ["https://desk.example"]
-        [media]
-        addresses = [{{ bind = "127.0.0.1" }}]
-        ports = "{first}-{last}"
-        workers = 1
-        reserve = 2
-        [[trunk]]
-        name = "genesys"
-        addresses = ["127.0.0.1:5999"]
-        [[dn]]
-        number = "5001-5999"
-        secret = "{PASSWORD}"
-        {more}
-        "#
-    )
+    "#;
+    let site = Site {
+        domain: DOMAIN,
+        password: PASSWORD,
+        listeners,
+        sip: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        media: Ipv4Addr::LOCALHOST,
+        ports: ports(),
+        media_keys: "reserve = 2",
+        trunk: ("genesys", SocketAddr::from((Ipv4Addr::LOCALHOST, 5999))),
+    };
+    site.text(more)
 }
 
 impl Rig {

@@ -2,8 +2,6 @@
 //! loss. Its scenarios are in `tests/data/sipp`; it fails by itself where something else comes than they say.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crosspoint::lab::scenario::AgentAct;
@@ -11,52 +9,16 @@ use crosspoint::lab::scenario::AgentAct;
 use crate::desk::{Desk, no_call_is_left, rig, server};
 use crate::rig::Rig;
 
-/// A sipp that is ended by its own pid.
-struct Sipp {
-    child: Child,
-    folder: tempfile::TempDir,
-}
+#[path = "../common/sipp.rs"]
+mod process;
 
-impl Sipp {
-    fn start(scenario: &str, own: SocketAddr, more: &[&str]) -> Sipp {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sipp").join(scenario).with_extension("xml");
-        let child = Command::new("sipp")
-            .current_dir(folder.path())
-            .args(["-sf", &file.to_string_lossy(), "-i", &own.ip().to_string(), "-p", &own.port().to_string()])
-            .args(["-mi", &own.ip().to_string(), "-nostdin", "-trace_err", "-trace_msg", "-timeout", "90", "-aa"])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|e| panic!("sipp: {e}; `make test` installs it"));
-        Sipp { child, folder }
-    }
+use process::Sipp;
 
-    /// Waits for the end of the scenario; anything but success fails with what sipp has to say.
-    async fn succeeds(mut self) {
-        for _ in 0..2000 {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                assert!(status.success(), "sipp ended with {status}: {}", self.words());
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("sipp does not end: {}", self.words());
-    }
+/// Longest time that one scenario takes, seconds.
+const TIME: u64 = 90;
 
-    fn words(&self) -> String {
-        let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
-        files.filter_map(|f| std::fs::read_to_string(f.path()).ok()).collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Sipp {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(scenario: &str, own: SocketAddr, more: &[&str]) -> Sipp {
+    Sipp::start(&format!("data/sipp/{scenario}"), own, TIME, &[&["-aa"], more].concat())
 }
 
 async fn scene() -> (Rig, Desk, SocketAddr) {
@@ -70,7 +32,7 @@ async fn scene() -> (Rig, Desk, SocketAddr) {
 async fn is_called(scenario: &str, then: Option<AgentAct>) {
     let (rig, desk, own) = scene().await;
     let gateway = rig.sip().to_string();
-    let sipp = Sipp::start(scenario, own, &["-m", "1", "-s", "5001", &gateway]);
+    let sipp = start(scenario, own, &["-m", "1", "-s", "5001", &gateway]);
     desk.act(AgentAct::Rings).await.expect("it rings");
     tokio::time::sleep(Duration::from_millis(300)).await;
     desk.act(AgentAct::Answers).await.expect("it answers");
@@ -118,7 +80,7 @@ async fn calls_end_in_the_right_state_where_every_fifth_packet_is_lost() {
     desk.phone().answers_at_once = true;
     let gateway = rig.sip().to_string();
     let more = ["-lost", "20", "-m", "5", "-l", "1", "-r", "1", "-rp", "1000", "-s", "5001", &gateway];
-    let sipp = Sipp::start("call", own, &more);
+    let sipp = start("call", own, &more);
     sipp.succeeds().await;
     no_call_is_left(&rig).await;
     let free = rig.app.figures().await.expect("alive").snapshot.free_pairs;

@@ -8,27 +8,33 @@ use crosspoint::lab::Recorder;
 /// A complaint of this severity counts: a note, a warning or an error. Below are remarks on the course of a call.
 const NOTE: &str = "0x400000";
 
-/// Runs tshark over a recording; returns its lines.
-fn read(file: &Path, filter: &str) -> Vec<String> {
+/// What tshark needs to be told of packets that no description announces.
+const HINTS: [&str; 8] = [
+    "-o",
+    "rtp.heuristic_rtp:TRUE",
+    "--enable-heuristic",
+    "sip_udp",
+    "--enable-heuristic",
+    "rtp_udp",
+    "--enable-heuristic",
+    "rtcp_udp",
+];
+
+/// Returns the fields of the packets that pass a filter, a line each.
+pub fn fields(file: &Path, filter: &str, hints: &[&str], fields: &[&str]) -> Vec<String> {
     let output = Command::new("tshark")
-        .args(["-r", &file.to_string_lossy(), "-Y", filter, "-o", "rtp.heuristic_rtp:TRUE"])
-        .args(["--enable-heuristic", "sip_udp", "--enable-heuristic", "rtp_udp", "--enable-heuristic", "rtcp_udp"])
-        .args(["-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message"])
+        .args(["-r", &file.to_string_lossy(), "-Y", filter])
+        .args(hints)
+        .args(["-T", "fields"])
+        .args(fields.iter().flat_map(|field| ["-e", field]))
         .output()
         .unwrap_or_else(|e| panic!("tshark: {e}; `make test` installs it"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-/// Returns the fields of the packets that pass a filter, as tshark reads a file with no hint: a line each.
-pub fn fields(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
-    let output = Command::new("tshark")
-        .args(["-r", &file.to_string_lossy(), "-Y", filter, "-T", "fields"])
-        .args(fields.iter().flat_map(|field| ["-e", field]))
-        .output()
-        .unwrap_or_else(|e| panic!("tshark: {e}; `make test` installs it"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+fn read(file: &Path, filter: &str) -> Vec<String> {
+    fields(file, filter, &HINTS, &["frame.number", "frame.protocols", "_ws.expert.message"])
 }
 
 /// Asserts that tshark reads every packet from `gateway` (an IP address), each as one of `protocols`, without a complaint.

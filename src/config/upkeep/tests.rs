@@ -1,25 +1,13 @@
 //! Keys of trunks, routes and dial permissions.
 
 use super::*;
+use crate::config::tests::LEAST;
 
-const LEAST: &str = r#"
-[[listener]]
-bind = "127.0.0.1:8443"
-[[sip]]
-bind = "127.0.0.1:5060"
-[media]
-addresses = [{ bind = "127.0.0.1" }]
-[[dn]]
-number = "5001"
-secret = "s"
-DN
-[[trunk]]
-name = "a-b"
-addresses = ["127.0.0.2:5060"]
-"#;
-
+/// The least that is accepted, with further keys of its DN, and keys and tables that follow its trunk.
 fn parse(dn: &str, trunk: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
-    let text = format!("{}{trunk}", LEAST.replace("DN", dn));
+    let named = LEAST.replace("name = \"t\"", "name = \"a-b\"");
+    let (before, rest) = named.split_once("[[dn]]").expect("the DN is the last table");
+    let text = format!("{before}{trunk}\n[[dn]]{rest}{dn}\n");
     let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     Config::parse(&text, "f.toml", environment).map_err(|error| error.to_string())
 }

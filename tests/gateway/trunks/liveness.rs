@@ -74,8 +74,7 @@ fn a_call_from_a_sip_server_thought_down_is_taken_and_shows_that_it_is_back() {
     assert_eq!(state(&rig).health, Health::Down);
     let browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
-    let call = trunk.invite("5001", Some(&sdp::genesys_offer()), &[]);
-    rig.deliver(trunk.path, call.invite.raw().clone());
+    trunk.call(&mut rig, "5001", Some(&sdp::genesys_offer()), &[]);
     request(&rig.take(browser.path), Method::Invite);
     assert_eq!(state(&rig).health, Health::Up);
 }

@@ -149,8 +149,7 @@ fn healths(rig: &Rig) -> Vec<Health> {
 /// A browser that dials, and its INVITE.
 fn dial(rig: &mut Rig, dn: &str, number: &str) -> (Ua, Dialog) {
     let mut browser = signed_in(rig, dn);
-    let call = browser.invite(number, Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, number, Some(&sdp::chromium_offer()), &[]);
     (browser, call)
 }
 
@@ -176,8 +175,7 @@ fn sign_in(rig: &mut Rig, servers: &mut [&mut Server], dn: &str) -> (Ua, Message
 /// As [`dial`], where signing in takes the SIP Servers' word.
 fn dial_with(rig: &mut Rig, servers: &mut [&mut Server], dn: &str, number: &str) -> (Ua, Dialog) {
     let mut browser = sign_in(rig, servers, dn).0;
-    let call = browser.invite(number, Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
+    let call = browser.call(rig, number, Some(&sdp::chromium_offer()), &[]);
     run(rig, servers, Duration::ZERO);
     (browser, call)
 }

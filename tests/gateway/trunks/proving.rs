@@ -7,7 +7,7 @@ use crosspoint::sip::endpoint::{Refresher, Reliable, SessionTimer};
 use crosspoint::sip::message::{Builder, Message, Method, Name};
 
 use super::registering::{REALM_THERE, challenge, proves};
-use crate::peers::{Talk, Ua, inbound_call, last_status, outbound_call, request, signed_in};
+use crate::peers::{Offered, Talk, Ua, inbound_call, last_status, outbound_call, request};
 use crate::rig::{Rig, config};
 use crate::sdp;
 
@@ -125,11 +125,7 @@ fn a_challenged_prack_is_sent_again_in_the_early_dialog() {
     let mut with = with_account();
     with.trunks[0].policy.provisionals = Reliable::Supported;
     let mut rig = Rig::with(with, 1, 4);
-    let mut browser = signed_in(&mut rig, "5001");
-    let call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-    rig.deliver(browser.path, call.invite.raw().clone());
-    let trunk = Ua::trunk();
-    let invite = request(&rig.take(trunk.path), Method::Invite);
+    let Offered { trunk, invite, .. } = Offered::outbound(&mut rig, "1003");
     let early = Builder::response_to(&invite, 183, None, Some("e"))
         .header("Contact", &trunk.contact)
         .header("Require", "100rel")
@@ -159,21 +155,14 @@ fn a_challenged_refresh_is_sent_again_by_update_and_by_reinvite() {
         let timer = SessionTimer { interval_s: 200, min_se_s: 90, refresher: Some(Refresher::Us) };
         with.trunks[0].policy.session = Some(timer);
         let mut rig = Rig::with(with, 1, 4);
-        let mut browser = signed_in(&mut rig, "5001");
-        let mut call = browser.invite("1003", Some(&sdp::chromium_offer()), &[]);
-        rig.deliver(browser.path, call.invite.raw().clone());
-        let trunk = Ua::trunk();
-        let invite = request(&rig.take(trunk.path), Method::Invite);
+        let Offered { mut browser, trunk, mut call, invite } = Offered::outbound(&mut rig, "1003");
         let ok = Builder::response_to(&invite, 200, None, Some("t"))
             .header("Contact", &trunk.contact)
             .header("Allow", allow)
             .header("Session-Expires", "200;refresher=uac")
             .body("application/sdp", sdp::trunk_answer().as_bytes());
         rig.deliver(trunk.path, ok.build());
-        let ok = last_status(&rig.take(browser.path), 200);
-        call.learn(&ok);
-        let ack = browser.ack(&call, &ok, None);
-        rig.deliver(browser.path, ack);
+        browser.acknowledge(&mut rig, &mut call);
         rig.take(trunk.path);
         rig.advance(Duration::from_secs(101));
         let one = request(&rig.take(trunk.path), method.clone());
