@@ -65,6 +65,8 @@ pub struct AudioPlan {
     pub send_event: Option<EventFormat>,
     /// Event format that we expect.
     pub recv_event: Option<EventFormat>,
+    /// Payload type of the comfort noise that we expect (RFC 3389); `None`: it was not negotiated. None is ever sent.
+    pub recv_noise: Option<Pt>,
     /// Length of the packets that we send, ms (10 to 60).
     pub ptime_ms: u8,
     /// We may send audio to this peer.

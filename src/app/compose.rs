@@ -107,6 +107,7 @@ fn trunks(config: &Config) -> Vec<Trunk> {
         large_over_tcp: trunk.large_over_tcp.unwrap_or(has_tcp),
         codecs: trunk.codecs.iter().map(|codec| (*codec).into()).collect(),
         ptime_ms: 20,
+        comfort_noise: trunk.comfort_noise,
         latch: trunk.latch.unwrap_or(config.media.latch).into(),
         media: trunk.media,
         carry: trunk.carried(),

@@ -22,6 +22,7 @@ pub const MAX_PACKET: usize = 1275 * 6 + 7;
 pub struct Encoder {
     inner: opus::Encoder,
     fec: bool,
+    dtx: bool,
     loss_percent: u8,
 }
 
@@ -40,7 +41,7 @@ impl Encoder {
         inner.set_signal(Signal::Voice).map_err(set)?;
         inner.set_inband_fec(params.fec).map_err(set)?;
         inner.set_dtx(params.dtx).map_err(set)?;
-        Ok(Encoder { inner, fec: params.fec, loss_percent: 0 })
+        Ok(Encoder { inner, fec: params.fec, dtx: params.dtx, loss_percent: 0 })
     }
 
     /// Tells the encoder of the loss that the peer reports, 0 to 100 %; without FEC it has no use and is ignored.
@@ -69,6 +70,18 @@ impl Encoder {
         }
         let len = self.inner.encode(pcm, out).map_err(|_| CodecError::NoRoom)?;
         if len == 0 { Err(CodecError::NoRoom) } else { Ok(len) }
+    }
+
+    /// Encodes a frame as [`Encoder::encode`] does, and as a whole even where DTX would leave it out.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`]; [`CodecError::Settings`] where libopus does not let DTX be changed.
+    pub fn encode_whole(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        let set = |e: opus::Error| CodecError::Settings(e.description());
+        self.inner.set_dtx(false).map_err(set)?;
+        let encoded = self.encode(pcm, out);
+        self.inner.set_dtx(self.dtx).map_err(set)?;
+        encoded
     }
 
     /// Forgets the signal so far, for a stream that begins anew; settings stay.

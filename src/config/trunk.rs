@@ -83,6 +83,9 @@ pub struct TrunkConfig {
     /// Codecs in order of preference.
     #[serde(default = "both_laws")]
     pub codecs: Vec<CodecConfig>,
+    /// It may send comfort noise in place of silence.
+    #[serde(default)]
+    pub comfort_noise: bool,
     /// The rule against media from elsewhere; `media.latch` where it is not said.
     pub latch: Option<LatchConfig>,
     /// Which advertised media address its legs use; the first where it is not said.

@@ -77,6 +77,8 @@ pub struct Trunk {
     pub codecs: Vec<AudioCodec>,
     /// Length of the packets that we offer, ms (10 to 60).
     pub ptime_ms: u8,
+    /// It may send comfort noise in place of silence (RFC 3389).
+    pub comfort_noise: bool,
     /// Rule against RTP injection.
     pub latch: Latch,
     /// Advertised address of its legs' media; without it the first of the peer's address family.

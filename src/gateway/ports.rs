@@ -173,6 +173,7 @@ impl Ports {
     pub(super) fn trunk(&mut self, trunk: &Trunk, pair: (PortPairId, SocketAddr)) -> (RtpLocal, PairUse) {
         let mut audio = AudioWish::trunk(trunk.codecs.clone());
         audio.ptime_ms = trunk.ptime_ms;
+        audio.noise = trunk.comfort_noise;
         audio.direction = Direction::SendRecv;
         let local = RtpLocal { rtp: pair.1, session_id: self.session_id(), audio };
         (local, PairUse { pair: pair.0, ssrc: self.ssrc(), latch: trunk.latch })

@@ -7,8 +7,11 @@ use super::conceal::Conceal;
 use super::discard::Discard;
 use super::engine::{Sink, Socket};
 use super::framer::Framer;
+use super::hush::Hush;
 use super::key::Keys;
 use super::news::News;
+use super::noise::Noise;
+use super::pause::Pause;
 use super::player::Player;
 use super::port::browser::BrowserPort;
 use super::port::rtp::RtpPort;
@@ -65,6 +68,12 @@ pub(super) struct Inbound {
     pub expected: Option<i64>,
     pub decoder: Option<Decoder>,
     pub conceal: Conceal,
+    /// The peer has told that it says nothing for a while.
+    pub pause: Option<Pause>,
+    /// Samples that were added because what ended a pause came late; taken out in the next one.
+    pub ahead: i64,
+    /// The peer's comfort noise, once it has sent any.
+    pub noise: Option<Box<Noise>>,
     pub key: DtmfReceiver,
     pub reception: Reception,
     /// What was negotiated before, and until when it is understood.
@@ -76,6 +85,8 @@ pub(super) struct Inbound {
 pub(super) enum Format {
     Audio(AudioCodec),
     Event(EventFormat),
+    /// Comfort noise (RFC 3389).
+    Noise,
 }
 
 impl Default for Inbound {
@@ -85,6 +96,9 @@ impl Default for Inbound {
             expected: None,
             decoder: None,
             conceal: Conceal::default(),
+            pause: None,
+            ahead: 0,
+            noise: None,
             key: DtmfReceiver::new(8000),
             reception: Reception::default(),
             former: None,
@@ -98,6 +112,7 @@ pub(super) struct Outbound {
     pub stream: Stream,
     pub framer: Framer,
     pub encoder: Option<(OpusParams, Encoder)>,
+    pub hush: Hush,
     pub key: Keys,
     /// Loss that the peer reports, in percent.
     pub loss_percent: u8,
@@ -143,7 +158,8 @@ impl Leg {
     pub(super) fn format(&self, pt: Pt, now: Instant) -> Option<Format> {
         let of = |plan: &AudioPlan| match plan.recv_event.filter(|event| event.pt == pt) {
             Some(event) => Some(Format::Event(event)),
-            None => (plan.recv_pt == pt).then_some(Format::Audio(plan.codec)),
+            None if plan.recv_pt == pt => Some(Format::Audio(plan.codec)),
+            None => (plan.recv_noise == Some(pt)).then_some(Format::Noise),
         };
         let former = || self.inbound.former.as_ref().filter(|(_, until)| now <= *until).and_then(|(plan, _)| of(plan));
         self.audio.as_ref().and_then(of).or_else(former)
@@ -152,6 +168,7 @@ impl Leg {
     /// Forgets the source: who hears whom has changed, or the direction. The next packet is a beginning.
     pub(super) fn forget(&mut self) {
         self.inbound.expected = None;
+        self.inbound.pause = None;
         self.inbound.conceal.clear();
         self.outbound.stream.rebase();
         self.outbound.framer.clear();
@@ -254,6 +271,7 @@ impl Leg {
             self.player.as_ref().map(|player| player.due()),
             self.outbound.key.due(now),
             self.inbound.key.poll_timeout(),
+            self.inbound.pause.as_ref().map(Pause::due),
         ]
         .into_iter()
         .flatten()

@@ -1,6 +1,6 @@
 //! The media plane of one worker, pure: datagrams in, datagrams out, told the time.
 //!
-//! RTP and RTCP (RFC 3550), telephone-event (RFC 4733), Opus in RTP (RFC 7587), G.711, STUN/DTLS/SRTP by way of
+//! RTP and RTCP (RFC 3550), telephone-event (RFC 4733), comfort noise (RFC 3389), Opus in RTP (RFC 7587), G.711, STUN/DTLS/SRTP by way of
 //! [`crate::webrtc`]. We do not keep a jitter buffer, because both ends have one: a packet in is a packet out. A mix alone runs on a
 //! clock of its own.
 
@@ -9,11 +9,14 @@ mod deadline;
 pub mod discard;
 pub mod engine;
 pub mod framer;
+mod hush;
 mod join;
 mod key;
 mod leg;
 mod mix;
 mod news;
+mod noise;
+mod pause;
 pub mod player;
 mod port;
 mod report;

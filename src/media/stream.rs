@@ -55,6 +55,12 @@ impl Stream {
         self.base = None;
     }
 
+    /// Takes samples out of the time of the stream that were added to it, where nothing is sent for them.
+    pub(super) fn pull_back(&mut self, samples: i64) {
+        let ticks = (samples as u32).wrapping_mul(self.scale);
+        self.base = self.base.map(|(from, base)| (from, base.wrapping_sub(ticks)));
+    }
+
     /// Has the next frame bear the marker, so that the peer sees where its codec or its address has changed. Time goes on.
     pub(super) fn mark(&mut self) {
         self.marked = true;

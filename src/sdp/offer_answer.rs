@@ -38,6 +38,8 @@ pub struct AudioWish {
     pub opus_ptime_ms: u8,
     /// Most that we want: an answer is never wider than the offer allows (RFC 3264 6.1).
     pub direction: Direction,
+    /// Comfort noise beside G.711 is asked for and taken (RFC 3389).
+    pub noise: bool,
     /// Payload type of telephone-event/8000 in our offers (101 towards Genesys, 126 towards browsers).
     pub event_pt: Pt,
 }
@@ -51,6 +53,7 @@ impl AudioWish {
             ptime_ms: 20,
             opus_ptime_ms: 20,
             direction: Direction::SendRecv,
+            noise: false,
             event_pt: Pt(126),
         }
     }
@@ -58,7 +61,15 @@ impl AudioWish {
     /// Returns the wish for a trunk leg: these codecs, 20 ms, both ways, events on 101.
     pub fn trunk(codecs: Vec<AudioCodec>) -> AudioWish {
         let direction = Direction::SendRecv;
-        AudioWish { codecs, narrowband: true, ptime_ms: 20, opus_ptime_ms: 20, direction, event_pt: Pt(101) }
+        AudioWish {
+            codecs,
+            narrowband: true,
+            ptime_ms: 20,
+            opus_ptime_ms: 20,
+            direction,
+            noise: false,
+            event_pt: Pt(101),
+        }
     }
 
     /// Returns the packet length that is wished of a codec, ms.
@@ -286,10 +297,13 @@ fn numbers(formats: &[(Pt, Encoding)]) -> String {
     formats.iter().map(|(pt, _)| pt.0.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns what an answer of ours lists: the codec and its events.
+/// Returns what an answer of ours lists: the codec, its events and its comfort noise.
 fn chosen_formats(choice: &Choice) -> Formats {
     let events = choice.event.iter().map(|e| (e.pt, Encoding::Event(e.clock_hz)));
-    std::iter::once((choice.pt, Encoding::of(&choice.codec))).chain(events).collect()
+    std::iter::once((choice.pt, Encoding::of(&choice.codec)))
+        .chain(events)
+        .chain(choice.noise.map(|pt| (pt, Encoding::Noise)))
+        .collect()
 }
 
 /// Works out who sends; `takes`: the peer wants to receive.
@@ -300,6 +314,7 @@ fn plan(choice: &Choice, ours: Direction, theirs: Direction, takes: bool) -> Aud
         recv_pt: choice.pt,
         send_event: choice.event,
         recv_event: choice.event,
+        recv_noise: choice.noise,
         ptime_ms: choice.ptime_ms,
         send: ours.sends() && theirs.receives() && takes,
         recv: ours.receives() && theirs.sends(),
@@ -313,6 +328,7 @@ fn answered_plan(state: &OfferState, audio: &Media, muxed: bool, takes: bool) ->
     let recv_event = choice.event.and_then(|e| Some(EventFormat { pt: ours(Encoding::Event(e.clock_hz))?, ..e }));
     choice.event = choice.event.filter(|_| recv_event.is_some());
     let recv_pt = ours(Encoding::of(&choice.codec)).ok_or(OfferError::NoCommonCodec)?;
+    choice.noise = choice.noise.and(ours(Encoding::Noise));
     let plan = plan(&choice, state.audio.direction, audio.direction(), takes);
     Ok(AudioPlan { recv_pt, recv_event, ..plan })
 }

@@ -66,6 +66,7 @@ pub fn config() -> GatewayConfig {
             large_over_tcp: false,
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             ptime_ms: 20,
+            comfort_noise: false,
             latch: Latch::Port,
             media: None,
             carry: Carry::default(),

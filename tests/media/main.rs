@@ -12,5 +12,6 @@ mod mixing;
 mod peer;
 mod restart;
 mod rig;
+mod silence;
 mod sources;
 mod worker;

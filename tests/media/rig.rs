@@ -59,6 +59,7 @@ pub fn plan(codec: AudioCodec) -> AudioPlan {
         recv_pt: Pt(pt),
         send_event: event,
         recv_event: event,
+        recv_noise: None,
         ptime_ms: 20,
         send: true,
         recv: true,

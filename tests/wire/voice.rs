@@ -85,6 +85,7 @@ impl Voice {
             recv_pt: Pt(111),
             send_event: None,
             recv_event: None,
+            recv_noise: None,
             ptime_ms: 20,
             send: true,
             recv: true,

@@ -35,6 +35,7 @@ fn audio() -> AudioPlan {
         recv_pt: Pt(111),
         send_event,
         recv_event,
+        recv_noise: None,
         ptime_ms: 20,
         send: true,
         recv: true,

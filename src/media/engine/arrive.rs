@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::discard::Discard;
-use super::super::join::{Arrival, carry, hear};
+use super::super::join::{Arrival, carry, fall_silent, hear};
 use super::super::leg::{Format, Leg, Port, scale};
 use super::super::report;
 use super::super::tap::{Direction, PacketKind};
@@ -219,17 +219,28 @@ impl Engine {
         }
         let codec = match format {
             Format::Event(format) => return self.event(slot, header.timestamp, payload, format, packet, now, out),
-            Format::Audio(codec) => codec,
+            Format::Audio(codec) => Some(codec),
+            Format::Noise => None,
         };
-        let arrival = Arrival { timestamp: header.timestamp, codec, payload, verdict };
+        let arrival = Arrival { timestamp: header.timestamp, payload, verdict };
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        let mut paused = false;
         let carried = if leg.seat.is_some() {
-            hear(leg, &arrival, packet, &mut self.scratch)
+            // Others make the noise of a mix.
+            codec.map_or(Ok(()), |codec| hear(leg, codec, &arrival, packet, &mut self.scratch))
         } else {
             let Some(peer) = leg.peer else { return };
             let Ok([Some(leg), Some(to)]) = self.legs.get_disjoint_mut([slot, peer]) else { return };
-            carry(leg, to, &arrival, packet, &mut self.scratch, now, out)
+            let carried = match codec {
+                Some(codec) => carry(leg, to, codec, &arrival, packet, &mut self.scratch, now, out),
+                None => fall_silent(leg, to, &arrival, packet, &mut self.scratch, now, out),
+            };
+            paused = leg.inbound.pause.is_some();
+            carried
         };
+        if paused {
+            self.schedule(slot, now);
+        }
         if let Err(reason) = carried {
             self.counters.discards.count(reason);
         }
@@ -318,7 +329,7 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
     }
     let inbound = &mut leg.inbound;
     let clock_hz = scale(audio.codec) * 8000;
-    let timestamp = matches!(format, Some(Format::Audio(_))).then_some(header.timestamp);
+    let timestamp = matches!(format, Some(Format::Audio(_) | Format::Noise)).then_some(header.timestamp);
     let stats = &mut inbound.reception.stats;
     let verdict = match stats.as_mut().filter(|stats| stats.is_of(header.ssrc, clock_hz)) {
         Some(stats) => stats.receive(header.seq, timestamp, now),
@@ -329,6 +340,7 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
         Verdict::Restart => {
             inbound.timeline = None;
             inbound.expected = None;
+            inbound.pause = None;
         }
         Verdict::Gap(lost) => leg.stats.lost += u64::from(lost),
         Verdict::Late => {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::super::framer::Framer;
+use super::super::hush::Hush;
 use super::super::leg::{Inbound, Leg, Outbound, Port};
 use super::super::player::Player;
 use super::super::port::browser::BrowserPort;
@@ -71,6 +72,7 @@ impl Engine {
             stream: Stream::new(ssrc, self.rng.random(), self.rng.random()),
             framer: Framer::new(FRAME),
             encoder: None,
+            hush: Hush::default(),
             key: Keys::new(),
             loss_percent: 0,
             report_at: now + self.report_interval() / 2,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::deadline::Due;
-use super::super::join::send_frame;
+use super::super::join::{fill_pause, send_frame};
 use super::super::leg::{Leg, Port};
 use super::super::port::browser::socket_of;
 use super::super::{join::Scratch, report};
@@ -40,6 +40,7 @@ impl Engine {
             }
             self.drain_transport(slot, now, out);
             self.play(slot, now, out);
+            self.fill_pause(slot, now, out);
             self.expire_key(slot, now, out);
             self.send_keys(slot, now, out);
             self.send_report(slot, now, out);
@@ -84,6 +85,22 @@ impl Engine {
                 // What cannot be sent plays on unheard.
                 let _ = send_frame(leg, at, &frame[..size], packet, now, out);
             }
+        }
+    }
+
+    /// Sends who hears a leg the noise of its pause.
+    fn fill_pause(&mut self, slot: usize, now: Instant, out: &mut impl Sink) {
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        if leg.inbound.pause.is_none() {
+            return;
+        }
+        let Some(peer) = leg.peer else {
+            leg.inbound.pause = None;
+            return;
+        };
+        let Ok([Some(leg), Some(to)]) = self.legs.get_disjoint_mut([slot, peer]) else { return };
+        if let Err(reason) = fill_pause(leg, to, &mut self.scratch, now, out) {
+            self.counters.discards.count(reason);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::rtp::{HEADER_LEN, Verdict, write_header};
 #[inline]
 pub(super) fn forward(
     to: &mut Leg,
+    codec: AudioCodec,
     arrival: &Arrival,
     span: Span,
     packet: &mut PacketBuf,
@@ -29,7 +30,7 @@ pub(super) fn forward(
         return Err(Discard::Codec);
     }
     let payload = packet.bytes_mut().get_mut(HEADER_LEN..).unwrap_or_default();
-    match (arrival.codec, target.codec) {
+    match (codec, target.codec) {
         (AudioCodec::Pcmu, AudioCodec::Pcma) => g711::ulaw_to_alaw(payload),
         (AudioCodec::Pcma, AudioCodec::Pcmu) => g711::alaw_to_ulaw(payload),
         _ => {}

@@ -12,32 +12,33 @@ use crate::media::leg::{Leg, scale};
 use crate::media::seat::FRAME;
 use crate::media::timeline::Timeline;
 use crate::packet::PacketBuf;
+use crate::plan::AudioCodec;
 use crate::rtp::Verdict;
 
 /// Decodes an audio packet of a leg into its seat.
 #[inline]
 pub(in crate::media) fn hear(
     leg: &mut Leg,
+    codec: AudioCodec,
     arrival: &Arrival,
     packet: &PacketBuf,
     scratch: &mut Scratch,
 ) -> Result<(), Discard> {
     let Leg { seat: Some(seat), inbound, stats, .. } = leg else { return Err(Discard::Direction) };
-    let codec = arrival.codec;
     let timeline = inbound.timeline.get_or_insert_with(|| Timeline::start(arrival.timestamp));
     let at = timeline.at(arrival.timestamp, scale(codec));
     let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
     let len = samples(codec, payload).filter(|len| (1..=MAX_FRAME).contains(len)).ok_or(Discard::Codec)?;
     let gap = inbound.expected.map_or(0, |expected| at - expected);
     inbound.expected = Some(at + len as i64);
-    let mut made_up = 0;
+    let mut made_up = None;
     if matches!(arrival.verdict, Verdict::Gap(_)) && (1..=MAX_CONCEALED).contains(&gap) {
         let missing = seat.missing(gap as usize);
         let missing = missing - missing % OPUS_STEP as usize;
         if missing > 0 && fill_gap(inbound, codec, payload, &mut scratch.pcm[..missing]) {
             stats.concealed += missing.div_ceil(len) as u64;
             seat.push(&scratch.pcm[..missing]);
-            made_up = missing as i64;
+            made_up = Some(missing);
         }
     }
     let len = decode(inbound, codec, payload, made_up, &mut scratch.pcm[..])?;

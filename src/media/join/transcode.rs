@@ -8,6 +8,7 @@ use crate::codec::opus::{Decoder, Encoder};
 use crate::media::conceal::MAX_CONCEALED;
 use crate::media::discard::Discard;
 use crate::media::engine::Sink;
+use crate::media::hush::{Step, announcement};
 use crate::media::leg::{Inbound, Leg, is_opus};
 use crate::packet::PacketBuf;
 use crate::plan::{AudioCodec, OpusParams};
@@ -18,7 +19,7 @@ pub(super) const OPUS_STEP: i64 = 20;
 /// Room for a frame of Opus (RFC 6716 3.4 allows 1275 bytes) or 60 ms of G.711.
 const PAYLOAD: usize = 1275;
 /// Opus packets up to this length say that nothing need be sent (RFC 6716 2.1.9).
-const DTX: usize = 2;
+pub(super) const DTX: usize = 2;
 
 /// Where a frame lies in its source's time, in samples at 8 kHz.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Span {
     pub gap: i64,
     /// Packets before it did not come.
     pub lost: bool,
+    /// It ends a pause.
+    pub resumed: bool,
 }
 
 #[expect(clippy::too_many_arguments, reason = "the one place where both legs, the packet and the time meet")]
@@ -36,6 +39,7 @@ pub(super) struct Span {
 pub(super) fn transcode(
     from: &mut Leg,
     to: &mut Leg,
+    codec: AudioCodec,
     arrival: &Arrival,
     span: Span,
     packet: &PacketBuf,
@@ -43,7 +47,6 @@ pub(super) fn transcode(
     now: Instant,
     out: &mut impl Sink,
 ) -> Result<(), Discard> {
-    let codec = arrival.codec;
     let payload = packet.bytes().get(arrival.payload.clone()).ok_or(Discard::Codec)?;
     if span.lost && span.gap > 0 && span.gap <= MAX_CONCEALED {
         let missing = (span.gap - span.gap % OPUS_STEP) as usize;
@@ -54,17 +57,19 @@ pub(super) fn transcode(
     } else if span.gap != 0 {
         finish(to, scratch, now, out);
     }
-    let len = decode(&mut from.inbound, codec, payload, span.gap, &mut scratch.pcm[..])?;
+    let made_up = (span.gap != 0 || span.resumed).then_some(span.gap.clamp(0, MAX_CONCEALED) as usize);
+    let len = decode(&mut from.inbound, codec, payload, made_up, &mut scratch.pcm[..])?;
     emit(to, span.at, len, scratch, now, out)
 }
 
-/// Decodes a payload and returns its samples; `gap` samples were made up before it, or are missing.
+/// Decodes a payload and returns its samples; where it does not follow what was heard last, so many samples were made up
+/// before it, or are missing.
 #[inline]
 pub(super) fn decode(
     inbound: &mut Inbound,
     codec: AudioCodec,
     payload: &[u8],
-    gap: i64,
+    made_up: Option<usize>,
     pcm: &mut [i16],
 ) -> Result<usize, Discard> {
     let len = match codec {
@@ -73,8 +78,8 @@ pub(super) fn decode(
         AudioCodec::Opus(_) => decoder(inbound)?.decode(payload, pcm).map_err(|_| Discard::Codec)?,
     };
     // Opus leads over by itself.
-    if gap != 0 && !is_opus(codec) {
-        inbound.conceal.lead_over(gap.clamp(0, MAX_CONCEALED) as usize, &mut pcm[..len]);
+    if let Some(made_up) = made_up.filter(|_| !is_opus(codec)) {
+        inbound.conceal.lead_over(made_up, &mut pcm[..len]);
     }
     // Opus conceals by itself, but not where it goes into a mix.
     inbound.conceal.hear(&pcm[..len]);
@@ -93,7 +98,7 @@ pub(super) fn fill_gap(inbound: &mut Inbound, codec: AudioCodec, payload: &[u8],
 }
 
 #[inline]
-fn decoder(inbound: &mut Inbound) -> Result<&mut Decoder, Discard> {
+pub(super) fn decoder(inbound: &mut Inbound) -> Result<&mut Decoder, Discard> {
     match &mut inbound.decoder {
         Some(decoder) => Ok(decoder),
         empty => Ok(empty.insert(Decoder::new().map_err(|_| Discard::Codec)?)),
@@ -149,16 +154,37 @@ pub(in crate::media) fn send_frame(
     let len = match plan.codec {
         AudioCodec::Pcmu => g711::encode_ulaw(pcm, payload),
         AudioCodec::Pcma => g711::encode_alaw(pcm, payload),
-        AudioCodec::Opus(params) => encoder(to, params)?.encode(pcm, payload).map_err(|_| Discard::Codec)?,
+        AudioCodec::Opus(params) => match encode_opus(to, params, pcm, payload)? {
+            0 => return Ok(()),
+            len => len,
+        },
     };
-    if matches!(plan.codec, AudioCodec::Opus(_)) && len <= DTX {
-        return Ok(());
-    }
     let (timestamp, marker) = to.outbound.stream.place(at, pcm.len(), now);
     let header = header(to, plan.send_pt, timestamp, marker, len);
     write_header(packet.bytes_mut(), &header);
     packet.set_len(HEADER_LEN + len);
     to.transmit(packet, now, out)
+}
+
+/// Encodes a frame and returns its length; 0: under DTX it need not be sent.
+#[inline]
+fn encode_opus(to: &mut Leg, params: OpusParams, pcm: &[i16], payload: &mut [u8]) -> Result<usize, Discard> {
+    if !params.dtx {
+        return encoder(to, params)?.encode(pcm, payload).map_err(|_| Discard::Codec);
+    }
+    let len = match to.outbound.hush.step(pcm) {
+        Step::Encode => encoder(to, params)?.encode(pcm, payload).map_err(|_| Discard::Codec)?,
+        Step::Whole => encoder(to, params)?.encode_whole(pcm, payload).map_err(|_| Discard::Codec)?,
+        Step::Announce => {
+            *payload.first_mut().ok_or(Discard::Codec)? = announcement(pcm.len());
+            1
+        }
+        Step::Rest => return Ok(0),
+    };
+    // The first of those that say that nothing follows is sent, so that the browser makes comfort noise and no loss of it.
+    let silent = len <= DTX;
+    let told = std::mem::replace(&mut to.outbound.hush.announced, silent);
+    Ok(if silent && told { 0 } else { len })
 }
 
 #[inline]

@@ -14,6 +14,7 @@ fn remote(rtp: &str) -> RtpRemote {
         recv_pt: Pt(0),
         send_event: None,
         recv_event: None,
+        recv_noise: None,
         ptime_ms: 20,
         send: true,
         recv: true,

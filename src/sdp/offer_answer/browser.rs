@@ -132,6 +132,7 @@ fn usual_number(encoding: Encoding, wish: &AudioWish) -> Pt {
         Encoding::Pcma => Pt(8),
         Encoding::Opus => Pt(111),
         Encoding::Event(48_000) => Pt(110),
+        Encoding::Noise => Pt(13),
         Encoding::Event(_) | Encoding::Foreign => wish.event_pt,
     }
 }

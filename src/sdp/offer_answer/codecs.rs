@@ -20,6 +20,8 @@ pub(super) enum Encoding {
     Opus,
     /// telephone-event, with its clock in Hz.
     Event(u32),
+    /// CN/8000 (RFC 3389 4).
+    Noise,
     /// Anything else: known only so that its number is not used for something of ours.
     Foreign,
 }
@@ -40,8 +42,14 @@ impl Encoding {
             Encoding::Pcma => Some("PCMA/8000".to_owned()),
             Encoding::Opus => Some("opus/48000/2".to_owned()),
             Encoding::Event(clock_hz) => Some(format!("telephone-event/{clock_hz}")),
+            Encoding::Noise => Some("CN/8000".to_owned()),
             Encoding::Foreign => None,
         }
+    }
+
+    /// Tells whether comfort noise belongs to it: Opus has its own.
+    fn takes_noise(self) -> bool {
+        matches!(self, Encoding::Pcmu | Encoding::Pcma)
     }
 
     /// Returns the clock of the events beside this codec (RFC 4733 2.4.1: that of the audio), most fitting first.
@@ -68,12 +76,14 @@ pub(super) fn read_formats(media: &Media, muxed: bool) -> Formats {
                 ("pcma", 8_000, 1) => Encoding::Pcma,
                 ("opus", 48_000, _) => Encoding::Opus,
                 ("telephone-event", clock_hz, _) => Encoding::Event(clock_hz),
+                ("cn", 8_000, 1) => Encoding::Noise,
                 _ => Encoding::Foreign,
             },
             // Static types need no rtpmap (RFC 3551 6).
             None => match pt {
                 0 => Encoding::Pcmu,
                 8 => Encoding::Pcma,
+                13 => Encoding::Noise,
                 _ => Encoding::Foreign,
             },
         };
@@ -91,6 +101,8 @@ pub(super) struct Choice {
     pub codec: AudioCodec,
     pub pt: Pt,
     pub event: Option<EventFormat>,
+    /// Its comfort noise, where both sides want it.
+    pub noise: Option<Pt>,
     pub ptime_ms: u8,
 }
 
@@ -125,11 +137,13 @@ fn with_details(media: &Media, formats: &[(Pt, Encoding)], wish: &AudioWish, cod
         let (pt, _) = formats.iter().find(|(_, e)| *e == Encoding::Event(clock_hz))?;
         Some(EventFormat { pt: *pt, clock_hz })
     });
+    let noise = formats.iter().find(|(_, e)| *e == Encoding::Noise).map(|(pt, _)| *pt);
+    let noise = noise.filter(|_| wish.noise && encoding.takes_noise());
     let codec = match codec {
         AudioCodec::Opus(ours) => AudioCodec::Opus(opus_towards(media, pt, ours)),
         plain => *plain,
     };
-    Choice { codec, pt, event, ptime_ms: ptime(media, wish.ptime_of(encoding), encoding) }
+    Choice { codec, pt, event, noise, ptime_ms: ptime(media, wish.ptime_of(encoding), encoding) }
 }
 
 /// Bounds our encoder by what the peer wants to receive (RFC 7587 6.1).
@@ -172,6 +186,9 @@ pub(super) fn offered_formats(
         encodings.push(Encoding::Event(48_000));
     }
     encodings.push(Encoding::Event(8_000));
+    if wish.noise && encodings.iter().any(|e| e.takes_noise()) {
+        encodings.push(Encoding::Noise);
+    }
     let mut formats: Formats = Vec::with_capacity(encodings.len());
     for encoding in encodings {
         let taken =

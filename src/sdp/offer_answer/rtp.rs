@@ -55,6 +55,7 @@ fn answer_nothing(local: &RtpLocal, previous: Option<&Agreed>) -> Answer<RtpRemo
         recv_pt: Pt(0),
         send_event: None,
         recv_event: None,
+        recv_noise: None,
         ptime_ms: local.audio.ptime_ms,
         send: false,
         recv: false,
@@ -144,6 +145,7 @@ fn usual_number(encoding: Encoding, wish: &AudioWish) -> Pt {
         Encoding::Pcma => Pt(8),
         Encoding::Opus => Pt(120),
         Encoding::Event(48_000) => Pt(102),
+        Encoding::Noise => Pt(13),
         Encoding::Event(_) | Encoding::Foreign => wish.event_pt,
     }
 }

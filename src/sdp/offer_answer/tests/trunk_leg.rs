@@ -211,3 +211,30 @@ fn session_id_and_m_lines_stay_through_hold_and_retrieve() {
     let held = answer_rtp(format!("{video}a=inactive\r\n").as_bytes(), &local(), Some(&agreed)).unwrap();
     assert!(text(&held.sdp).contains("o=- 99 3 IN IP4"), "{}", text(&held.sdp));
 }
+
+#[test]
+fn comfort_noise_is_offered_and_taken_only_where_it_is_wished_and_beside_g711() {
+    let mut wishing = local();
+    wishing.audio.noise = true;
+    let offer = phone("4000 RTP/AVP 0 8 13 101", "a=rtpmap:101 telephone-event/8000\r\n");
+    let done = answer_rtp(offer.as_bytes(), &wishing, None).unwrap();
+    assert_eq!(m_lines(&done.sdp), ["m=audio 10020 RTP/AVP 0 101 13"]);
+    assert!(text(&done.sdp).contains("a=rtpmap:13 CN/8000\r\n"));
+    assert_eq!(done.remote.audio.recv_noise, Some(Pt(13)));
+    let done = answer(&offer);
+    assert_eq!(m_lines(&done.sdp), ["m=audio 10020 RTP/AVP 0 101"]);
+    assert_eq!(done.remote.audio.recv_noise, None);
+    assert_eq!(
+        answer_rtp(phone("4000 RTP/AVP 8", "").as_bytes(), &wishing, None).unwrap().remote.audio.recv_noise,
+        None
+    );
+
+    let (sdp, state) = offer_rtp(&wishing, None);
+    assert_eq!(m_lines(&sdp), ["m=audio 10020 RTP/AVP 0 8 101 13"]);
+    for (list, expected) in [("0 13", Some(Pt(13))), ("8", None)] {
+        let answer = phone(&format!("4000 RTP/AVP {list}"), "");
+        assert_eq!(accept_rtp_answer(&state, answer.as_bytes()).unwrap().0.audio.recv_noise, expected);
+    }
+    let (sdp, _) = offer_rtp(&local(), None);
+    assert_eq!(m_lines(&sdp), ["m=audio 10020 RTP/AVP 0 8 101"]);
+}

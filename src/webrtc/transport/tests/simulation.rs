@@ -127,6 +127,7 @@ impl Simulation {
             recv_pt: Pt(0),
             send_event: None,
             recv_event: None,
+            recv_noise: None,
             ptime_ms: 20,
             send: true,
             recv: true,
