@@ -22,9 +22,11 @@ mod local;
 pub mod page;
 mod peers;
 mod perform;
+pub mod placement;
 mod ports;
 mod reach;
 mod refer;
+mod refusal;
 mod registration;
 mod replaces;
 mod requests;
@@ -51,8 +53,9 @@ pub use config::{
     CallPolicy, Carry, Destination, DnRule, DnSet, GatewayConfig, Listener, ListenerId, LocalCalls, MediaPolicy,
     RegistrationPolicy, Secret, Trunk,
 };
+pub use placement::{Overload, OverloadPolicy};
 pub use reach::TargetId;
-pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters, TrunkView};
+pub use snapshot::{CallState, CallView, Counters, RegistrationView, Snapshot, TrunkCounters, TrunkView, WorkerView};
 pub use trunks::liveness::Health;
 pub use trunks::policy::{DnRegistration, Route, TrunkAccount, TrunkPolicy};
 pub use trunks::registration::{RegistrationCounts, Standing};
@@ -256,7 +259,7 @@ impl Gateway {
         });
         let mut gateway = Gateway {
             admission: Admission::new(config.realm.clone(), config.dns, config.registration, fork(&mut rng)),
-            ports: Ports::new(sites, fingerprint, sounds, rng),
+            ports: Ports::new(sites, fingerprint, config.calls.overload, sounds, rng),
             realm: config.realm,
             policy: config.calls,
             media: config.media,
@@ -368,6 +371,7 @@ impl Gateway {
             flows: self.peers.flows(),
             trunks: self.trunk_views(),
             free_pairs: self.ports.free(),
+            workers: self.ports.loads(),
             transactions,
             sessions,
             entries: self.endpoint.entries()

@@ -262,6 +262,11 @@ pub enum Report {
     Digit(LegId, Digit),
     /// Figures of a leg, last words after [`Order::Close`].
     Closed(LegId, LegStats),
+    /// Once a second: the share of its core that the worker's thread used, in thousandths (0 to 1000).
+    Load {
+        /// The share.
+        permille: u16,
+    },
 }
 
 /// Why a DTLS handshake failed.

@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::gateway::{
     BrowserCodec, CallPolicy, CapturePolicy, Destination, DnRule, DnSet, GatewayConfig, Listener, MediaPolicy,
-    RegistrationPolicy, Secret, Trunk,
+    OverloadPolicy, RegistrationPolicy, Secret, Trunk,
 };
 use crate::http::{self, LabHint, PageConfig};
 use crate::id::WorkerId;
@@ -49,6 +49,7 @@ pub(super) fn gateway(config: &Config, bound: &Addresses) -> Result<GatewayConfi
         },
         calls: CallPolicy {
             max_calls: usize::try_from(capacity).unwrap_or(usize::MAX),
+            overload: OverloadPolicy { percent: config.limits.overload_percent, answer: config.limits.overload.into() },
             ring_timeout: seconds(config.limits.ring_seconds),
             flow_grace: seconds(config.calls.grace_seconds),
             refusal_tone: seconds(config.calls.refusal_tone_seconds),
@@ -143,6 +144,7 @@ fn dns(config: &Config) -> Vec<DnRule> {
             resume: known.is_some_and(|dn| dn.resume),
             opus: entry.map(|entry| entry.opus.into()).unwrap_or_default(),
             codecs: entry.map(codecs).unwrap_or_default(),
+            calls: entry.map_or(0, |entry| entry.calls),
         }
     });
     single.chain(config.dns.iter().filter_map(dn)).collect()
@@ -167,6 +169,7 @@ fn dn(entry: &DnEntry) -> Option<DnRule> {
         resume: entry.resume,
         opus: entry.opus.into(),
         codecs: codecs(entry),
+        calls: entry.calls,
     })
 }
 

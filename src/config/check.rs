@@ -129,11 +129,14 @@ impl Config {
             file.must(ok, key("ha1"), "…", &format!("{digits} hex digits"))?;
         }
         let ring = dn.ring_seconds.unwrap_or(1);
-        file.must((1..=3600).contains(&ring), key("ring_seconds"), ring, "1 to 3600")
+        file.must((1..=3600).contains(&ring), key("ring_seconds"), ring, "1 to 3600")?;
+        file.must((1..=1000).contains(&dn.calls), key("calls"), dn.calls, "1 to 1000")
     }
 
     fn check_limits(&self, file: &File) -> Result<(), ConfigError> {
         let l = &self.limits;
+        let percent = l.overload_percent;
+        file.must((10..=100).contains(&percent), "limits.overload_percent", percent, "10 to 100")?;
         file.must((1..=3600).contains(&l.ring_seconds), "limits.ring_seconds", l.ring_seconds, "1 to 3600")?;
         file.must((1..=100).contains(&l.bindings), "limits.bindings", l.bindings, "1 to 100")?;
         let (least, most) = (l.min_expires_seconds, l.max_expires_seconds);

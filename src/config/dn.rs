@@ -103,6 +103,13 @@ pub struct DnEntry {
     /// Codecs towards its phones in order of preference.
     #[serde(default = "BrowserCodecConfig::all")]
     pub codecs: Vec<BrowserCodecConfig>,
+    /// Calls at a time of one DN.
+    #[serde(default = "calls")]
+    pub calls: usize,
+}
+
+fn calls() -> usize {
+    10
 }
 
 /// `[[dn]] answer`

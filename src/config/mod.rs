@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::gateway::Overload;
 use crate::webrtc::dtls::DtlsVersions;
 
 mod calls;
@@ -313,12 +314,36 @@ impl From<CodecConfig> for crate::plan::AudioCodec {
     }
 }
 
+/// `limits.overload`: what becomes of new calls while a worker has too much to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverloadConfig {
+    /// 503 with Retry-After.
+    #[default]
+    Refuse,
+    /// Browsers are offered G.711 first.
+    G711,
+}
+
+impl From<OverloadConfig> for Overload {
+    fn from(overload: OverloadConfig) -> Overload {
+        match overload {
+            OverloadConfig::Refuse => Overload::Refuse,
+            OverloadConfig::G711 => Overload::G711,
+        }
+    }
+}
+
 /// `[limits]`: what anybody may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Calls at a time; 0: as many as ports and descriptors allow.
     pub calls: usize,
+    /// Share of a worker's core, in percent, from which it takes no new calls as usual.
+    pub overload_percent: u8,
+    /// What becomes of new calls then.
+    pub overload: OverloadConfig,
     /// Seconds that a DN rings before 480.
     pub ring_seconds: u32,
     /// Bindings of one DN.
@@ -337,6 +362,8 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         LimitsConfig {
             calls: 0,
+            overload_percent: 85,
+            overload: OverloadConfig::Refuse,
             ring_seconds: 60,
             bindings: 10,
             min_expires_seconds: 60,

@@ -130,6 +130,8 @@ fn every_key_is_in_the_file() {
         "grace_seconds",
         "local_calls",
         "calls",
+        "overload_percent",
+        "overload",
         "bindings",
         "min_expires_seconds",
         "max_expires_seconds",

@@ -55,6 +55,7 @@ struct Rule {
     resume: bool,
     opus: OpusTerms,
     codecs: Vec<BrowserCodec>,
+    calls: usize,
 }
 
 /// The directory and its guard.
@@ -85,6 +86,7 @@ impl From<DnRule> for Rule {
             resume: rule.resume,
             opus: rule.opus,
             codecs: rule.codecs,
+            calls: rule.calls,
         }
     }
 }
@@ -125,6 +127,11 @@ impl Admission {
     /// Returns true if the DN's phones are sent a new INVITE for a call whose dialog they lost, without having asked for it.
     pub(super) fn resumes(&self, dn: &str) -> bool {
         self.rule(dn).is_some_and(|rule| rule.resume)
+    }
+
+    /// Returns how many calls the DN may have at a time.
+    pub(super) fn most_calls(&self, dn: &str) -> usize {
+        self.rule(dn).map_or(0, |rule| rule.calls)
     }
 
     /// Returns how audio is spoken with the DN's phones: Opus, and codecs in order of preference, where its rule says so.

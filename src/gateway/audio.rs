@@ -103,7 +103,10 @@ impl Gateway {
         let (own, codecs) = self.admission.audio(dn);
         let terms = own.or(trunk.map(|trunk| trunk.opus).unwrap_or_default());
         let law = trunk.and_then(|trunk| trunk.codecs.first().copied());
-        let wish = self.media.wish(terms, codecs, law, matches!(beside, Beside::Browser));
+        let mut wish = self.media.wish(terms, codecs, law, matches!(beside, Beside::Browser));
+        if self.ports.is_tight(worker) {
+            wish.codecs.sort_by_key(|codec| matches!(codec, AudioCodec::Opus(_)));
+        }
         self.ports.browser(worker, wish)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::audio::{BrowserCodec, OpusTerms};
 use super::capture::CapturePolicy;
+use super::placement::OverloadPolicy;
 use super::trunks::policy::{Route, TrunkPolicy};
 use crate::call::{AnswerMode, Tones};
 use crate::path::{Net, Transport};
@@ -168,6 +169,8 @@ pub struct DnRule {
     pub opus: OpusTerms,
     /// Codecs towards its phones in order of preference; empty: [`MediaPolicy::browser_codecs`].
     pub codecs: Vec<BrowserCodec>,
+    /// Calls at a time of one DN; a further one to it gets 486, one from it 403.
+    pub calls: usize,
 }
 
 /// One DN or a numeric range.
@@ -261,6 +264,8 @@ impl Default for RegistrationPolicy {
 pub struct CallPolicy {
     /// Calls at a time; above: 503.
     pub max_calls: usize,
+    /// When a worker has too much to do for further calls.
+    pub overload: OverloadPolicy,
     /// How long a browser may ring before the caller hears 480.
     pub ring_timeout: Duration,
     /// How long the trunk may stay without a final response.
@@ -283,6 +288,7 @@ impl Default for CallPolicy {
     fn default() -> Self {
         CallPolicy {
             max_calls: 2000,
+            overload: OverloadPolicy::default(),
             ring_timeout: Duration::from_secs(120),
             dial_timeout: Duration::from_secs(180),
             flow_grace: Duration::from_secs(20),

@@ -9,7 +9,9 @@ use super::Gateway;
 use super::audio::Beside;
 use super::config::LocalCalls;
 use super::identity;
-use super::routing::{Refusal, contact, offer, sdp_status};
+use super::ports::NoPlace;
+use super::refusal::{Limit, Refusal};
+use super::routing::{contact, offer, sdp_status};
 use crate::call::{Direction, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::WorkerId;
 use crate::path::Path;
@@ -17,28 +19,35 @@ use crate::registrar::Binding;
 use crate::sip::endpoint::SessionId;
 use crate::sip::message::Message;
 
+/// The thread of a call that stays here, and the phones of the DN that is called.
+pub(super) type Local = (WorkerId, Vec<Binding>);
+
 impl Gateway {
     /// Returns where the phones of a number are, if a call of this DN to it stays here, and the thread that both share; it
     /// is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk. A leg that
     /// stands for no call is in nobody's way.
-    pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Option<(WorkerId, Vec<Binding>)> {
+    pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Result<Option<Local>, Refusal> {
         let stays = match self.policy.local {
             LocalCalls::Never => false,
             LocalCalls::TrunkDown => self.trunks.is_down(dn, number),
             LocalCalls::Always => true,
         };
         if !stays || dn == number || !self.admission.knows(number) {
-            return None;
+            return Ok(None);
         }
         let bindings = self.registrar.lookup(number, now).into_iter();
         let bindings: Vec<Binding> = bindings.filter(|b| self.peers.flow(&b.path).is_some()).cloned().collect();
         if bindings.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let worker = self.ports.place_both(dn, number);
-        let is_free = worker.is_none() && (self.give_way(number, now) || self.give_way(dn, now));
-        let worker = if is_free { self.ports.place_both(dn, number) } else { worker };
-        Some((worker?, bindings))
+        if !self.has_room(number) {
+            return Err(Refusal::limit(486, Limit::Dn));
+        }
+        let mut placed = self.ports.place_both(dn, number);
+        if placed == Err(NoPlace::Apart) && (self.give_way(number, now) || self.give_way(dn, now)) {
+            placed = self.ports.place_both(dn, number);
+        }
+        Ok(placed.ok().map(|worker| (worker, bindings)))
     }
 
     /// Makes the call between two of our DNs.
@@ -48,7 +57,7 @@ impl Gateway {
         invite: &Message,
         path: Path,
         (dn, number): (String, String),
-        (worker, bindings): (WorkerId, Vec<Binding>),
+        (worker, bindings): Local,
         now: Instant,
     ) -> Result<(), Refusal> {
         let leg = self.calls.next_leg();

@@ -177,6 +177,7 @@ impl Gateway {
     }
 
     pub(super) fn order(&mut self, worker: WorkerId, order: Order) {
+        self.ports.ordered(worker, &order);
         self.outputs.push_back(Output::Media(worker, order));
     }
 
@@ -200,7 +201,10 @@ impl Gateway {
             for leg in &gone.legs {
                 self.flows.forget(leg.id);
             }
-            self.ports.unplace(&gone.parties.dn);
+            match gone.nailed {
+                Nailed::Alone => drop(self.ports.unplace_standing(&gone.parties.dn)),
+                Nailed::No | Nailed::Leg(_) => self.ports.unplace(&gone.parties.dn),
+            }
             if gone.parties.local {
                 self.ports.unplace(&gone.parties.peer);
             }

@@ -7,9 +7,11 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::config::Trunk;
+use super::placement::{Load, OverloadPolicy, Room};
+use super::snapshot::WorkerView;
 use crate::call::{PairUse, ParkSource, Tones};
 use crate::id::{PortPairId, WorkerId};
-use crate::plan::{Fingerprint, IceCredentials, Source, WorkerSite};
+use crate::plan::{Fingerprint, IceCredentials, Order, Source, WorkerSite};
 use crate::sdp::description::Direction;
 use crate::sdp::offer_answer::{AudioWish, BrowserLocal, RtpLocal};
 
@@ -22,6 +24,19 @@ struct Site {
     candidates: Vec<SocketAddr>,
     free: VecDeque<(PortPairId, SocketAddr)>,
     calls: usize,
+    legs: usize,
+    load: Load,
+}
+
+/// Why a call was not placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoPlace {
+    /// There is no worker.
+    NoWorker,
+    /// The worker that it would be on has more to do than is good for the calls that it has.
+    Overload,
+    /// Two agents are on two workers.
+    Apart,
 }
 
 /// What legs hear that hear nobody.
@@ -44,10 +59,23 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) fn new(sites: Vec<WorkerSite>, fingerprint: Fingerprint, sounds: Sounds, rng: StdRng) -> Ports {
+    pub(super) fn new(
+        sites: Vec<WorkerSite>,
+        fingerprint: Fingerprint,
+        overload: OverloadPolicy,
+        sounds: Sounds,
+        rng: StdRng,
+    ) -> Ports {
         let sites = sites
             .into_iter()
-            .map(|site| Site { worker: site.worker, candidates: site.candidates, free: VecDeque::new(), calls: 0 })
+            .map(|site| Site {
+                worker: site.worker,
+                candidates: site.candidates,
+                free: VecDeque::new(),
+                calls: 0,
+                legs: 0,
+                load: Load::new(overload),
+            })
             .collect();
         Ports { sounds, sites, placed: HashMap::new(), fingerprint, rng }
     }
@@ -71,35 +99,87 @@ impl Ports {
         }
     }
 
-    /// Returns the worker of an agent: that of its other calls, else the one with the fewest calls.
-    pub(super) fn place(&mut self, dn: &str) -> Option<WorkerId> {
-        let least = || self.sites.iter().enumerate().min_by_key(|(_, site)| site.calls).map(|(index, _)| index);
-        let index = match self.placed.get(dn) {
-            Some((index, _)) => *index,
-            None => least()?,
-        };
-        self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
+    /// Takes a worker's report of its load; says so in the log where that changes what it takes.
+    pub(super) fn loaded(&mut self, worker: WorkerId, permille: u16) {
+        let Some(site) = self.sites.iter_mut().find(|site| site.worker == worker) else { return };
+        let before = site.load.room();
+        site.load.report(permille, site.calls);
+        match site.load.room() {
+            now if now == before => {}
+            Room::Free => tracing::info!(%worker, permille, "the worker takes calls as usual again"),
+            Room::Tight => tracing::warn!(%worker, permille, "high load: browsers of new calls are offered G.711"),
+            Room::None => tracing::warn!(%worker, permille, "overload: the worker takes no new calls"),
+        }
+    }
+
+    /// Takes note of legs that are opened and closed.
+    pub(super) fn ordered(&mut self, worker: WorkerId, order: &Order) {
+        let Some(site) = self.sites.iter_mut().find(|site| site.worker == worker) else { return };
+        match order {
+            Order::OpenBrowser(..) | Order::OpenRtp(..) => site.legs += 1,
+            Order::Close(_) => site.legs = site.legs.saturating_sub(1),
+            _ => {}
+        }
+    }
+
+    /// Returns the site of an agent: that of its other calls, else the least loaded one, and of several such ones that with
+    /// the fewest legs.
+    fn site_of(&self, dn: &str) -> Option<usize> {
+        let least = || self.sites.iter().enumerate().min_by_key(|(_, site)| (site.load.rank(), site.legs));
+        self.placed.get(dn).map(|(index, _)| *index).or_else(|| least().map(|(index, _)| index))
+    }
+
+    fn put(&mut self, dn: &str, index: usize) -> Option<WorkerId> {
         let site = self.sites.get_mut(index)?;
+        self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
         site.calls += 1;
+        site.load.place();
         Some(site.worker)
+    }
+
+    /// Places a leg that stands for no call: it costs nothing, and is never refused for the load.
+    pub(super) fn place_standing(&mut self, dn: &str) -> Option<WorkerId> {
+        let index = self.site_of(dn)?;
+        self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
+        self.sites.get(index).map(|site| site.worker)
+    }
+
+    /// Places a new call of an agent.
+    pub(super) fn place_call(&mut self, dn: &str) -> Result<WorkerId, NoPlace> {
+        let index = self.site_of(dn).ok_or(NoPlace::NoWorker)?;
+        if self.sites.get(index).is_some_and(|site| site.load.room() == Room::None) {
+            return Err(NoPlace::Overload);
+        }
+        self.put(dn, index).ok_or(NoPlace::NoWorker)
+    }
+
+    /// Returns true where browsers on this worker are to be offered G.711, for its load.
+    pub(super) fn is_tight(&self, worker: WorkerId) -> bool {
+        self.sites.iter().any(|site| site.worker == worker && site.load.room() != Room::Free)
+    }
+
+    /// Returns the number of calls of an agent, those that are being taken down included.
+    pub(super) fn calls_of(&self, dn: &str) -> usize {
+        self.placed.get(dn).map_or(0, |(_, calls)| *calls)
     }
 
     /// One call of the agent is over.
     pub(super) fn unplace(&mut self, dn: &str) {
-        let Some((index, calls)) = self.placed.get_mut(dn) else { return };
+        if let Some(site) = self.unplace_standing(dn).and_then(|index| self.sites.get_mut(index)) {
+            site.calls = site.calls.saturating_sub(1);
+            site.load.unplace();
+        }
+    }
+
+    /// A leg that stood for no call is gone, or in a call.
+    pub(super) fn unplace_standing(&mut self, dn: &str) -> Option<usize> {
+        let (index, calls) = self.placed.get_mut(dn)?;
         let index = *index;
         *calls -= 1;
         if *calls == 0 {
             self.placed.remove(dn);
         }
-        if let Some(site) = self.sites.get_mut(index) {
-            site.calls -= 1;
-        }
-    }
-
-    /// Returns how many calls of an agent are placed.
-    pub(super) fn calls_of(&self, dn: &str) -> usize {
-        self.placed.get(dn).map_or(0, |(_, calls)| *calls)
+        Some(index)
     }
 
     /// Takes a bound pair out of the reserve: at the address named, else at the most preferred one of this family. No
@@ -122,6 +202,17 @@ impl Ports {
         self.sites.iter().map(|site| (site.worker, site.free.len())).collect()
     }
 
+    /// Returns how loaded each worker is thought to be.
+    pub(super) fn loads(&self) -> Vec<WorkerView> {
+        let view = |site: &Site| WorkerView {
+            worker: site.worker,
+            permille: u16::try_from(site.load.permille()).unwrap_or_default(),
+            legs: site.legs,
+            is_overloaded: site.load.room() != Room::Free,
+        };
+        self.sites.iter().map(view).collect()
+    }
+
     /// Returns the number of agents that have calls.
     pub(super) fn placed(&self) -> usize {
         self.placed.len()
@@ -132,22 +223,18 @@ impl Ports {
         IceCredentials { ufrag: self.text(8), pwd: self.text(24) }
     }
 
-    /// Returns the one worker of two agents: that of their other calls, else the one with the fewest calls; `None` where
-    /// they have calls on two.
-    pub(super) fn place_both(&mut self, dn: &str, other: &str) -> Option<WorkerId> {
+    /// Places a call between two agents on one worker, as [`Ports::place_call`] does.
+    pub(super) fn place_both(&mut self, dn: &str, other: &str) -> Result<WorkerId, NoPlace> {
         let at = |dn: &str| self.placed.get(dn).map(|(index, _)| *index);
-        let least = || self.sites.iter().enumerate().min_by_key(|(_, site)| site.calls).map(|(index, _)| index);
         let index = match (at(dn), at(other)) {
-            (Some(one), Some(two)) if one != two => return None,
+            (Some(one), Some(two)) if one != two => return Err(NoPlace::Apart),
             (Some(one), _) | (None, Some(one)) => one,
-            (None, None) => least()?,
+            (None, None) => self.site_of(dn).ok_or(NoPlace::NoWorker)?,
         };
-        let site = self.sites.get_mut(index)?;
-        for dn in [dn, other] {
-            self.placed.entry(dn.to_owned()).or_insert((index, 0)).1 += 1;
-            site.calls += 1;
+        if self.sites.get(index).is_some_and(|site| site.load.room() == Room::None) {
+            return Err(NoPlace::Overload);
         }
-        Some(site.worker)
+        self.put(dn, index).and_then(|_| self.put(other, index)).ok_or(NoPlace::NoWorker)
     }
 
     /// Describes our side of a browser leg.

@@ -8,6 +8,7 @@ use super::answering::wants_answer;
 use super::audio::Beside;
 use super::config::Listener;
 use super::identity::{self, Identity};
+use super::refusal::{Limit, Refusal};
 use super::sessions::has_sdp;
 use super::trunks::Attempt;
 use super::{Closing, Gateway};
@@ -22,24 +23,6 @@ use crate::sip::endpoint::{Header, Hop, OutInvite, SessionId};
 use crate::sip::message::{Message, Name};
 use crate::sip::uri::escape;
 
-/// Why an INVITE makes no call: the status and, for a challenge, its headers.
-pub(super) struct Refusal {
-    status: u16,
-    headers: Vec<Header>,
-}
-
-impl Refusal {
-    pub(super) fn status(&self) -> u16 {
-        self.status
-    }
-}
-
-impl From<u16> for Refusal {
-    fn from(status: u16) -> Refusal {
-        Refusal { status, headers: Vec::new() }
-    }
-}
-
 /// Returns the status for an offer that cannot be answered.
 pub(super) fn sdp_status(error: &OfferError) -> u16 {
     match error {
@@ -53,7 +36,10 @@ pub(super) fn offer(invite: &Message) -> Result<Option<&[u8]>, Refusal> {
     match invite.body() {
         [] => Ok(None),
         body if has_sdp(invite) => Ok(Some(body)),
-        _ => Err(Refusal { status: 415, headers: vec![("Accept".to_owned(), b"application/sdp".to_vec())] }),
+        _ => {
+            let headers = vec![("Accept".to_owned(), b"application/sdp".to_vec())];
+            Err(Refusal { headers, ..415.into() })
+        }
     }
 }
 
@@ -99,6 +85,10 @@ impl Gateway {
         if let Err(refusal) = outcome {
             self.counters.refused += 1;
             let mut headers = refusal.headers;
+            if let Some(limit) = refusal.limit {
+                self.count_limit(limit);
+                headers.push(("Warning".to_owned(), format!("399 {} \"{}\"", self.realm, limit.words()).into_bytes()));
+            }
             headers.extend(self.refusal_headers(refusal.status));
             self.endpoint.reject(session, refusal.status, None, &headers, now);
         }
@@ -119,14 +109,17 @@ impl Gateway {
         } else {
             match self.authenticate(invite, path, now) {
                 Verdict::Admitted(dn) => Caller::Agent(dn),
-                Verdict::Challenge(headers) => return Err(Refusal { status: 401, headers }),
+                Verdict::Challenge(headers) => return Err(Refusal { headers, ..401.into() }),
                 Verdict::Refused(status) => return Err(status.into()),
             }
         };
         // What takes the place of a dialog makes no call.
         let is_new = invite.header(Name::Replaces).is_none();
-        if is_new && (self.closing != Closing::No || self.calls.len() >= self.policy.max_calls) {
-            return Err(503.into());
+        if is_new && self.closing != Closing::No {
+            return Err(Refusal::limit(503, Limit::Draining));
+        }
+        if is_new && self.calls.len() >= self.policy.max_calls {
+            return Err(Refusal::limit(503, Limit::Calls));
         }
         Ok(caller)
     }
@@ -147,9 +140,12 @@ impl Gateway {
         if self.reachable(&dn, now).is_empty() {
             return Err(480.into());
         }
+        if !self.has_room(&dn) {
+            return Err(Refusal::limit(486, Limit::Dn));
+        }
         let offer = offer(invite)?;
         let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
-        let worker = self.ports.place(&dn).ok_or(503)?;
+        let worker = self.place_call(&dn)?;
         let (leg, media, open) = match self.trunk_media(worker, trunk, path.remote().ip(), offer) {
             Ok(made) => made,
             Err(refusal) => {
@@ -195,14 +191,17 @@ impl Gateway {
         if !self.admission.may_dial(&dn, &number) {
             return Err(403.into());
         }
-        if let Some((worker, bindings)) = self.local_party(&dn, &number, now) {
+        if !self.has_room(&dn) {
+            return Err(Refusal::limit(403, Limit::Dn));
+        }
+        if let Some((worker, bindings)) = self.local_party(&dn, &number, now)? {
             return self.connect_locally(session, invite, path, (dn, number), (worker, bindings), now);
         }
         let mut attempts = self.trunks.attempts(&dn, &number).ok_or(404)?;
         let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503)?;
         attempts.drain(..first);
         let offer = offer(invite)?;
-        let worker = self.ports.place(&dn).ok_or(503)?;
+        let worker = self.place_call(&dn)?;
         let leg = self.calls.next_leg();
         let beside = attempts.first().map_or(Beside::Nobody, |attempt| Beside::Trunk(attempt.trunk));
         let local = self.browser_local(worker, &dn, beside);

@@ -327,6 +327,7 @@ impl Gateway {
     pub(super) fn report(&mut self, worker: WorkerId, report: Report, now: Instant) {
         let leg = match &report {
             Report::PairsReady(pairs) => return self.ports.ready(worker, pairs.clone()),
+            Report::Load { permille } => return self.ports.loaded(worker, *permille),
             Report::Connected(leg)
             | Report::ConsentLost(leg)
             | Report::DtlsFailed(leg, _)
@@ -335,7 +336,7 @@ impl Gateway {
         };
         let Some(call) = self.calls.of_leg(leg) else { return };
         match report {
-            Report::PairsReady(_) => {}
+            Report::PairsReady(_) | Report::Load { .. } => {}
             Report::Connected(_) => tracing::debug!(%call, %leg, "media connected"),
             Report::ConsentLost(_) => self.media_failed(call, leg, ReleaseCause::ConsentLost, now),
             Report::DtlsFailed(_, failure) => {

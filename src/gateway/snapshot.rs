@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub trunks: Vec<TrunkView>,
     /// Free port pairs per worker.
     pub free_pairs: Vec<(WorkerId, usize)>,
+    /// The media threads, as placing sees them.
+    pub workers: Vec<WorkerView>,
     /// SIP transactions alive.
     pub transactions: usize,
     /// SIP sessions alive; those that only wait for an answer to their BYE included.
@@ -30,6 +32,19 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What the SIP endpoint dropped or turned away since the start.
     pub sip: Stats,
+}
+
+/// One media thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Which.
+    pub worker: WorkerId,
+    /// Its load in thousandths of a core: its last report, and the calls placed since.
+    pub permille: u16,
+    /// Open legs.
+    pub legs: usize,
+    /// It takes no new calls, or those with G.711 only.
+    pub is_overloaded: bool,
 }
 
 /// One trunk.
@@ -114,6 +129,16 @@ pub struct Counters {
     pub challenges: u64,
     /// INVITEs refused because no port pair was free.
     pub no_port: u64,
+    /// INVITEs refused because the worker had too much to do.
+    pub overload: u64,
+    /// Calls that were offered G.711 because the worker had much to do.
+    pub overload_g711: u64,
+    /// INVITEs refused because there were as many calls as there may be.
+    pub too_many_calls: u64,
+    /// INVITEs refused because their DN had as many calls as it may have.
+    pub too_many_of_dn: u64,
+    /// INVITEs refused because the gateway is about to end.
+    pub draining: u64,
     /// Keys that went from SIP INFO into RFC 4733.
     pub info_digits: u64,
     /// NOTIFYs for talk or hold.

@@ -113,7 +113,7 @@ impl Gateway {
             // It is nobody's from here on.
             found.parties.dn.clear();
         }
-        self.ports.unplace(dn);
+        self.ports.unplace_standing(dn);
         self.standing.wait(dn, Duration::ZERO, now);
         self.signal(call, Signal::Release(ReleaseCause::Command), now);
         true
@@ -144,7 +144,7 @@ impl Gateway {
             return;
         }
         let Some(binding) = self.reachable(dn, now).into_iter().next() else { return };
-        let Some(worker) = self.ports.place(dn) else { return };
+        let Some(worker) = self.ports.place_standing(dn) else { return };
         let parties = Parties {
             dn: dn.to_owned(),
             peer: String::new(),
@@ -200,7 +200,7 @@ impl Gateway {
     pub(super) fn stand(&mut self, call: CallId, leg: LegId, now: Instant) {
         let Some(parties) = self.calls.get(call).map(|call| call.parties.clone()) else { return };
         // On the worker where it is: the call that it leaves still counts there.
-        let Some(worker) = self.ports.place(&parties.dn) else { return };
+        let Some(worker) = self.ports.place_standing(&parties.dn) else { return };
         let dn = parties.dn.clone();
         let id = self.calls.next_call();
         self.calls.insert(Call::standing(id, parties, None, now));

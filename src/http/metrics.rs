@@ -1,5 +1,7 @@
 //! The figures as OpenMetrics text: levels are gauges, counts since the start are counters.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -30,6 +32,14 @@ impl Page {
         let family = Family::<Labels, Gauge>::default();
         for (labels, value) in values {
             family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.0.register(name, help, family);
+    }
+
+    fn ratio(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).set(value);
         }
         self.0.register(name, help, family);
     }
@@ -84,9 +94,23 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
         ("deaf_pages", c.deaf_pages),
         ("rebound", c.rebound),
         ("resumed", c.resumed),
+        ("overload_g711", c.overload_g711),
     ];
     let counts = counts.map(|(name, value)| (vec![("what", name.to_owned())], value));
     page.counter("signalling", "What signalling did and refused", counts);
+    let refused = [
+        ("overload", c.overload),
+        ("calls", c.too_many_calls),
+        ("dn_calls", c.too_many_of_dn),
+        ("no_port", c.no_port),
+        ("draining", c.draining),
+    ];
+    let refused = refused.map(|(name, value)| (vec![("reason", name.to_owned())], value));
+    page.counter("calls_refused", "New calls refused for a limit, by reason", refused);
+    let load = snapshot.workers.iter().map(|w| (worker(w.worker), f64::from(w.permille) / 1000.0));
+    page.ratio("worker_load", "Share of its core that each media thread uses, calls placed just now counted in", load);
+    let over = snapshot.workers.iter().map(|w| (worker(w.worker), u64::from(w.is_overloaded)));
+    page.gauge("worker_overloaded", "Media threads that take no new calls, or such with G.711 only: 1", over);
     let trunks = snapshot.trunks.iter().flat_map(|trunk| {
         let c = &trunk.counters;
         let each = [("inbound", c.inbound), ("outbound", c.outbound), ("silent", c.silent)];
@@ -165,10 +189,10 @@ fn worker(id: WorkerId) -> Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::{Counters, RegistrationCounts, TrunkCounters, TrunkState};
+    use crate::gateway::{Counters, RegistrationCounts, TrunkCounters, TrunkState, WorkerView};
 
     fn figures() -> Figures {
-        let counters = Counters { calls: 7, bad_digests: 3, ..Counters::default() };
+        let counters = Counters { calls: 7, bad_digests: 3, overload: 2, ..Counters::default() };
         let snapshot = Snapshot {
             registrations: Vec::new(),
             calls: Vec::new(),
@@ -185,6 +209,7 @@ mod tests {
                 },
             }],
             free_pairs: vec![(WorkerId(1), 30)],
+            workers: vec![WorkerView { worker: WorkerId(1), permille: 866, legs: 4, is_overloaded: true }],
             transactions: 0,
             sessions: 0,
             entries: 0,
@@ -203,6 +228,10 @@ mod tests {
         let text = render(&figures(), &tally);
         for line in [
             "crosspoint_flows 2",
+            "crosspoint_worker_load{worker=\"1\"} 0.866",
+            "crosspoint_worker_overloaded{worker=\"1\"} 1",
+            "crosspoint_calls_refused_total{reason=\"overload\"} 2",
+            "crosspoint_calls_refused_total{reason=\"dn_calls\"} 0",
             "crosspoint_free_port_pairs{worker=\"1\"} 30",
             "crosspoint_signalling_total{what=\"bad_digests\"} 3",
             "crosspoint_media_send_errors_total{worker=\"1\"} 4",

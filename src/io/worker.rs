@@ -79,7 +79,7 @@ struct Shared {
     counters: Mutex<WorkerCounters>,
 }
 
-/// Figures of a worker for the metrics; they only rise, except `legs` and the `pairs_*` that say so.
+/// Figures of a worker for the metrics; they only rise, except those that say so.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerCounters {
     /// What the engine counted.
@@ -98,6 +98,8 @@ pub struct WorkerCounters {
     pub oversized: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Share of its core that the thread used in the last second, in thousandths (a level).
+    pub load_permille: u64,
 }
 
 /// Starts a worker thread. `wake` is called from it whenever there are new reports. Fails where a browser socket cannot

@@ -79,6 +79,7 @@ fn an_unknown_dn_is_offered_the_algorithms_of_a_known_one() {
         resume: false,
         opus: Default::default(),
         codecs: Vec::new(),
+        calls: 10,
     }];
     for with in [by_rule, by_listener] {
         let mut rig = Rig::with(with, 1, 1);

@@ -17,6 +17,7 @@ mod local;
 mod media;
 mod model;
 mod nailing;
+mod overload;
 mod peers;
 mod progress;
 mod referred;

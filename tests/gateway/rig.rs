@@ -89,6 +89,7 @@ pub fn config() -> GatewayConfig {
             resume: false,
             opus: OpusTerms::default(),
             codecs: Vec::new(),
+            calls: 10,
         }],
         registration: RegistrationPolicy::default(),
         calls: CallPolicy::default(),

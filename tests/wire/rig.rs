@@ -134,6 +134,7 @@ impl Web {
                 resume: false,
                 opus: Default::default(),
                 codecs: Vec::new(),
+                calls: 10,
             }],
             registration: RegistrationPolicy::default(),
             calls: CallPolicy::default(),

@@ -1,7 +1,7 @@
 //! Tests of the composition: addresses, secrets, ports and names come to the rooms as the file means them.
 
 use super::*;
-use crate::gateway::OpusTerms;
+use crate::gateway::{OpusTerms, Overload};
 use crate::plan::AudioCodec;
 
 fn config(more: &str, environment: &[(&str, &str)]) -> Config {
@@ -129,12 +129,15 @@ secret = "range"
 auth = "sha-256"
 ring_seconds = 15
 codecs = ["pcma", "opus"]
+calls = 3
 opus = { complexity = 9, fec = true, dtx = false, narrowband = true }
 [[dn]]
 number = "6001"
 ha1 = "0123456789abcdef0123456789ABCDEF"
 [limits]
 calls = 9
+overload_percent = 70
+overload = "g711"
 ring_seconds = 33
 bindings = 4
 min_expires_seconds = 90
@@ -162,6 +165,7 @@ fn what_the_file_says_of_calls_and_registrations_reaches_the_gateway() {
     assert_eq!(made.listeners[0].advertise, "192.0.2.1:5070");
     assert!(made.listeners[1].sha256 && made.listeners[1].transport == Transport::Ws);
     assert_eq!((made.calls.max_calls, made.calls.ring_timeout), (9, seconds(33)));
+    assert_eq!(made.calls.overload, OverloadPolicy { percent: 70, answer: Overload::G711 });
     let registration = &made.registration;
     assert_eq!((registration.min_expires, registration.max_expires), (seconds(90), seconds(1800)));
     assert_eq!(registration.max_bindings, 4);
@@ -202,7 +206,7 @@ fn what_the_file_says_of_a_dn_reaches_its_rule() {
         let is_range = dn != "6001";
         let codecs =
             if is_range { vec![BrowserCodec::Pcma, BrowserCodec::Opus] } else { MediaPolicy::default().browser_codecs };
-        assert_eq!(rule.codecs, codecs, "{dn}");
+        assert_eq!((rule.codecs, rule.calls), (codecs, if is_range { 3 } else { 10 }), "{dn}");
         let (complexity, yes, no) = (is_range.then_some(9), is_range.then_some(true), is_range.then_some(false));
         let opus = OpusTerms { complexity, fec: yes, dtx: no, narrowband: yes, ..OpusTerms::default() };
         assert_eq!(rule.opus, opus, "{dn}");

@@ -57,6 +57,7 @@ pub(super) struct Turning {
     told: Arc<[SocketAddr]>,
     counters: WorkerCounters,
     published: Instant,
+    load: Load,
 }
 
 /// The sockets, as the engine sees them.
@@ -124,6 +125,7 @@ impl Turning {
             told,
             counters: WorkerCounters::default(),
             published: now,
+            load: Load { cpu: Duration::ZERO, at: now },
         })
     }
 
@@ -134,6 +136,7 @@ impl Turning {
 
     /// Turns until it is told to stop.
     pub(super) fn run(mut self, wake: &(impl Fn() + Send)) {
+        self.load = Load { cpu: thread_cpu(), at: Instant::now() };
         let mut events = Events::with_capacity(1024);
         let mut tokens = Vec::with_capacity(1024);
         let mut busy = true;
@@ -166,10 +169,10 @@ impl Turning {
             self.engine.handle_timeout(now, &mut wire);
             self.taps.empty(&mut self.engine, now);
             self.tend_ports(now);
-            self.report(wake);
             if now.duration_since(self.published) >= PUBLISH {
                 self.publish(now);
             }
+            self.report(wake);
         }
     }
 
@@ -270,13 +273,17 @@ impl Turning {
             return;
         }
         let mut outbox = self.shared.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = outbox.len();
+        let mut grown = !self.pending.is_empty();
+        if self.pending.iter().any(|report| matches!(report, Report::Load { .. })) {
+            // The last word on the load counts: a signalling that does not listen must not fill the outbox with older ones.
+            outbox.retain(|report| !matches!(report, Report::Load { .. }));
+        }
         outbox.append(&mut self.pending);
         while outbox.len() < OUTBOX {
             let Some(report) = self.engine.poll_report() else { break };
             outbox.push(report);
+            grown = true;
         }
-        let grown = outbox.len() > before;
         drop(outbox);
         if grown {
             wake();
@@ -284,6 +291,9 @@ impl Turning {
     }
 
     fn publish(&mut self, now: Instant) {
+        let permille = self.load.since(thread_cpu(), now);
+        self.pending.push(Report::Load { permille });
+        self.counters.load_permille = u64::from(permille);
         self.published = now;
         let levels = self.ports.levels();
         self.counters.engine.clone_from(self.engine.counters());
@@ -293,6 +303,28 @@ impl Turning {
         self.counters.ports_exhausted = self.ports.exhausted;
         self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counters);
     }
+}
+
+/// What the thread's processor time was when it was looked at last.
+struct Load {
+    cpu: Duration,
+    at: Instant,
+}
+
+impl Load {
+    /// Returns the share of the time since the last look that the thread was on a core, in thousandths.
+    fn since(&mut self, cpu: Duration, now: Instant) -> u16 {
+        let wall = now.saturating_duration_since(self.at).as_nanos().max(1);
+        let used = cpu.saturating_sub(self.cpu).as_nanos();
+        *self = Load { cpu, at: now };
+        u16::try_from(used * 1000 / wall).unwrap_or(1000).min(1000)
+    }
+}
+
+/// Returns the processor time of this thread, user and system.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Returns the time of day as NTP has it (RFC 3550 4): seconds since 1900 in the upper 32 bits.
