@@ -36,6 +36,33 @@
 //! 4. *A media event*: worker → a slot per leg → [`gateway::Input::Media`].
 //! 5. *A command*: page, REST or an embedding program → [`gateway::Input::Command`] → a procedure of the call.
 //!
+//! # The queues, and what each does when it is full
+//!
+//! | from → to | bound | when it is full |
+//! |---|---|---|
+//! | kernel → SIP over UDP, media sockets | 2 MiB, 4 MiB | the kernel drops: the peer repeats, or conceals |
+//! | SIP datagrams → signalling | 4096 | dropped, `udp_queue_full`; the peer repeats |
+//! | messages of connections → signalling | 1024 | the connection is not read on: TCP makes its peer wait |
+//! | signalling → a connection | 128 messages, and a time for each to be written | the connection is closed, `slow_reader` |
+//! | new connections | 10 000, `limits.connections_per_address` of one source | closed at once, `too_many_…` |
+//! | commands, figures, answers of DNS → signalling | 256 | who asks waits |
+//! | orders → a worker | 4096, the last quarter for those that open no leg | they wait in order at signalling, `order_delayed` |
+//! | orders that wait at signalling | 256, then what the legs that are there still need | no message is taken, a command is dropped, `command_dropped` |
+//! | a worker → signalling | 4096 reports | the rest stays with its leg, coalesced, 64 keys each; of the load the last word |
+//! | DTLS datagrams → handshakes | 256, 32 of one leg | dropped, `handshake_queue`; the browser repeats |
+//! | keys → a leg | 32 | the key is not sent |
+//! | voices → a seat of a mix | 340 ms | the oldest samples go |
+//! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
+//! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
+//! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |
+//! | requests → transactions, sessions | 100 000; four per call | 503, `overloaded` |
+//! | requests of one source that is not known | `limits.requests_per_second` | 503 by WebSocket, silence by UDP, `limited` |
+//! | provisional responses that wait for a PRACK | 8 of one call | the oldest goes |
+//! | REGISTERs → a trunk | one per DN, `registration.per_second` | they wait their turn |
+//!
+//! What a pure core gives out ([`gateway::Gateway::poll_output`], an engine's packets) is drained after each input and holds
+//! the outcome of that one.
+//!
 //! # Invariants
 //!
 //! * Nothing from the network panics, hangs, grows without bound, or is believed before it is authenticated. A panic is a

@@ -108,7 +108,7 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
     let refused = refused.map(|(name, value)| (vec![("reason", name.to_owned())], value));
     page.counter("calls_refused", "New calls refused for a limit, by reason", refused);
     let load = snapshot.workers.iter().map(|w| (worker(w.worker), f64::from(w.permille) / 1000.0));
-    page.ratio("worker_load", "Share of its core that each media thread uses, calls placed just now counted in", load);
+    page.ratio("worker_load_expected", "The load by which calls are placed: with those placed just now", load);
     let over = snapshot.workers.iter().map(|w| (worker(w.worker), u64::from(w.is_overloaded)));
     page.gauge("worker_overloaded", "Media threads that take no new calls, or such with G.711 only: 1", over);
     let trunks = snapshot.trunks.iter().flat_map(|trunk| {
@@ -156,6 +156,8 @@ fn trunks(page: &mut Page, trunks: &[TrunkView]) {
 }
 
 fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
+    let load = workers.iter().map(|(id, counters)| (worker(*id), counters.load_permille as f64 / 1000.0));
+    page.ratio("worker_load", "Share of its core that each media thread used in the last second", load);
     let each = |get: fn(&WorkerCounters) -> u64| workers.iter().map(move |(id, counters)| (worker(*id), get(counters)));
     page.gauge("media_legs", "Open legs", each(|c| c.engine.legs));
     page.counter("media_datagrams", "Datagrams that arrived", each(|c| c.engine.datagrams));
@@ -216,7 +218,8 @@ mod tests {
             counters,
             sip: Default::default(),
         };
-        let mut worker = WorkerCounters { pairs_ready: 30, send_errors: 4, ..WorkerCounters::default() };
+        let mut worker =
+            WorkerCounters { pairs_ready: 30, send_errors: 4, load_permille: 857, ..WorkerCounters::default() };
         worker.engine.discards.count(crate::media::Discard::NoLeg);
         Figures { snapshot, workers: vec![(WorkerId(1), worker)] }
     }
@@ -228,7 +231,8 @@ mod tests {
         let text = render(&figures(), &tally);
         for line in [
             "crosspoint_flows 2",
-            "crosspoint_worker_load{worker=\"1\"} 0.866",
+            "crosspoint_worker_load{worker=\"1\"} 0.857",
+            "crosspoint_worker_load_expected{worker=\"1\"} 0.866",
             "crosspoint_worker_overloaded{worker=\"1\"} 1",
             "crosspoint_calls_refused_total{reason=\"overload\"} 2",
             "crosspoint_calls_refused_total{reason=\"dn_calls\"} 0",

@@ -1,4 +1,7 @@
 //! Our own accept loop: TCP, then TLS where the listener has it, each step bounded in time and number.
+//!
+//! A connection beyond [`Limits`] is closed at once and counted; without descriptors the kernel's queue holds them, and
+//! refuses further ones itself.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

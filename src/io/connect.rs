@@ -1,6 +1,7 @@
 //! Connections that we open to trunks: TCP, then TLS with the trunk's rules, each within its time.
 //!
-//! The flow is there for signalling from the first moment; what is sent meanwhile waits in its queue.
+//! The flow is there for signalling from the first moment; what is sent meanwhile waits in its queue; if that fills up
+//! before the connection is there, the flow is lost as one with a slow reader is.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

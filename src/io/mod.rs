@@ -10,8 +10,9 @@
 //!                          worker threads
 //! ```
 //!
-//! Every queue is bounded. Full means: a datagram is dropped and counted (the peer repeats it), a flow waits
-//! (TCP holds its sender back), a slow reader loses its flow, an order to a worker waits in order and holds back all input.
+//! Every queue is bounded; the table of all of them is in the crate's root. Full means: a datagram is dropped and counted
+//! (the peer repeats it), a flow waits (TCP holds its sender back), a slow reader loses its flow, an order to a worker waits
+//! in order and holds back all input, a capture misses what it may not delay.
 //! We do not run one task per call, because the order of inputs is what makes the gateway's rules testable.
 
 pub mod accept;

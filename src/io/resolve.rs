@@ -1,6 +1,7 @@
 //! DNS for the names of trunks: asks what [`Search`] wants to know, by way of `hickory-resolver` (RFC 3263).
 //!
 //! What does not exist is an answer; a server that is silent or broken is none, and the last good answer stands.
+//! There is one question at a time for each name of the configuration; its answer waits for signalling.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,6 +1,9 @@
 //! The task that owns the [`Gateway`]: feeds it, drains it, and tells it the time.
 //!
 //! One input at a time, each followed by a full drain. Fair between its sources, a few inputs of one source per turn.
+//! Every way in is a bounded queue ([`Config`]): a datagram is dropped, a connection and whoever asks wait, and while the
+//! workers leave orders waiting no message is taken at all. What is due, and reports, are always worked on: they bring no
+//! new leg, so that the orders they make end with the legs that are there.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -118,7 +121,7 @@ impl Handle {
         Flow::open(opening, self.flows.clone(), alive, self.tally.clone()).await
     }
 
-    /// Hands a command over; it may come too late.
+    /// Hands a command over; it may come too late, and is dropped and counted while the workers do not keep up.
     pub async fn command(&self, command: Command) -> Result<(), Ended> {
         self.control.send(Control::Command(command)).await.map_err(|_| Ended)
     }
@@ -270,7 +273,8 @@ impl Task {
             let open = waiting < MAX_WAITING_ORDERS;
             tokio::select! {
                 Some(control) = inputs.control.recv() => match control {
-                    Control::Command(command) => self.input(Input::Command(command)),
+                    Control::Command(command) if open => self.input(Input::Command(command)),
+                    Control::Command(_) => self.tally.add(Count::CommandDropped),
                     Control::Figures(reply) => { let _ = reply.send(self.figures()); }
                     Control::Resolved { query, targets, ttl } => {
                         self.input(Input::Resolved { query, targets, ttl });

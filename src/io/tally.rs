@@ -65,6 +65,8 @@ counts! {
     CaptureFull => "capture_full",
     /// Orders that had to wait because a worker's queue was full.
     OrderDelayed => "order_delayed",
+    /// Commands that came while too many orders waited for the workers.
+    CommandDropped => "command_dropped",
 }
 
 /// The counts since the start.

@@ -1,4 +1,7 @@
 //! SIP over UDP (RFC 3261 18): one task per socket reads, signalling itself writes.
+//!
+//! What signalling is too busy for is dropped and counted: the peer repeats it (timers A, E). What the kernel does not take
+//! is counted, and repeated by our own timers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

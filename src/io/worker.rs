@@ -1,6 +1,8 @@
 //! A media worker: one thread with its own event loop, sockets, buffers and [`crate::media::Engine`].
 //!
-//! Orders come in by a bounded queue with an eventfd; reports go out by an outbox that is never dropped from.
+//! Orders come in by a bounded queue with an eventfd: a full one gives the order back, and signalling keeps it. Reports go out
+//! by an outbox that is never dropped from: beyond its bound they stay in the slots of their legs, coalesced, and of the load
+//! it holds the last word. A packet waits nowhere but in the kernel's buffer of its socket.
 //! Every browser leg shares one UDP socket per media address, every trunk leg owns an RTP/RTCP pair (RFC 3550 11).
 //! RTP is served before handshakes, and at most a few handshake flights are worked per turn of the loop.
 //! We do not use SO_REUSEPORT, because its hash would part a leg from its state.

@@ -93,6 +93,21 @@ fn opus_frames_of_any_length_come_out_in_the_ptime_of_the_trunk() {
 }
 
 #[test]
+fn the_trunks_20_ms_become_packets_of_40_ms_of_the_same_tone_for_the_browser() {
+    let long = AudioPlan { ptime_ms: 40, ..plan(OPUS) };
+    let mut rig = Rig::new(plan(AudioCodec::Pcma), long);
+    let mut speaker = Speaker::new(A, plan(AudioCodec::Pcma), 1000.0);
+    for _ in 0..100 {
+        speaker.speak(&mut rig, 20);
+    }
+    let heard = rig.heard(B);
+    assert_eq!(heard.len(), 50, "half as many");
+    assert_gapless(&heard);
+    assert!(heard.windows(2).all(|two| two[1].header.timestamp.wrapping_sub(two[0].header.timestamp) == 40 * 48));
+    assert_sine(&decode(OPUS, &heard)[1600..], 1000.0);
+}
+
+#[test]
 fn a_lost_packet_is_rebuilt_when_the_next_one_shows_the_gap() {
     let mut rig = Rig::new(plan(OPUS), plan(AudioCodec::Pcmu));
     let mut speaker = Speaker::new(A, plan(OPUS), 1000.0);

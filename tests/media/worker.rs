@@ -164,3 +164,22 @@ fn three_on_sockets_of_their_own_hear_each_other_and_not_themselves() {
         }
     }
 }
+
+#[test]
+fn a_worker_tells_its_load_once_a_second_and_an_outbox_that_nobody_reads_keeps_the_last_word() {
+    let (worker, wakes) = start(9, 2);
+    let loads = |reports: &[Report]| {
+        let load = |report: &Report| if let Report::Load { permille } = report { Some(*permille) } else { None };
+        reports.iter().filter_map(load).collect::<Vec<u16>>()
+    };
+    let first = loads(&reports(&worker, &wakes, |all| !loads(all).is_empty()));
+    assert!(first[0] < 500, "an idle worker: {first:?}");
+    while wakes.try_recv().is_ok() {}
+    // Two more come, and nobody takes them.
+    for _ in 0..2 {
+        wakes.recv_timeout(WAIT).expect("a report each second");
+    }
+    let mut waiting = Vec::new();
+    worker.take_reports(&mut waiting);
+    assert_eq!(loads(&waiting).len(), 1);
+}

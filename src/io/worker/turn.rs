@@ -333,3 +333,31 @@ fn ntp_now() -> u64 {
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     ((since.as_secs() + NTP_UNIX) << 32) | fraction
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_load_is_the_share_of_the_time_since_the_last_look() {
+        let begin = Instant::now();
+        let ms = Duration::from_millis;
+        let mut load = Load { cpu: ms(300), at: begin };
+        assert_eq!(load.since(ms(1150), begin + ms(1000)), 850);
+        assert_eq!(load.since(ms(1150), begin + ms(2000)), 0);
+        assert_eq!(load.since(ms(3000), begin + ms(3000)), 1000, "clocks that disagree");
+        assert_eq!(load.since(ms(3000), begin + ms(3000)), 0, "no time has passed");
+    }
+
+    #[test]
+    fn the_clock_of_the_thread_counts_work_and_not_waiting() {
+        let before = thread_cpu();
+        std::thread::sleep(Duration::from_millis(20));
+        let slept = thread_cpu() - before;
+        let until = Instant::now() + Duration::from_secs(20);
+        while thread_cpu() - before < slept + Duration::from_millis(5) {
+            assert!(Instant::now() < until, "the clock stands still");
+        }
+        assert!(slept < Duration::from_millis(15), "{slept:?}");
+    }
+}
