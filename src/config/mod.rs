@@ -16,24 +16,25 @@ use serde::Deserialize;
 use crate::gateway::Overload;
 use crate::webrtc::dtls::DtlsVersions;
 
+mod audio;
 mod calls;
 mod capture;
 mod check;
 mod dn;
 mod lab;
-mod opus;
+
 mod parse;
 mod session;
 mod sounds;
 mod trunk;
 mod upkeep;
 
+pub use audio::{BrowserCodecConfig, OpusConfig, OpusOverride};
 pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use capture::CaptureConfig;
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
-pub use opus::{BrowserCodecConfig, OpusConfig, OpusOverride};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
