@@ -1,5 +1,5 @@
 # Every target does its own set-up; see scripts/setup.sh for what is installed where.
-.PHONY: lab test check fuzz bench page test-page
+.PHONY: lab test check fuzz bench load page test-page
 
 FUZZ_SECONDS ?= 60
 # Where tests find geckodriver when it is not installed on the machine.
@@ -40,6 +40,12 @@ fuzz:
 bench:
 	scripts/setup.sh build
 	cargo bench --locked
+
+# A self-test of the gateway under load, on loopback, below a minute; fails where a call or its sound does.
+load:
+	scripts/setup.sh build
+	cargo build --release --locked
+	./target/release/crosspoint load --self --calls 20 --hold 10
 
 # The phone page, which the gateway embeds.
 page: web/dist/index.html

@@ -36,6 +36,9 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         scenario: Option<String>,
     },
+    /// Drives a SIP/WebRTC gateway with browsers and trunk ends, and reports what it costs.
+    #[cfg(feature = "load")]
+    Load(Box<crosspoint::load::arguments::LoadArguments>),
     /// Checks a configuration and says how many calls it carries.
     Check {
         /// The configuration.
@@ -47,6 +50,11 @@ enum Task {
 type Failure = String;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "load")]
+    if let Some(text) = crosspoint::load::arguments::profile_help(std::env::args()) {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
     let done = match Arguments::parse().task {
         Task::Serve { config } => serve(&config),
         #[cfg(feature = "lab")]
@@ -56,6 +64,10 @@ fn main() -> ExitCode {
         }
         #[cfg(feature = "lab")]
         Task::Lab { config, scenario } => lab(config.as_deref(), scenario.as_deref()),
+        #[cfg(feature = "load")]
+        Task::Load(arguments) => {
+            crosspoint::load::command::carry_out(*arguments, command()).map_err(|error| error.to_string())
+        }
         Task::Check { file } => check(&file),
     };
     match done {
@@ -65,6 +77,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command as it was given, without its secret.
+#[cfg(feature = "load")]
+fn command() -> String {
+    let mut words: Vec<String> = std::env::args().collect();
+    if let Some(program) = words.first_mut() {
+        *program = "crosspoint".to_owned();
+    }
+    for at in 0..words.len() {
+        if words[at] == "--secret" && at + 1 < words.len() {
+            words[at + 1] = "…".to_owned();
+        } else if words[at].starts_with("--secret=") {
+            words[at] = "--secret=…".to_owned();
+        }
+    }
+    words.join(" ")
 }
 
 fn load(file: &Path) -> Result<Config, Failure> {

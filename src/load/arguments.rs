@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::LoadError;
 use super::measure::{Mode, Request, Target};
 use super::peer::{self, PROFILES};
-use super::plan::{BrowserProfile, Direction, DnRange, LoadPlan, PlanError, Transport};
+use super::plan::{BrowserProfile, Direction, DnRange, Ends, LoadPlan, PlanError, Transport};
 use super::report::FloorSettings;
 
 /// Drives a SIP/WebRTC gateway with browsers and trunk ends, checks the sound of each call, and reports what it costs.
@@ -33,7 +33,7 @@ pub struct LoadArguments {
 #[command(next_help_heading = "The gateway")]
 struct GatewayArguments {
     /// Starts a gateway of this program on loopback, with a configuration made up for the run, anew for each run.
-    #[arg(long = "self", conflicts_with_all = ["browsers", "target", "trunk", "pid", "profile", "domain"])]
+    #[arg(long = "self", conflicts_with_all = ["browsers", "target", "trunk", "pid", "profile", "domain", "ng"])]
     own: bool,
     /// Defaults for a gateway of another make; with --help: which of its settings matter.
     #[arg(long, value_name = "NAME")]
@@ -59,6 +59,9 @@ struct GatewayArguments {
     /// The gateway's SIP address towards the trunk [default: 127.0.0.1:5060].
     #[arg(long, value_name = "ADDRESS")]
     target: Option<SocketAddr>,
+    /// Where rtpengine takes ng requests, with --profile rtpengine [default: 127.0.0.1:22222].
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["browsers", "target"])]
+    ng: Option<SocketAddr>,
     /// Where the trunk ends listen [default: 127.0.0.1:5999].
     #[arg(long, value_name = "ADDRESS")]
     trunk: Option<SocketAddr>,
@@ -284,6 +287,9 @@ impl LoadArguments {
         if !gateway.browsers.is_empty() {
             plan.browsers.urls.clone_from(&gateway.browsers);
         }
+        if let Some(ng) = gateway.ng {
+            plan.ends = Ends::Rtpengine { ng };
+        }
         if gateway.domain.is_some() {
             plan.browsers.domain.clone_from(&gateway.domain);
         }
@@ -403,6 +409,12 @@ mod tests {
         assert_eq!(plan.browsers.urls, ["wss://127.0.0.1:8089/ws"]);
         let plan = request("--profile asterisk --browsers ws://127.0.0.1:8088/ws --domain d").plan;
         assert_eq!((plan.browsers.urls.len(), plan.browsers.domain.as_deref()), (1, Some("d")));
+    }
+
+    #[test]
+    fn rtpengine_needs_neither_browsers_nor_numbers() {
+        let plan = request("--profile rtpengine --ng 127.0.0.1:2223 --calls 1200").plan;
+        assert_eq!(plan.ends, Ends::Rtpengine { ng: ([127, 0, 0, 1], 2223).into() });
     }
 
     #[test]

@@ -205,7 +205,8 @@ where
     /// Searches for the most calls that lose no packet and have none late.
     async fn capacity(&mut self, subject: Subject) -> Result<u32, LoadError> {
         let dns = u32::try_from(self.request.plan.browsers.dns.len()).unwrap_or(u32::MAX);
-        let most = if subject == Subject::Floor { 4_000 } else { dns };
+        let has_numbers = subject == Subject::Target && self.request.plan.ends == Ends::Sip;
+        let most = if has_numbers { dns } else { 4_000 };
         let (mut good, mut bad) = (0u32, None::<u32>);
         let mut limit = format!("no more were tried than {most}");
         let mut calls = FIRST_CALLS.min(most);

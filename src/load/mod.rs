@@ -17,6 +17,7 @@
 pub mod arguments;
 pub mod browser;
 pub mod child;
+pub mod command;
 pub mod delay;
 pub mod engine;
 pub mod floor;
@@ -100,4 +101,27 @@ pub enum LoadError {
     /// A thread or runtime of the driver could not be had.
     #[error("driver: {0}")]
     Driver(#[from] io::Error),
+}
+
+/// Makes the calls of a plan against a server that is seen from the network only, and tells of each second.
+///
+/// # Errors
+/// What keeps the run from being made; calls that fail are in the report.
+pub async fn run(plan: LoadPlan, mut progress: impl FnMut(&Second)) -> Result<report::LoadReport, LoadError> {
+    let request = measure::Request {
+        plan,
+        mode: measure::Mode::Once,
+        repeat: 1,
+        floor: false,
+        settings: report::FloorSettings::default(),
+        server: measure::Target::Running { profile: "a gateway".to_owned(), pids: Vec::new() },
+        server_core: None,
+        command: String::new(),
+    };
+    let told = |told: measure::Progress<'_>| {
+        if let measure::Progress::Second(second) = told {
+            progress(second);
+        }
+    };
+    measure::measure(&request, engine::drive, told).await
 }

@@ -40,6 +40,11 @@ pub enum Ends {
         /// Opus port of the first call.
         first: SocketAddr,
     },
+    /// rtpengine by its ng protocol: browsers with ICE and DTLS-SRTP, trunk ends with plain RTP, the signalling played by us.
+    Rtpengine {
+        /// Where it takes requests.
+        ng: SocketAddr,
+    },
 }
 
 /// The browsers.

@@ -105,3 +105,68 @@ async fn a_signal_ends_the_gateway_in_good_order() {
     assert_eq!(ended.code(), Some(0), "{}", said());
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
+
+#[cfg(feature = "load")]
+mod load {
+    use super::*;
+
+    fn ran(words: &[&str]) -> Output {
+        let folder = tempfile::tempdir().expect("folder");
+        crosspoint(folder.path()).arg("load").args(words).output().expect("ran")
+    }
+
+    fn said(words: &[&str]) -> String {
+        let output = ran(words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    #[test]
+    fn a_run_against_nothing_is_refused_in_one_line_that_names_the_option() {
+        let output = ran(&[]);
+        let line = String::from_utf8(output.stderr).expect("text");
+        assert_eq!((output.status.code(), line.lines().count()), (Some(1), 1), "{line}");
+        assert!(line.starts_with("crosspoint: --browsers: "), "{line}");
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_there_and_a_process_that_is_none_are_one_line() {
+        let none = ["--browsers", "ws://127.0.0.1:9/ws", "--calls", "1", "--trunk", "127.0.0.1:0"];
+        let output = ran(&none);
+        let line = String::from_utf8(output.stderr).expect("text");
+        assert!(!output.status.success() && line.contains("crosspoint: 127.0.0.1:9: "), "{line}");
+        let output = ran(&[&none[..], &["--pid", "2147483646"]].concat());
+        let line = String::from_utf8(output.stderr).expect("text");
+        assert!(!output.status.success() && line.contains("pid 2147483646: there is no such process"), "{line}");
+    }
+
+    #[test]
+    fn profiles_are_listed_and_each_explains_its_peer() {
+        let list = said(&["--list-profiles"]);
+        for name in ["crosspoint", "asterisk", "freeswitch", "rtpengine", "janus", "rustpbx"] {
+            assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
+            assert!(said(&["--profile", name, "--help"]).contains("Settings that"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_self_test_hears_every_call_beside_the_floor_and_its_report_is_shown_and_compared() {
+        let folder = tempfile::tempdir().expect("folder");
+        let words =
+            ["load", "--self", "--calls", "4", "--ramp", "8", "--hold", "5", "--json", "a.json", "--html", "a.html"];
+        let output = crosspoint(folder.path()).args(words).output().expect("ran");
+        let table = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{table}\n{}", String::from_utf8_lossy(&output.stderr));
+        let line =
+            |word: &str| table.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}: {table}"));
+        assert!(line("directions with the right sound").split_whitespace().last() == Some("8"), "{table}");
+        assert!(line("CPU per call-second, ms").split_whitespace().count() >= 6, "{table}");
+        let page = fs::read_to_string(folder.path().join("a.html")).expect("the page");
+        assert!(page.contains("<svg") && !page.contains("src="));
+        let show = crosspoint(folder.path()).args(["load", "--show", "a.json"]).output().expect("ran");
+        assert_eq!(String::from_utf8(show.stdout).expect("text"), table);
+        let compare = crosspoint(folder.path()).args(["load", "--compare", "a.json", "a.json"]).output().expect("ran");
+        let compare = String::from_utf8(compare.stdout).expect("text");
+        assert!(compare.contains("INVITE to 200, p50") && !compare.contains("not the same in both"), "{compare}");
+    }
+}

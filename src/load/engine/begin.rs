@@ -34,6 +34,10 @@ impl Conductor<'_> {
                 let ip = toward(*first)?;
                 (ip, ip)
             }
+            (plan::Ends::Rtpengine { ng }, _) => {
+                let ip = toward(*ng)?;
+                (ip, ip)
+            }
             (plan::Ends::Sip, sip) => {
                 let browser = sip.as_ref().and_then(|sip| sip.phones.get(number)).map(|phone| phone.local);
                 let trunk = self.plan.trunk.bind.ip();
@@ -45,8 +49,8 @@ impl Conductor<'_> {
         let browser = UdpSocket::bind(at).map_err(|source| LoadError::Bind { address: at, source })?;
         let address = browser.local_addr()?;
         let (rtp, rtcp) = port_pair(trunk_ip)?;
-        let is_sip = self.plan.ends == plan::Ends::Sip;
-        let ice = is_sip.then(|| self.credentials());
+        let is_secure = !matches!(self.plan.ends, plan::Ends::Floor { .. });
+        let ice = is_secure.then(|| self.credentials());
         let side = ice.clone().map(|ice| BrowserSide {
             address,
             ice,
@@ -75,7 +79,7 @@ impl Conductor<'_> {
             met: [false, false],
             answer_at: None,
             ends: Ends { browser: side, peer: None, trunk: Some(trunk), offer: None, answer: None, agreed: None },
-            connected: !is_sip,
+            connected: !is_secure,
             heard: false,
             told: false,
             outcome,
@@ -89,7 +93,14 @@ impl Conductor<'_> {
 
     /// Makes a call: an INVITE, or the floor's two ends at once.
     pub(super) fn dial(&mut self, number: usize, now: Instant) -> Result<(), LoadError> {
-        let plan::Ends::Floor { first } = self.plan.ends else { return self.invite(number, now) };
+        let first = match self.plan.ends {
+            plan::Ends::Floor { first } => first,
+            plan::Ends::Sip => return self.invite(number, now),
+            plan::Ends::Rtpengine { .. } => {
+                self.bring_together(number, now);
+                return Ok(());
+            }
+        };
         let port = |half: u32| {
             let port = u32::from(first.port()) + 2 * number as u32 + half;
             u16::try_from(port)

@@ -12,12 +12,14 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
 use super::Threads;
+use super::bridge::Bridge;
 use super::call::{Call, Stage};
 use super::order::{Order, SeatId, Side, Tick, Told};
 use super::signalling::Signalling;
 use crate::load::LoadError;
 use crate::load::browser::phones::State;
 use crate::load::outcome::{Outcome, Second};
+use crate::load::peer::rtpengine::{Met, NgError};
 use crate::load::plan::{self, BrowserProfile, LoadPlan};
 use crate::load::process::Processes;
 use crate::load::voice::{Choir, Coding, LookAhead, Probe};
@@ -56,8 +58,10 @@ pub(super) struct Conductor<'a> {
     pub(super) rng: StdRng,
     pub(super) voices: Voices,
     pub(super) ahead: LookAhead,
-    /// `None`: the floor.
+    /// `None`: the floor, or rtpengine.
     pub(super) sip: Option<Signalling>,
+    /// rtpengine.
+    pub(super) bridge: Option<Bridge>,
     /// The present attempt of each call.
     pub(super) calls: Vec<Call>,
     pub(super) seats: FxHashMap<SeatId, usize>,
@@ -99,6 +103,7 @@ impl<'a> Conductor<'a> {
             voices,
             ahead,
             sip: None,
+            bridge: None,
             calls: Vec::new(),
             seats: FxHashMap::default(),
             sessions: FxHashMap::default(),
@@ -118,10 +123,18 @@ impl<'a> Conductor<'a> {
             self.sip = Some(Signalling::open(self.plan, &mut self.rng).await?);
             self.course = Course::SigningIn { until: Instant::now() + SIGN_IN + self.ramp_time(self.count()) };
         }
+        if let plan::Ends::Rtpengine { ng } = self.plan.ends {
+            let unreachable =
+                |error: NgError| LoadError::Unreachable { target: ng.to_string(), reason: error.to_string() };
+            self.bridge = Some(Bridge::open(ng).await.map_err(unreachable)?);
+        }
         self.next_call = Instant::now();
         loop {
             self.turn()?;
             if self.is_over() {
+                if let Some(bridge) = self.bridge.take() {
+                    bridge.close().await;
+                }
                 return Ok(self.outcome);
             }
             let deadline = tokio::time::Instant::from_std(self.deadline());
@@ -138,6 +151,7 @@ impl<'a> Conductor<'a> {
                     () = tokio::time::sleep_until(deadline) => {}
                 },
                 None => tokio::select! {
+                    (seat, met) = next_met(&mut self.bridge) => self.met(seat, met)?,
                     Some(told) = self.told.recv() => self.take(told)?,
                     () = tokio::time::sleep_until(deadline) => {}
                 },
@@ -322,6 +336,9 @@ impl<'a> Conductor<'a> {
         call.enter(Stage::Over, now);
         call.answer_at = None;
         self.threads.media.give(Order::Close(call.seat));
+        if let Some(bridge) = &mut self.bridge {
+            bridge.delete(call.seat);
+        }
         if call.told {
             self.outcome.calls.push(call.outcome.clone());
         }
@@ -392,5 +409,13 @@ impl<'a> Conductor<'a> {
         };
         // Whoever does not take them in time misses them.
         let _ = self.seconds.try_send(second);
+    }
+}
+
+/// Waits for rtpengine, where there is one.
+async fn next_met(bridge: &mut Option<Bridge>) -> (SeatId, Result<Met, NgError>) {
+    match bridge {
+        Some(bridge) => bridge.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -8,7 +8,7 @@ use super::conductor::Conductor;
 use super::order::{Order, Peer, Side};
 use crate::load::LoadError;
 use crate::load::browser::phones::{State, prove};
-use crate::load::browser::sdp;
+use crate::load::browser::sdp::{self, BrowserPeer};
 use crate::load::outcome::CallDirection;
 use crate::path::{Path, Transport};
 use crate::plan::{AudioCodec, OpusParams, RtpRemote};
@@ -304,13 +304,7 @@ impl Conductor<'_> {
         }
         match side {
             Side::Browser => match sdp::read(description, answer) {
-                Ok(peer) => {
-                    let (ice, fingerprint, role) = (peer.ice.clone(), peer.fingerprint, peer.role);
-                    let pt = peer.opus;
-                    self.calls[number].ends.peer = Some(peer);
-                    let peer = Peer::Secure { ice, fingerprint, role, offered: answer };
-                    self.meet(number, side, peer, pt, AudioCodec::Opus(OpusParams::default()))?;
-                }
+                Ok(peer) => self.meet_browser(number, peer, answer)?,
                 Err(error) => self.fail(number, None, &format!("to the browser: {error}"), now),
             },
             Side::Trunk => match self.learn_trunk(number, description, answer) {
@@ -342,7 +336,15 @@ impl Conductor<'_> {
         Ok(Some(made.remote))
     }
 
-    fn meet_trunk(&mut self, number: usize, remote: &RtpRemote) -> Result<(), LoadError> {
+    pub(super) fn meet_browser(&mut self, number: usize, peer: BrowserPeer, offered: bool) -> Result<(), LoadError> {
+        let (ice, fingerprint, role) = (peer.ice.clone(), peer.fingerprint, peer.role);
+        let pt = peer.opus;
+        self.calls[number].ends.peer = Some(peer);
+        let peer = Peer::Secure { ice, fingerprint, role, offered };
+        self.meet(number, Side::Browser, peer, pt, AudioCodec::Opus(OpusParams::default()))
+    }
+
+    pub(super) fn meet_trunk(&mut self, number: usize, remote: &RtpRemote) -> Result<(), LoadError> {
         let peer = Peer::Plain { rtp: remote.rtp, rtcp: Some(remote.rtcp) };
         self.meet(number, Side::Trunk, peer, remote.audio.send_pt, remote.audio.codec)
     }

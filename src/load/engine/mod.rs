@@ -11,6 +11,7 @@
 
 mod background;
 mod begin;
+mod bridge;
 mod call;
 mod conductor;
 mod dialogue;

@@ -6,7 +6,9 @@
 pub mod bencode;
 pub mod rtpengine;
 
-use super::plan::LoadPlan;
+use std::net::SocketAddr;
+
+use super::plan::{Ends, LoadPlan};
 
 /// One peer.
 pub struct Profile {
@@ -41,6 +43,18 @@ pub const PROFILES: &[Profile] = &[
         summary: "FreeSWITCH with mod_sofia: browsers by WSS at the profile's wss-binding",
         text: include_str!("freeswitch.txt"),
         apply: |plan| plan.browsers.urls = vec!["wss://127.0.0.1:7443/".to_owned()],
+    },
+    Profile {
+        name: "rtpengine",
+        summary: "rtpengine by its ng protocol, without any SIP",
+        text: include_str!("rtpengine.txt"),
+        apply: |plan| plan.ends = Ends::Rtpengine { ng: SocketAddr::from(([127, 0, 0, 1], 22_222)) },
+    },
+    Profile {
+        name: "janus",
+        summary: "Janus with its SIP plugin: it does not transcode, the text says what follows from that",
+        text: include_str!("janus.txt"),
+        apply: |_| {},
     },
     Profile {
         name: "rustpbx",

@@ -80,12 +80,13 @@ fn towards_trunk() -> [(&'static str, Value); 4] {
     ]
 }
 
-fn towards_browser() -> [(&'static str, Value); 4] {
+fn towards_browser() -> [(&'static str, Value); 5] {
     let codec = Value::dictionary([("mask", Value::list(&["PCMU", "PCMA"])), ("transcode", Value::list(&["opus"]))]);
     [
         ("ICE", "force".into()),
         ("transport-protocol", "UDP/TLS/RTP/SAVPF".into()),
         ("rtcp-mux", Value::list(&["offer", "require"])),
+        ("SDES", Value::list(&["off"])),
         ("codec", codec),
     ]
 }
@@ -130,7 +131,7 @@ async fn describe(
     command: &str,
     id: &str,
     sdp: &[u8],
-    side: [(&'static str, Value); 4],
+    side: impl IntoIterator<Item = (&'static str, Value)>,
 ) -> Result<Vec<u8>, NgError> {
     let mut entries = vec![
         ("command", Value::from(command)),

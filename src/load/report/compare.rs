@@ -11,9 +11,14 @@ pub fn compare(a: &LoadReport, b: &LoadReport) -> String {
     let mut text = format!("A  {}\nB  {}\n", title(a), title(b));
     let differences = differences(a, b);
     if !differences.is_empty() {
-        text += "\nnot the same in both: what follows compares apples with\n";
+        text += "\nnot the same in both, and figures differ by that alone:\n";
         for line in &differences {
             let _ = writeln!(text, "  {line}");
+        }
+    }
+    for (name, report) in [("A", a), ("B", b)] {
+        if report.runs.iter().any(|run| !run.figures.is_valid()) {
+            let _ = writeln!(text, "\n{name} has runs whose driver was late: their figures are invalid");
         }
     }
     let mut shared = false;
@@ -73,11 +78,6 @@ fn differences(a: &LoadReport, b: &LoadReport) -> Vec<String> {
     differ("ramp, calls/s", a.plan.calls.ramp_per_s.to_string(), b.plan.calls.ramp_per_s.to_string());
     differ("transport", format!("{:?}", a.plan.trunk.transport), format!("{:?}", b.plan.trunk.transport));
     differ("floor's codec", format!("{:?}", a.floor), format!("{:?}", b.floor));
-    for (name, report) in [("A", a), ("B", b)] {
-        if report.runs.iter().any(|run| !run.figures.is_valid()) {
-            all.push(format!("{name} has runs whose driver was late: their figures are invalid"));
-        }
-    }
     all
 }
 

@@ -45,7 +45,7 @@ pub struct LoadReport {
 pub struct Machine {
     /// Model of the processor.
     pub cpu: String,
-    /// Its cores, as far as we may use them.
+    /// Its cores.
     pub cores: usize,
     /// Memory, MiB.
     pub memory_mib: u64,
@@ -183,9 +183,12 @@ impl Machine {
             line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
         };
         let memory = value(&read("/proc/meminfo"), "MemTotal");
+        let cpus = read("/proc/cpuinfo");
+        // Not those that we may use: the driver has pinned itself by then.
+        let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
         Machine {
-            cpu: value(&read("/proc/cpuinfo"), "model name"),
-            cores: crate::load::process::cores(),
+            cpu: value(&cpus, "model name"),
+            cores,
             memory_mib: memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         }
