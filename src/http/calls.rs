@@ -5,7 +5,6 @@
 
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
@@ -60,15 +59,24 @@ pub(super) fn routes() -> Router<Site> {
     Router::new().route("/api/calls", get(list)).route("/api/calls/{id}/capture", post(change).delete(change))
 }
 
+/// Why there is no answer.
+type Refusal = (StatusCode, &'static str);
+
+const UNKNOWN: Refusal = (StatusCode::NOT_FOUND, "no such call\n");
+const ENDED: Refusal = (StatusCode::SERVICE_UNAVAILABLE, "signalling does not answer\n");
+const FOREIGN: Refusal = (StatusCode::FORBIDDEN, "calls are for programs of this machine only\n");
+const NOT_NOW: Refusal =
+    (StatusCode::CONFLICT, "this call cannot be captured: it is ending, or [capture] has no folder\n");
+
 /// Refuses whoever is not a program of this machine.
-fn admit(link: &Link, headers: &HeaderMap) -> Result<(), Response> {
+fn admit(link: &Link, headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_ours = link.peer.ip().to_canonical().is_loopback() && is_this_machine(host);
     if is_ours && !headers.contains_key(header::ORIGIN) {
         return Ok(());
     }
     tracing::info!(peer = %Address(link.peer.ip()), "calls refused");
-    Err((StatusCode::FORBIDDEN, "calls are for programs of this machine only\n").into_response())
+    Err(FOREIGN)
 }
 
 /// Tells whether a Host header names this machine as nobody can from outside: a name that is looked up may lead anywhere.
@@ -81,48 +89,42 @@ fn is_this_machine(host: &str) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-async fn calls(site: &Site) -> Result<Vec<CallView>, Response> {
-    let figures = site.signalling.figures().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+async fn calls(site: &Site) -> Result<Vec<CallView>, Refusal> {
+    let figures = site.signalling.figures().await.map_err(|_| ENDED)?;
     let mut calls = figures.snapshot.calls;
     calls.sort_by_key(|call| call.call);
     Ok(calls)
 }
 
-async fn list(State(site): State<Site>, Extension(link): Extension<Link>, headers: HeaderMap) -> Response {
-    let shown = async {
-        admit(&link, &headers)?;
-        Ok(calls(&site).await?.into_iter().map(Shown::from).collect::<Vec<_>>())
-    };
-    shown.await.map_or_else(|refused: Response| refused, |shown| Json(shown).into_response())
+async fn list(
+    State(site): State<Site>,
+    Extension(link): Extension<Link>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Shown>>, Refusal> {
+    admit(&link, &headers)?;
+    Ok(Json(calls(&site).await?.into_iter().map(Shown::from).collect()))
 }
 
-/// `POST` begins a capture, `DELETE` ends it.
+/// `POST` begins a capture, `DELETE` ends it. Shows the call as it is then: commands and figures are served in order.
 async fn change(
     State(site): State<Site>,
     Extension(link): Extension<Link>,
     method: Method,
     headers: HeaderMap,
     Path(id): Path<String>,
-) -> Response {
-    capture(&site, &link, &headers, &id, method == Method::POST).await.unwrap_or_else(|refused| refused)
-}
-
-/// Begins or ends a capture, and shows the call as it is then: commands and figures are served in order.
-async fn capture(site: &Site, link: &Link, headers: &HeaderMap, id: &str, on: bool) -> Result<Response, Response> {
-    admit(link, headers)?;
-    let unknown = || (StatusCode::NOT_FOUND, "no such call\n").into_response();
-    let call = id.strip_prefix("call-").and_then(|number| number.parse().ok()).map(CallId).ok_or_else(unknown)?;
-    if !calls(site).await?.iter().any(|view| view.call == call) {
-        return Err(unknown());
+) -> Result<Json<Shown>, Refusal> {
+    admit(&link, &headers)?;
+    let on = method == Method::POST;
+    let call = id.strip_prefix("call-").and_then(|number| number.parse().ok()).map(CallId).ok_or(UNKNOWN)?;
+    if !calls(&site).await?.iter().any(|view| view.call == call) {
+        return Err(UNKNOWN);
     }
-    let told = site.signalling.command(Command::Capture { call, on }).await;
-    told.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
-    let view = calls(site).await?.into_iter().find(|view| view.call == call).ok_or_else(unknown)?;
+    site.signalling.command(Command::Capture { call, on }).await.map_err(|_| ENDED)?;
+    let view = calls(&site).await?.into_iter().find(|view| view.call == call).ok_or(UNKNOWN)?;
     if on && view.capture.is_none() {
-        let why = "this call cannot be captured: it is ending, or [capture] has no folder\n";
-        return Err((StatusCode::CONFLICT, why).into_response());
+        return Err(NOT_NOW);
     }
-    Ok(Json(Shown::from(view)).into_response())
+    Ok(Json(Shown::from(view)))
 }
 
 #[cfg(test)]

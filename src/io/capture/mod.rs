@@ -220,3 +220,6 @@ fn writable(folder: &Path) -> io::Result<()> {
     };
     if may { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,8 +82,8 @@ fn a_browser_that_challenges_our_bye_learns_no_digest() {
     assert!(rig.take(talk.browser.path).is_empty());
 }
 
-#[test]
-fn a_challenged_refer_goes_on_under_its_new_number() {
+/// A REFER that the trunk takes, challenged with this status; and the one that answers the challenge.
+fn challenged_refer(status: u16) -> (Rig, Talk, Message) {
     let mut with = with_account();
     with.trunks[0].refer = true;
     let mut rig = Rig::with(with, 1, 4);
@@ -91,7 +91,13 @@ fn a_challenged_refer_goes_on_under_its_new_number() {
     let refer = talk.browser.within(&mut talk.at_browser, Method::Refer, &[("Refer-To", "<sip:6001@gw.test>")], None);
     rig.deliver(talk.browser.path, refer);
     let one = request(&rig.take(talk.trunk.path), Method::Refer);
-    let other = again(&mut rig, &talk.trunk, &one, 401);
+    let other = again(&mut rig, &talk.trunk, &one, status);
+    (rig, talk, other)
+}
+
+#[test]
+fn a_challenged_refer_goes_on_under_its_new_number() {
+    let (mut rig, mut talk, other) = challenged_refer(401);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&other, 202, None));
     rig.take(talk.browser.path);
     let event = format!("refer;id={}", other.cseq().number);
@@ -106,14 +112,7 @@ fn a_challenged_refer_goes_on_under_its_new_number() {
 
 #[test]
 fn a_refer_whose_second_challenge_is_not_answered_leaves_the_call_as_it_was() {
-    let mut with = with_account();
-    with.trunks[0].refer = true;
-    let mut rig = Rig::with(with, 1, 4);
-    let mut talk = inbound_call(&mut rig);
-    let refer = talk.browser.within(&mut talk.at_browser, Method::Refer, &[("Refer-To", "<sip:6001@gw.test>")], None);
-    rig.deliver(talk.browser.path, refer);
-    let one = request(&rig.take(talk.trunk.path), Method::Refer);
-    let other = again(&mut rig, &talk.trunk, &one, 407);
+    let (mut rig, talk, other) = challenged_refer(407);
     refuses_again(&mut rig, &talk.trunk, &other);
     let notifies: Vec<_> = rig.take(talk.browser.path).into_iter().filter(|m| m.method() == Method::Notify).collect();
     assert!(notifies.iter().any(|m| String::from_utf8_lossy(m.body()).contains("401")), "the agent is told");
