@@ -62,14 +62,17 @@ fn beside_the_floor(report: &LoadReport, point: Point, all: &mut Vec<Verdict>) {
             is_met: ours <= floor * CPU_RATIO,
         });
     }
+    // A late driver delays both alike: their difference tells nothing.
+    let mut runs = report.runs.iter().filter(|run| run.point() == point);
+    let is_valid = runs.all(|run| run.figures.is_valid());
     for (metric, name, beyond) in [(DELAY_P50, "p50", DELAY[0]), (DELAY_P99, "p99", DELAY[1])] {
         if let Some((ours, floor)) = pair(report, &metric, point) {
+            let late = if is_valid { "" } else { "; invalid, the driver was late" };
             all.push(Verdict {
                 what: format!("added delay {name}, {}", at(point)),
                 target: format!("≤ floor + {beyond} ms"),
-                measured: format!("{:+.3} ms ({ours:.3} ms, floor {floor:.3} ms)", ours - floor),
-                // Histograms tell within 1 %.
-                is_met: ours <= floor + beyond,
+                measured: format!("{:+.3} ms ({ours:.3} ms, floor {floor:.3} ms){late}", ours - floor),
+                is_met: is_valid && ours <= floor + beyond,
             });
         }
     }
@@ -94,8 +97,9 @@ fn by_itself(report: &LoadReport, point: Point, all: &mut Vec<Verdict>) {
             is_met: lost == 0.0,
         });
     }
-    // Memory is that of many calls; of a few it is that of the process.
-    if let Some(kib) = value(&MEMORY).filter(|_| point.calls >= 100) {
+    // Memory is that of many calls, few of which speak; of a few it is that of the process.
+    let is_wide = point.calls >= 100 && point.speaking > 0 && point.speaking < point.calls;
+    if let Some(kib) = value(&MEMORY).filter(|_| is_wide) {
         all.push(Verdict {
             what: format!("memory per call, {}", at(point)),
             target: format!("≤ {KIB:.0} KiB"),
@@ -118,5 +122,34 @@ fn by_itself(report: &LoadReport, point: Point, all: &mut Vec<Verdict>) {
                 is_met: answer <= ANSWER,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample;
+    use super::*;
+
+    fn met(report: &LoadReport, what: &str) -> Option<bool> {
+        verdicts(report).iter().find(|verdict| verdict.what.starts_with(what)).map(|verdict| verdict.is_met)
+    }
+
+    #[test]
+    fn a_delay_beside_the_floor_is_met_only_where_the_driver_was_in_time() {
+        let mut report = sample();
+        assert_eq!(met(&report, "added delay p50"), Some(true));
+        report.runs[1].figures.lateness = [50_000].into_iter().collect();
+        assert_eq!(met(&report, "added delay p50"), Some(false));
+        assert_eq!(met(&report, "CPU per call-second"), Some(true));
+    }
+
+    #[test]
+    fn memory_is_held_against_its_target_by_many_calls_few_of_which_speak() {
+        let mut report = sample();
+        assert_eq!(met(&report, "memory per call"), None);
+        for run in &mut report.runs {
+            (run.calls, run.speaking, run.percent) = (500, 20, None);
+        }
+        assert_eq!(met(&report, "memory per call"), Some(true));
     }
 }
