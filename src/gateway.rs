@@ -35,6 +35,7 @@ mod routing;
 mod sessions;
 pub mod snapshot;
 mod standing;
+mod summons;
 mod transfers;
 mod trunks;
 mod updating;
@@ -446,7 +447,7 @@ fn fork(rng: &mut StdRng) -> StdRng {
 
 fn view(call: &Call, capture: Option<String>) -> CallView {
     let state = match &call.procedure {
-        Some(Procedure::Setup(_)) => CallState::Setup,
+        Some(Procedure::Summons(_) | Procedure::Setup(_)) => CallState::Setup,
         Some(Procedure::Release(_)) => CallState::Releasing,
         Some(_) | None => CallState::Established,
     };

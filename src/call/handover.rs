@@ -27,8 +27,16 @@ impl Call {
         self.procedure = Some(Procedure::Referral(referral));
     }
 
-    /// Begins a conference; all legs are of the call.
+    /// Begins a conference; all legs are of the call. It is the call of who has the two others in it.
     pub fn begin_conference(&mut self, members: Members) -> Vec<Action> {
+        if let Some(at) = self.legs.iter().position(|leg| leg.id == members.agent) {
+            let agent = self.legs.remove(at);
+            if let Some(dn) = agent.dn.clone().filter(|dn| *dn != self.parties.dn) {
+                self.parties.dn = dn;
+                self.parties.peer = members.guests[0].number.clone();
+            }
+            self.legs.insert(0, agent);
+        }
         let (conference, actions) = Conference::begin(members);
         self.procedure = Some(Procedure::Conference(conference));
         let mut all = self.unhold();
@@ -44,10 +52,18 @@ impl Call {
         }
     }
 
-    /// The parties are two again, or two others. `peer`: with whom the agent talks from now on.
-    pub(super) fn joined_anew(&mut self, peer: Option<String>, uuid: Option<String>) -> Vec<Action> {
+    /// The parties are two again, or two others. `peer`: with whom the agent talks from now on; `known`: numbers of legs.
+    pub(super) fn joined_anew(
+        &mut self,
+        peer: Option<String>,
+        uuid: Option<String>,
+        known: Vec<(LegId, String)>,
+    ) -> Vec<Action> {
         self.procedure = None;
         let mut actions = self.unhold();
+        if self.legs.iter().any(|leg| leg.dn.as_ref().is_some_and(|dn| *dn != self.parties.dn)) {
+            actions.push(Action::Settle(known));
+        }
         if let Some(peer) = peer {
             self.parties.peer = peer.clone();
             self.parties.peer_name = String::new();
@@ -59,6 +75,23 @@ impl Call {
         }
         actions.extend(self.resume_wish());
         actions
+    }
+
+    /// The legs are those that are left: it is the call of the first DN among them, with the other leg. Returns with whom,
+    /// where that is news.
+    pub fn settle(&mut self, known: &[(LegId, String)]) -> Option<String> {
+        let agent = self.agent_leg()?;
+        let (dn, far) = (agent.dn.clone()?, self.other_leg(agent.id)?);
+        let local = far.kind == LegKind::Browser;
+        let number = || known.iter().find(|(leg, _)| *leg == far.id).map(|(_, number)| number.clone());
+        let peer = far.dn.clone().or_else(number).unwrap_or_else(|| self.parties.peer.clone());
+        let is_news = dn != self.parties.dn || peer != self.parties.peer;
+        if peer != self.parties.peer {
+            self.parties.peer_name.clear();
+        }
+        (self.parties.dn, self.parties.local) = (dn, local);
+        self.parties.peer.clone_from(&peer);
+        is_news.then_some(peer)
     }
 
     /// Returns true if this leg may go without an end to the call.

@@ -33,4 +33,6 @@ pub struct Leg {
     pub open: bool,
     /// The port's last words.
     pub stats: Option<LegStats>,
+    /// The DN whose phone it is; `None`: it is the trunk's.
+    pub dn: Option<String>,
 }

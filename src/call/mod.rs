@@ -10,6 +10,7 @@ pub mod command;
 pub mod event;
 mod handover;
 pub mod leg;
+mod legs;
 pub mod media;
 pub mod procedure;
 #[cfg(test)]
@@ -26,12 +27,12 @@ pub use command::Command;
 pub use event::{CallEvent, CaptureEnd, Direction, EventKind};
 pub use leg::{Leg, LegKind};
 pub use media::{LegMedia, PairUse};
-pub use procedure::{Action, AnswerMode, Procedure, Setup, SetupLimits, Signal};
+pub use procedure::{Action, AnswerMode, Procedure, Setup, SetupLimits, Signal, Summons};
 pub use tones::{ToneError, Tones};
 pub use topology::{Joined, ParkSource, Topology};
 pub use wish::{Declined, Holders, Wish};
 
-use crate::id::{CallId, LegId, WorkerId};
+use crate::id::{CallId, LegId};
 use procedure::{Answer, Next, Release, Resume, Step, answer};
 
 /// Who the parties are, as the agent's side sees it.
@@ -93,6 +94,8 @@ pub struct Call {
     pub nailed: Nailed,
     /// Until when a phone may ring that is called for no call yet.
     ring_by: Option<Instant>,
+    /// The DNs that are placed on its worker as long as it lasts, and whether it counts as a call of theirs.
+    pub placed: Vec<(String, bool)>,
     sequence: u64,
 }
 
@@ -100,36 +103,39 @@ impl Call {
     /// Makes a call in set-up, with its caller's leg.
     pub fn begin(id: CallId, parties: Parties, caller: Leg, limits: SetupLimits, now: Instant) -> Call {
         let setup = Setup::begin(parties.direction, caller.id, limits, now);
-        Call {
-            id,
-            parties,
-            since: now,
-            legs: vec![caller],
-            topology: Topology::default(),
-            procedure: Some(Procedure::Setup(setup)),
-            hold: Holders::default(),
-            kept: None,
-            nailed: Nailed::No,
-            ring_by: None,
-            sequence: 0,
-        }
+        let mut call = Call::with(id, parties, Some(Procedure::Setup(setup)), now);
+        call.legs.push(caller);
+        call
     }
 
-    /// Makes the place where a nailed leg waits for its next call; the leg is to be added, and to answer by then.
-    pub fn standing(id: CallId, parties: Parties, ring_by: Option<Instant>, now: Instant) -> Call {
+    /// Makes a call that the agent's phone is to make; its legs are to be added.
+    pub fn summon(id: CallId, parties: Parties, summons: Summons, now: Instant) -> Call {
+        Call::with(id, parties, Some(Procedure::Summons(summons)), now)
+    }
+
+    fn with(id: CallId, parties: Parties, procedure: Option<Procedure>, now: Instant) -> Call {
+        let mut placed = vec![(parties.dn.clone(), true)];
+        placed.extend(parties.local.then(|| (parties.peer.clone(), true)));
         Call {
             id,
             parties,
             since: now,
             legs: Vec::new(),
             topology: Topology::default(),
-            procedure: None,
+            procedure,
             hold: Holders::default(),
             kept: None,
-            nailed: Nailed::Alone,
-            ring_by,
+            nailed: Nailed::No,
+            ring_by: None,
+            placed,
             sequence: 0,
         }
+    }
+
+    /// Makes the place where a nailed leg waits for its next call; the leg is to be added, and to answer by then.
+    pub fn standing(id: CallId, parties: Parties, ring_by: Option<Instant>, now: Instant) -> Call {
+        let placed = vec![(parties.dn.clone(), false)];
+        Call { nailed: Nailed::Alone, ring_by, placed, ..Call::with(id, parties, None, now) }
     }
 
     /// Lets a browser whose call is refused hear busy or congestion for so long before it is told; zero: not at all.
@@ -142,56 +148,23 @@ impl Call {
     /// A nailed leg has been added: it has answered already.
     pub fn nail(&mut self, leg: LegId, now: Instant) {
         self.nailed = Nailed::Leg(leg);
-        if let Some(Procedure::Setup(setup)) = &mut self.procedure {
-            setup.add_callee(leg, now);
+        self.called(leg, now);
+    }
+
+    /// A leg was sent an INVITE, or has answered one before.
+    fn called(&mut self, leg: LegId, now: Instant) {
+        match &mut self.procedure {
+            Some(Procedure::Setup(setup)) => setup.add_callee(leg, now),
+            Some(Procedure::Transfer(transfer)) => transfer.set_target(leg, now),
+            Some(Procedure::Summons(summons)) => summons.add_phone(leg),
+            _ => {}
         }
     }
 
     /// Adds a leg that was sent an INVITE. Only a set-up takes one.
     pub fn add_callee(&mut self, leg: Leg, now: Instant) {
-        match &mut self.procedure {
-            Some(Procedure::Setup(setup)) => setup.add_callee(leg.id, now),
-            Some(Procedure::Transfer(transfer)) => transfer.set_target(leg.id, now),
-            _ => {}
-        }
+        self.called(leg.id, now);
         self.legs.push(leg);
-    }
-
-    /// Returns a leg.
-    pub fn leg(&self, id: LegId) -> Option<&Leg> {
-        self.legs.iter().find(|leg| leg.id == id)
-    }
-
-    /// Returns a leg.
-    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
-        self.legs.iter_mut().find(|leg| leg.id == id)
-    }
-
-    /// Returns the leg that called.
-    pub fn caller(&mut self) -> Option<&mut Leg> {
-        self.legs.first_mut()
-    }
-
-    /// Returns the legs that hear this one, each with its worker.
-    pub fn hearers(&self, id: LegId) -> Vec<(WorkerId, LegId)> {
-        let place = |hearer| self.leg(hearer).map(|leg| (leg.media.worker, leg.id));
-        self.topology.hearers(id).into_iter().filter_map(place).collect()
-    }
-
-    /// Returns the agent's leg: the browser that called, else the first one called.
-    pub fn agent_leg(&self) -> Option<&Leg> {
-        self.legs.iter().find(|leg| leg.kind == LegKind::Browser)
-    }
-
-    /// Returns the leg of the trunk; of several the first.
-    pub fn trunk_leg(&self) -> Option<&Leg> {
-        self.legs.iter().find(|leg| leg.kind == LegKind::Trunk)
-    }
-
-    /// Returns the leg of the party that the agent talks to: that of the trunk, else the other browser's.
-    pub fn far_leg(&self) -> Option<&Leg> {
-        let agent = self.agent_leg()?.id;
-        self.trunk_leg().or_else(|| self.legs.iter().find(|leg| leg.id != agent))
     }
 
     /// Adds a leg beside a set-up: one to be mixed in, or one that is to replace another.
@@ -224,12 +197,6 @@ impl Call {
         self.procedure = Some(Procedure::Resume(Resume::begin(old, new)));
     }
 
-    /// Returns the DN at the end of a browser leg: the agent's, or the other one's where two of our DNs talk.
-    pub fn dn_of(&self, leg: LegId) -> &str {
-        let is_agent = self.agent_leg().is_none_or(|agent| agent.id == leg);
-        if self.parties.local && !is_agent { &self.parties.peer } else { &self.parties.dn }
-    }
-
     /// Returns true while the caller of a set-up has been sent no provisional response with a tag.
     pub fn has_told_nothing(&self) -> bool {
         matches!(&self.procedure, Some(Procedure::Setup(setup)) if setup.has_told_nothing())
@@ -237,7 +204,12 @@ impl Call {
 
     /// Returns true once the callee answered and nothing ends the call.
     pub fn is_answered(&self) -> bool {
-        !matches!(self.procedure, Some(Procedure::Setup(_) | Procedure::Release(_)))
+        !matches!(self.procedure, Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)))
+    }
+
+    /// Returns true while the agent's phone is called, that is to make the call.
+    pub fn is_summons(&self) -> bool {
+        matches!(self.procedure, Some(Procedure::Summons(_)))
     }
 
     /// Returns true for the caller's leg until it has acknowledged our 200.
@@ -248,6 +220,14 @@ impl Call {
     /// Returns true while the call is taken down.
     pub fn is_releasing(&self) -> bool {
         matches!(self.procedure, Some(Procedure::Release(_)))
+    }
+
+    /// Returns why the call is taken down, once it is.
+    pub fn cause(&self) -> Option<ReleaseCause> {
+        match &self.procedure {
+            Some(Procedure::Release(release)) => Some(release.cause.clone()),
+            _ => None,
+        }
     }
 
     /// Returns when [`Signal::Deadline`] is due.
@@ -305,6 +285,16 @@ impl Call {
         let mut actions = step.actions;
         match step.next {
             Next::Stay => {}
+            Next::Summoned { phone, limits, tone } => {
+                self.procedure = Some(Procedure::Setup(Setup::summoned(phone, limits, tone, now)));
+                actions.push(Action::TryTarget(0));
+            }
+            // Who was called for it has acknowledged long ago.
+            Next::Answered(callee) if matches!(&self.procedure, Some(Procedure::Setup(s)) if s.is_summoned()) => {
+                self.procedure = None;
+                actions.extend(self.legs.first().map(|caller| Action::Connect(caller.id, callee)));
+                actions.extend(self.resume_wish());
+            }
             Next::Answered(callee) => {
                 let Some(caller) = self.legs.first() else { return actions };
                 let (answer, first) = Answer::begin(caller.id, callee, caller.media.is_waiting(), now);
@@ -336,7 +326,7 @@ impl Call {
                 }
                 actions.extend(self.resume_wish());
             }
-            Next::Joined { peer, uuid } => actions.extend(self.joined_anew(peer, uuid)),
+            Next::Joined { peer, uuid, known } => actions.extend(self.joined_anew(peer, uuid, known)),
             Next::Resumed { old, new } => {
                 self.procedure = None;
                 actions.extend(self.replace_leg(old, new));
@@ -352,7 +342,11 @@ impl Call {
                 let legs: Vec<LegId> = self.legs.iter().map(|leg| leg.id).filter(|&id| !gone(&actions, id)).collect();
                 let (release, more) = Release::begin(cause, reason, legs, now);
                 actions.extend(more);
+                let is_over = release.is_over();
                 self.procedure = Some(Procedure::Release(release));
+                if is_over {
+                    actions.extend([Action::Emit(self.last_words()), Action::Finish]);
+                }
             }
             Next::Gone => {
                 actions.push(Action::Emit(self.last_words()));
@@ -374,10 +368,7 @@ impl Call {
 
     fn last_words(&self) -> EventKind {
         let stats = |kind| self.legs.iter().filter(|leg| leg.kind == kind).find_map(|leg| leg.stats);
-        let cause = match &self.procedure {
-            Some(Procedure::Release(release)) => release.cause.clone(),
-            _ => ReleaseCause::Command,
-        };
+        let cause = self.cause().unwrap_or(ReleaseCause::Command);
         EventKind::Released { cause, browser: stats(LegKind::Browser), trunk: stats(LegKind::Trunk) }
     }
 

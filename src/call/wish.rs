@@ -54,7 +54,7 @@ impl Call {
             // A leg that stands between calls has nobody to be handed on to, or mixed with.
             None if self.nailed == Nailed::Alone => Err(Declined::WrongState),
             None => Ok(()),
-            Some(Procedure::Setup(_) | Procedure::Release(_)) => Err(Declined::WrongState),
+            Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)) => Err(Declined::WrongState),
             Some(_) => Err(Declined::Busy),
         }
     }
@@ -72,7 +72,7 @@ impl Call {
         };
         match &self.procedure {
             None => self.begin_hold(hold),
-            Some(Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
+            Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
             // What is handed on can be taken back; three are not held by one.
             Some(Procedure::Transfer(_)) if !hold => self.proceed(Signal::Wish(wish), now),
             Some(Procedure::Conference(_)) => {

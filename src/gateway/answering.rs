@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::page::PAGE_TYPE;
-use crate::call::{AnswerMode, Declined, Direction, EventKind, Procedure, Signal, Wish};
+use crate::call::{AnswerMode, Call, Declined, Direction, EventKind, Procedure, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::registrar::Binding;
 use crate::sip::endpoint::{ClientTx, Header};
@@ -74,8 +74,9 @@ impl Gateway {
 
     /// Returns the headers by which a phone of this call answers unasked, where it is to.
     pub(super) fn answer_hints(&self, call: CallId) -> Vec<Header> {
-        let inbound = self.calls.get(call).filter(|call| call.parties.direction == Direction::Inbound);
-        match inbound.map(|call| self.admission.answer(&call.parties.dn)) {
+        let asks = |call: &&Call| call.parties.direction == Direction::Inbound || call.is_summons();
+        let called = self.calls.get(call).filter(asks);
+        match called.map(|call| self.admission.answer(&call.parties.dn)) {
             Some(AnswerMode::Deferred | AnswerMode::Nailed) => auto_answer_headers(&self.realm).into(),
             Some(AnswerMode::Page) | None => Vec::new(),
         }
@@ -108,7 +109,7 @@ impl Gateway {
     /// has asked for an answer is to know.
     fn not_told(&mut self, call: CallId, leg: LegId, status: u16, now: Instant) {
         let Some(found) = self.calls.get(call) else { return };
-        let rings = matches!(found.procedure, Some(Procedure::Setup(_)));
+        let rings = matches!(found.procedure, Some(Procedure::Setup(_) | Procedure::Summons(_)));
         if !rings || found.leg(leg).is_none_or(|leg| leg.session.is_none()) {
             return;
         }

@@ -285,6 +285,9 @@ impl Gateway {
         let mine = |b: &&Binding| b.path == path && b.refreshed_at == now;
         let (Some(binding), Some(flow)) = (registered.bindings.iter().find(mine), path.flow()) else { return };
         self.flows.note(flow, dn, &binding.contact);
+        if message.extension(RESUME).is_some() {
+            self.peers.note_page(flow);
+        }
         // A change of network: the phone is here, and its old connection not yet known to be dead.
         let moved = registered.removed.iter().filter(|old| old.path != path);
         let moved: Vec<Path> =

@@ -11,7 +11,7 @@ use crate::sip::uri::{Uri, escape};
 const MAX_UUID: usize = 64;
 
 /// The key that joins a call to its CTI call.
-const UUID: &str = "X-Genesys-CallUUID";
+pub(super) const UUID: &str = "X-Genesys-CallUUID";
 
 /// Most header fields that a call carries along, and bytes of all their values: a trunk's UDP message has fewer.
 const MAX_FIELDS: usize = 32;

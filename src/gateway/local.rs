@@ -90,8 +90,9 @@ impl Gateway {
             told: trunk.map(|trunk| identity::carried_out(invite, &trunk.carry).into()).unwrap_or_default(),
             local: true,
         };
+        let dn = Some(parties.dn.clone());
         let caller =
-            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None, dn };
         let call = self.begin(parties, caller, limits, open, now);
         for binding in &bindings {
             self.ring(call, worker, binding, now);

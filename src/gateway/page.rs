@@ -7,6 +7,7 @@
 //!       {"command":"conference","with":"CALL-ID"}
 //!       {"command":"hold"}   {"command":"retrieve"}     retrieve also takes a transfer back
 //! down: {"event":"transfer","status":180,"last":false}  how far a transfer is, as a sipfrag tells it
+//!       {"event":"party","number":"1004","name":"Ann"}  whom the call is with from here on
 //! ```
 //! The Call-ID is that of the other dialog between the page and the gateway. What is unknown, doubled or too long is
 //! refused whole: a page that we do not understand is not half obeyed.
@@ -127,6 +128,12 @@ fn is_call_id(text: &str) -> bool {
 /// Writes how far a transfer is; `last`: nothing more is to come of it.
 pub fn progress(status: u16, last: bool) -> String {
     format!("{{\"event\":\"transfer\",\"status\":{status},\"last\":{last}}}")
+}
+
+/// Writes with whom the call is; both may be empty.
+pub fn party(number: &str, name: &str) -> String {
+    let text = serde_json::Value::from;
+    format!("{{\"event\":\"party\",\"number\":{},\"name\":{}}}", text(number), text(name))
 }
 
 #[cfg(test)]

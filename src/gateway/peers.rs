@@ -16,6 +16,8 @@ pub(super) struct Flow {
     pub(super) transport: Transport,
     pub(super) listener: ListenerId,
     pub(super) remote: SocketAddr,
+    /// Our own phone page is at its end.
+    pub(super) is_page: bool,
 }
 
 /// Flows that carry a registration; shared with the endpoint's limit per source, which spares them.
@@ -76,7 +78,19 @@ impl Peers {
     }
 
     pub(super) fn open(&mut self, flow: FlowId, transport: Transport, listener: ListenerId, remote: SocketAddr) {
-        self.flows.insert(flow, Flow { transport, listener, remote });
+        self.flows.insert(flow, Flow { transport, listener, remote, is_page: false });
+    }
+
+    /// The connection is that of our own phone page.
+    pub(super) fn note_page(&mut self, flow: FlowId) {
+        if let Some(flow) = self.flows.get_mut(&flow) {
+            flow.is_page = true;
+        }
+    }
+
+    /// Returns true for the connection of our own phone page, which knows all that we write to it.
+    pub(super) fn is_page(&self, path: &Path) -> bool {
+        self.flow(path).is_some_and(|flow| flow.is_page)
     }
 
     /// Forgets a connection; returns what it was.

@@ -28,13 +28,22 @@ impl Gateway {
         for action in actions {
             self.perform(call, action, now);
         }
+        if self.calls.get(call).is_some_and(|call| call.is_releasing()) {
+            self.tell_referrer_why(call, now);
+        }
         self.calls.schedule(call);
     }
 
     fn perform(&mut self, call: CallId, action: Action, now: Instant) {
         match action {
-            Action::Progress { status, early_media } => self.progress(call, status, early_media, now),
-            Action::Accept => self.accept(call, now),
+            Action::Progress { status, early_media } => {
+                self.progress(call, status, early_media, now);
+                self.tell_referrer(call, 180, false, now);
+            }
+            Action::Accept => {
+                self.accept(call, now);
+                self.tell_referrer(call, 200, true, now);
+            }
             Action::Reject { status } => self.reject_caller(call, status, now),
             Action::HangUp { leg, reason } => {
                 if let Some(session) = self.calls.end_session(call, leg) {
@@ -62,8 +71,14 @@ impl Gateway {
             Action::AskToRetrieve(leg) => self.tell_page(call, leg, "retrieve", now),
             Action::CallPhones => self.call_phones(call, now),
             Action::Stand(leg) => self.stand(call, leg, now),
+            Action::Settle(known) => {
+                if let Some(peer) = self.calls.get_mut(call).and_then(|call| call.settle(&known)) {
+                    self.emit(call, EventKind::ParticipantsUpdated { parties: vec![peer] }, now);
+                }
+            }
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => {
+                self.tell_referrer_why(call, now);
                 let over = self.calls.get(call).map(|call| (call.parties.dn.clone(), call.since));
                 self.finish(call);
                 if let Some((dn, since)) = over {
@@ -110,6 +125,11 @@ impl Gateway {
     fn reject_caller(&mut self, call: CallId, status: u16, now: Instant) {
         let Some(leg) = self.calls.get_mut(call).and_then(|call| call.caller()).map(|leg| leg.id) else { return };
         let Some(session) = self.calls.end_session(call, leg) else { return };
+        if self.endpoint.is_confirmed(session) {
+            // It was called so that it calls.
+            let reason = ReleaseCause::Refused(status).reason().into_bytes();
+            return self.endpoint.hang_up(session, &[("Reason".to_owned(), reason)], now);
+        }
         let headers = self.refusal_headers(status);
         self.endpoint.reject(session, status, None, &headers, now);
     }
@@ -201,12 +221,11 @@ impl Gateway {
             for leg in &gone.legs {
                 self.flows.forget(leg.id);
             }
-            match gone.nailed {
-                Nailed::Alone => drop(self.ports.unplace_standing(&gone.parties.dn)),
-                Nailed::No | Nailed::Leg(_) => self.ports.unplace(&gone.parties.dn),
-            }
-            if gone.parties.local {
-                self.ports.unplace(&gone.parties.peer);
+            for (dn, is_call) in &gone.placed {
+                match is_call {
+                    true => self.ports.unplace(dn),
+                    false => drop(self.ports.unplace_standing(dn)),
+                }
             }
         }
     }

@@ -10,7 +10,7 @@
 //! 491          another change of the call is under way
 //! ```
 //! A missing dialog in `Replaces` is never 481: JsSIP takes a 481 for the end of the dialog that the REFER came in.
-//! We do not take REFER outside a dialog, because nobody there has a call to hand on.
+//! A REFER outside a dialog is another matter: [`super::summons`].
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::sip::message::{Message, Name};
 use crate::sip::refer::{ReferError, ReferTo, ReferredBy, Replaces};
 
 /// Longest Refer-To and Referred-By that are read.
-const MAX_VALUE: usize = 2048;
+pub(super) const MAX_VALUE: usize = 2048;
 
 impl Gateway {
     /// A REFER in a dialog.
@@ -78,18 +78,18 @@ impl Gateway {
         let found = self.endpoint.find_dialog(call_id, to_tag, from_tag);
         let session = found.or_else(|| self.endpoint.find_dialog(call_id, from_tag, to_tag))?;
         let (call, leg) = self.calls.of_session(session)?;
-        let is_agent = self.calls.get(call)?.agent_leg().is_some_and(|agent| agent.id == leg);
+        let is_agent = self.calls.get(call)?.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
         is_agent.then_some(call)
     }
 
     /// Finds an agent's call by the Call-ID of its dialog with the browser.
     fn call_named(&self, dn: &str, call_id: &str) -> Option<CallId> {
         let is_it = |call: &&crate::call::Call| {
-            let session = call.agent_leg().and_then(|leg| leg.session);
+            let session = call.leg_of_dn(dn).and_then(|leg| leg.session);
             let dialog = session.and_then(|session| self.endpoint.dialog_ids(session));
             dialog.is_some_and(|dialog| dialog.call_id == call_id)
         };
-        self.calls.iter().filter(|call| call.parties.dn == dn).find(is_it).map(|call| call.id)
+        self.calls.iter().find(is_it).map(|call| call.id)
     }
 
     /// What the page asks for by INFO.
@@ -103,18 +103,20 @@ impl Gateway {
         now: Instant,
     ) {
         let Some(found) = self.calls.get(call) else { return self.reply(tx, info, 481, &[], now) };
-        let own = found.agent_leg().filter(|agent| agent.id == leg);
-        if own.is_none_or(|agent| agent.path.flow() != path.flow()) {
+        let own = found.leg(leg).filter(|own| own.kind == LegKind::Browser);
+        if own.is_none_or(|own| own.path.flow() != path.flow()) {
             return self.reply(tx, info, 403, &[], now);
         }
-        let dn = found.parties.dn.clone();
+        let (dn, is_agent) = (found.dn_of(leg).to_owned(), found.agent_leg().is_some_and(|agent| agent.id == leg));
         let Ok(command) = PageCommand::parse(info.body()) else { return self.reply(tx, info, 400, &[], now) };
         let other = |with: &str| self.call_named(&dn, with).filter(|with| *with != call).ok_or(404u16);
         let aim = match command {
+            // Between two DNs the one who was called holds by its phone alone.
+            PageCommand::Hold | PageCommand::Retrieve if !is_agent => return self.reply(tx, info, 403, &[], now),
             PageCommand::Hold => return self.wished(call, Wish::Hold, tx, info, now),
             PageCommand::Retrieve => return self.wished(call, Wish::Retrieve, tx, info, now),
             PageCommand::Conference { with } => {
-                let outcome = other(&with).and_then(|with| self.confer(call, with, now));
+                let outcome = other(&with).and_then(|with| self.confer(call, Some(leg), with, now));
                 let status = outcome.err().unwrap_or(200);
                 return self.reply(tx, info, status, &[], now);
             }
@@ -137,7 +139,7 @@ impl Gateway {
 }
 
 /// What of the trunk's REFER goes into the INVITE: who referred, and which dialog is replaced.
-fn carried(refer: &Message, replaces: Option<&Replaces>) -> Vec<Header> {
+pub(super) fn carried(refer: &Message, replaces: Option<&Replaces>) -> Vec<Header> {
     let mut headers = Vec::new();
     let by = refer.header(Name::ReferredBy).filter(|by| by.len() <= MAX_VALUE && ReferredBy::parse(by).is_ok());
     headers.extend(by.map(|by| ("Referred-By".to_owned(), by.to_vec())));

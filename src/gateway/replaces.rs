@@ -13,11 +13,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Gateway;
-use super::identity;
+use super::identity::{self, Identity};
+use super::page::{self, PAGE_TYPE};
 use super::perform::answer_headers;
 use super::routing::{contact, offer};
 use super::transfers::status_of;
-use crate::call::{Direction, EventKind, Leg, LegKind, Procedure, Signal};
+use crate::call::{Call, Direction, EventKind, Joined, Leg, LegKind, Procedure, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Path;
 use crate::sip::endpoint::{DialogId, SessionId};
@@ -84,7 +85,16 @@ impl Gateway {
         }
         self.order(worker, open);
         self.endpoint.answer(session, &media.sdp, &answer_headers(), now);
-        let new = Leg { id: leg, kind: LegKind::Trunk, session: Some(session), path, media, open: true, stats: None };
+        let new = Leg {
+            id: leg,
+            kind: LegKind::Trunk,
+            session: Some(session),
+            path,
+            media,
+            open: true,
+            stats: None,
+            dn: None,
+        };
         if is_confirmed {
             self.calls.add_leg(call, new);
             let actions = self.calls.get_mut(call).map(|call| call.replace_leg(old, leg)).unwrap_or_default();
@@ -123,10 +133,33 @@ impl Gateway {
 
     /// The agent talks to whom the INVITE is from.
     fn renamed(&mut self, call: CallId, invite: &Message, now: Instant) {
-        let caller = identity::from_trunk(invite);
-        let Some(found) = self.calls.get_mut(call).filter(|call| call.parties.peer != caller.number) else { return };
-        found.parties.peer = caller.number.clone();
-        found.parties.peer_name = caller.name;
-        self.emit(call, EventKind::ParticipantsUpdated { parties: vec![caller.number] }, now);
+        self.rename(call, identity::from_trunk(invite), now);
+    }
+
+    /// The trunk says in mid-call who the other party is (RFC 3325 in a re-INVITE or UPDATE, RFC 4916): as third-party call
+    /// control moves it. One that says nothing changes nothing, nor does a party that is not the agent's own.
+    pub(super) fn renamed_by(&mut self, call: CallId, leg: LegId, message: &Message, now: Instant) {
+        let Some(found) = self.calls.get_mut(call) else { return };
+        let is_peer = found.is_told_by(leg, None) && found.far_leg().is_some_and(|far| far.id == leg);
+        let is_said = message.header(Name::PAssertedIdentity).is_some();
+        if is_peer && is_said && !matches!(found.topology.joined(), Joined::Mix(_)) {
+            self.rename(call, identity::from_trunk(message), now);
+        }
+    }
+
+    fn rename(&mut self, call: CallId, party: Identity, now: Instant) {
+        let is_other = |call: &&mut Call| {
+            call.parties.peer != party.number || (call.parties.peer_name != party.name && !party.name.is_empty())
+        };
+        let Some(found) = self.calls.get_mut(call).filter(is_other) else { return };
+        found.parties.peer.clone_from(&party.number);
+        found.parties.peer_name.clone_from(&party.name);
+        let phone = found.agent_leg().and_then(|agent| Some((agent.session?, agent.path)));
+        self.emit(call, EventKind::ParticipantsUpdated { parties: vec![party.number.clone()] }, now);
+        // Phones of another make show what their INVITE said.
+        if let Some((session, _)) = phone.filter(|(_, path)| self.peers.is_page(path)) {
+            let body = page::party(&party.number, &party.name);
+            self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now);
+        }
     }
 }

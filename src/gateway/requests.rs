@@ -102,6 +102,10 @@ impl Gateway {
         let with_allow = [("Allow".to_owned(), allow().into_bytes())];
         match message.method() {
             Method::Register if is_trunk => self.reply(tx, &message, 403, &[], now),
+            Method::Refer if is_trunk => {
+                let trunk = self.reach.trunk_of(&path, transport).unwrap_or_default();
+                self.summon(tx, &message, (path, transport), trunk, now);
+            }
             Method::Register => self.register(tx, &message, path, now),
             Method::Options => {
                 let mut headers = with_allow.to_vec();
@@ -141,7 +145,10 @@ impl Gateway {
             Method::Info => self.info(call, leg, tx, message, now),
             Method::Refer => self.refer(call, leg, tx, message, path, now),
             Method::Notify => self.notify(call, leg, tx, message, now),
-            Method::Update | Method::Prack => self.update(call, leg, tx, message, now),
+            Method::Update | Method::Prack => {
+                self.renamed_by(call, leg, message, now);
+                self.update(call, leg, tx, message, now);
+            }
             // A text is taken and nothing is done with it: a SIP Server must not end a call over a refusal.
             Method::Options | Method::Message => {
                 self.reply(tx, message, 200, &[("Allow".to_owned(), allow().into_bytes())], now);
@@ -217,7 +224,7 @@ impl Gateway {
             }
             Command::AttendedTransfer { call, with } => self.command_transfer(call, Aim::Call(with), now),
             Command::Conference { call, with } => {
-                if let Err(status) = self.confer(call, with, now) {
+                if let Err(status) = self.confer(call, None, with, now) {
                     self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
                 }
             }

@@ -43,7 +43,16 @@ impl Gateway {
         };
         self.order(worker, open);
         let path = suitor.binding.path;
-        let new = Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+        let new = Leg {
+            id: leg,
+            kind: LegKind::Browser,
+            session: Some(session),
+            path,
+            media,
+            open: true,
+            stats: None,
+            dn: Some(dn),
+        };
         self.calls.add_leg(call, new);
         if let Some(found) = self.calls.get_mut(call) {
             found.begin_resume(old, leg);

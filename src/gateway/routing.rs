@@ -169,8 +169,16 @@ impl Gateway {
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
-        let caller =
-            Leg { id: leg, kind: LegKind::Trunk, session: Some(session), path, media, open: true, stats: None };
+        let caller = Leg {
+            id: leg,
+            kind: LegKind::Trunk,
+            session: Some(session),
+            path,
+            media,
+            open: true,
+            stats: None,
+            dn: None,
+        };
         let call = self.begin(parties, caller, limits, open, now);
         self.peers.count(trunk, |counters| counters.inbound += 1);
         self.alert(call, wants_answer(invite), now);
@@ -233,8 +241,9 @@ impl Gateway {
             told,
             local: false,
         };
+        let dn = Some(parties.dn.clone());
         let caller =
-            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None };
+            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None, dn };
         // The port pair is taken first: without one there is no call, and no event of one.
         let (first, media, order) = match self.attempt_media(worker, attempts.first()) {
             Ok(made) => made,
@@ -282,7 +291,7 @@ impl Gateway {
         let Some(session) = self.invite_browser(call, is_local, binding, sdp, hints, now) else { return };
         self.order(worker, open);
         let (session, path) = (Some(session), binding.path);
-        let leg = Leg { id: leg, kind: LegKind::Browser, session, path, media, open: true, stats: None };
+        let leg = Leg { id: leg, kind: LegKind::Browser, session, path, media, open: true, stats: None, dn: Some(dn) };
         self.calls.add_callee(call, leg, now);
     }
 
@@ -391,7 +400,7 @@ impl Gateway {
         self.peers.count(trunk, |counters| counters.outbound += 1);
         self.trunks.attempted(call, at, leg);
         self.order(media.worker, open);
-        let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None };
+        let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None, dn: None };
         self.calls.add_callee(call, leg, now);
     }
 

@@ -271,6 +271,7 @@ impl Gateway {
         let refuse = |gateway: &mut Gateway, status| gateway.endpoint.reject_reinvite(session, status, None, &[], now);
         let Some((call, leg)) = self.calls.of_session(session) else { return refuse(self, 481) };
         self.note_uuid(call, leg, message, now);
+        self.renamed_by(call, leg, message, now);
         let fresh = self.ports.credentials();
         let Some(found) = self.calls.get_mut(call) else { return refuse(self, 481) };
         let settled = found.is_answered();

@@ -112,6 +112,7 @@ impl Gateway {
         if let Some(found) = self.calls.get_mut(call) {
             // It is nobody's from here on.
             found.parties.dn.clear();
+            found.placed.clear();
         }
         self.ports.unplace_standing(dn);
         self.standing.wait(dn, Duration::ZERO, now);

@@ -51,38 +51,35 @@ impl Gateway {
         let agent = found.agent_leg().ok_or(403u16)?;
         let far = found.far_leg().ok_or(403u16)?;
         let referrer = by.unwrap_or(agent.id);
-        let by_agent = referrer == agent.id;
-        // The other phone of a call between two DNs is neither the agent nor a trunk that may call whom it likes.
-        if !by_agent && found.leg(referrer).is_none_or(|leg| leg.kind != LegKind::Trunk) {
-            return Err(403);
-        }
-        let stays = if by_agent { far.id } else { agent.id };
+        // Of two DNs that talk either is an agent.
+        let by_agent = found.leg(referrer).is_some_and(|leg| leg.kind == LegKind::Browser);
+        let stays = if by_agent { found.other_leg(referrer).unwrap_or(far).id } else { agent.id };
+        let dn = found.dn_of(referrer);
         match &aim {
-            Aim::Number { to, .. } if by_agent && !self.admission.may_dial(&found.parties.dn, to) => return Err(403),
-            Aim::Number { to, .. } if by_agent && self.trunks.attempts(&found.parties.dn, to).is_none() => {
-                return Err(404);
-            }
+            Aim::Number { to, .. } if by_agent && !self.admission.may_dial(dn, to) => return Err(403),
+            Aim::Number { to, .. } if by_agent && self.trunks.attempts(dn, to).is_none() => return Err(404),
             Aim::Number { .. } => {}
-            Aim::Call(with) => self.may_complete(call, *with)?,
+            Aim::Call(with) => self.may_complete(call, referrer, *with)?,
         }
         Ok(Plan { call, referrer, by_agent, stays, aim })
     }
 
-    /// A consultation is completed between two calls of one agent, both with a party at the trunk.
-    fn may_complete(&self, call: CallId, with: CallId) -> Result<(), u16> {
+    /// A consultation is completed between two calls of one agent, whose other parties are on one worker.
+    fn may_complete(&self, call: CallId, referrer: LegId, with: CallId) -> Result<(), u16> {
         let (found, other) = (self.calls.get(call).ok_or(404u16)?, self.calls.get(with).ok_or(404u16)?);
-        if call == with || found.parties.dn != other.parties.dn {
-            return Err(403);
-        }
+        let near = other.leg_of_dn(found.dn_of(referrer)).filter(|_| call != with).ok_or(403u16)?;
         let is_ringing = other.parties.direction == Direction::Outbound
             && matches!(other.procedure, Some(Procedure::Setup(_)))
             && !self.hands_over(call);
         if !is_ringing {
             other.may_begin().map_err(status_of)?;
         }
-        let far = [found.far_leg().ok_or(403u16)?, other.far_leg().ok_or(403u16)?];
+        let far = [found.other_leg(referrer).ok_or(403u16)?, other.other_leg(near.id).ok_or(403u16)?];
         let is_near = far[0].media.worker == far[1].media.worker;
-        if far.iter().any(|leg| leg.kind != LegKind::Trunk) || !is_near { Err(403) } else { Ok(()) }
+        // A DN that rings is somebody's to answer still; and nobody is joined with himself.
+        let is_early = is_ringing && far[1].kind == LegKind::Browser;
+        let is_same = far[0].dn.is_some() && far[0].dn == far[1].dn;
+        if is_early || is_same || !is_near { Err(403) } else { Ok(()) }
     }
 
     /// Returns true where the trunk of this call does transfers itself.
@@ -118,19 +115,65 @@ impl Gateway {
 
     /// Carries a plan out; what goes wrong from here on is told as progress.
     pub(super) fn set_out(&mut self, plan: Plan, by: Reporter, now: Instant) {
-        let (call, referrer) = (plan.call, plan.referrer);
-        let outcome = if plan.by_agent && self.hands_over(call) {
-            self.hand_over(plan, by, now)
+        let outcome = if plan.by_agent && self.hands_over(plan.call) && self.is_handed_over(&plan) {
+            let (call, referrer) = (plan.call, plan.referrer);
+            self.hand_over(plan, by, now).map_err(|status| (call, referrer, status))
         } else {
-            match plan.aim.clone() {
-                Aim::Number { to, headers } => self.hand_on(plan, to, &headers, by, now),
-                Aim::Call(with) => self.complete(plan, with, by, now),
-            }
+            self.join(plan, by, now)
         };
-        if let Err(status) = outcome {
+        self.set_out_upon(outcome, by, now);
+    }
+
+    fn set_out_upon(&mut self, outcome: Result<(), (CallId, LegId, u16)>, by: Reporter, now: Instant) {
+        if let Err((call, referrer, status)) = outcome {
             self.report_transfer(call, referrer, by, (status, true), now);
             self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
         }
+    }
+
+    /// The gateway does it itself.
+    fn join(&mut self, plan: Plan, by: Reporter, now: Instant) -> Result<(), (CallId, LegId, u16)> {
+        let (call, referrer) = (plan.call, plan.referrer);
+        let done = match plan.aim.clone() {
+            Aim::Number { to, headers } => self.hand_on(plan, to, &headers, by, now),
+            Aim::Call(with) => self.complete(plan, with, by, now),
+        };
+        done.map_err(|status| (call, referrer, status))
+    }
+
+    /// Returns true where the trunk that has the call is the one that can do this transfer: the dial rules lead the number
+    /// to it, or the target is at it already.
+    fn is_handed_over(&self, plan: &Plan) -> bool {
+        let trunk = self.trunk_of_call(plan.call);
+        match (&plan.aim, self.calls.get(plan.call), trunk) {
+            (Aim::Number { to, .. }, Some(found), Some(trunk)) => {
+                self.trunks.written(trunk, found.dn_of(plan.referrer), to).is_some()
+            }
+            (Aim::Call(with), Some(_), Some(trunk)) => self.trunk_of_call(*with) == Some(trunk),
+            _ => false,
+        }
+    }
+
+    /// A REFER of ours found nobody, or nobody who knows REFER: the gateway does the transfer, by the dial rules and their
+    /// further servers. False: it was no such REFER.
+    fn join_after_all(&mut self, call: CallId, status: u16, now: Instant) -> bool {
+        if !matches!(status, 405 | 408 | 501 | 503) {
+            return false;
+        }
+        let Some(found) = self.calls.get_mut(call) else { return false };
+        let Some(Procedure::Referral(referral)) = &found.procedure else { return false };
+        let Some(wanted) = referral.unanswered() else { return false };
+        let aim = match wanted.with {
+            Some(with) => Aim::Call(with),
+            None => Aim::Number { to: wanted.to, headers: Vec::new() },
+        };
+        let Some(stays) = found.other_leg(wanted.agent).map(|leg| leg.id) else { return false };
+        found.procedure = None;
+        let plan = Plan { call, referrer: wanted.agent, by_agent: true, stays, aim };
+        tracing::warn!(%call, status, "the trunk did not take our REFER: the gateway transfers");
+        let outcome = self.join(plan, wanted.report, now);
+        self.set_out_upon(outcome, wanted.report, now);
+        true
     }
 
     /// The gateway calls the target: as the dial rules say where the agent hands on; where the trunk refers the agent, there.
@@ -163,7 +206,7 @@ impl Gateway {
         let Plan { call, stays, .. } = *plan;
         let found = self.calls.get(call).ok_or(404u16)?;
         let worker = found.leg(stays).ok_or(404u16)?.media.worker;
-        let mut attempts = self.trunks.attempts(&found.parties.dn, to).ok_or(404u16)?;
+        let mut attempts = self.trunks.attempts(found.dn_of(plan.referrer), to).ok_or(404u16)?;
         let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503u16)?;
         attempts.drain(..first);
         let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
@@ -177,14 +220,18 @@ impl Gateway {
 
     /// The gateway joins the parties of two calls.
     fn complete(&mut self, plan: Plan, with: CallId, by: Reporter, now: Instant) -> Result<(), u16> {
+        let dn = self.calls.get(plan.call).ok_or(404u16)?.dn_of(plan.referrer).to_owned();
         let other = self.calls.get(with).ok_or(404u16)?;
-        let target = other.far_leg().ok_or(403u16)?;
-        let (is_known, target, to) = (target.media.is_known(), target.id, other.parties.peer.clone());
+        let near = other.leg_of_dn(&dn).ok_or(403u16)?.id;
+        let target = other.other_leg(near).ok_or(403u16)?;
+        let (is_known, target, of) = (target.media.is_known(), target.id, target.dn.clone());
+        let to = of.clone().unwrap_or_else(|| other.parties.peer.clone());
         let is_ringing = matches!(other.procedure, Some(Procedure::Setup(_)));
         let mut held = other.held_legs();
         if !self.calls.adopt(target, with, plan.call) {
             return Err(404);
         }
+        self.place_with(plan.call, of);
         let limits = SetupLimits { answer: self.policy.transfer_timeout, target: None, targets: 1 };
         let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
         held.extend(found.held_legs().into_iter().filter(|leg| *leg != target));
@@ -203,15 +250,27 @@ impl Gateway {
         Ok(())
     }
 
+    /// A DN's leg has come into a call: the DN stays on its worker as long as that lasts.
+    pub(super) fn place_with(&mut self, call: CallId, dn: Option<String>) {
+        if let (Some(dn), Some(found)) = (dn, self.calls.get_mut(call))
+            && self.ports.place_standing(&dn).is_some()
+        {
+            found.placed.push((dn, false));
+        }
+    }
+
     /// The trunk calls the target, or joins the two: our REFER.
     fn hand_over(&mut self, plan: Plan, by: Reporter, now: Instant) -> Result<(), u16> {
         let found = self.calls.get(plan.call).ok_or(404u16)?;
         let far = found.leg(plan.stays).ok_or(403u16)?;
         let session = far.session.ok_or(481u16)?;
         let trunk = self.trunk_of_call(plan.call).ok_or(503u16)?;
-        let server = self.target_beside(plan.call, trunk).ok_or(503u16)?;
+        // Not a server that does not answer: whoever is to call there would wait in vain.
+        let beside = self.target_beside(plan.call, trunk).map(|target| target.id);
+        let server = self.trunks.serving(trunk, beside).and_then(|id| self.reach.target(id)).ok_or(503u16)?;
         let listener = self.peers.listener(server.listener).ok_or(503u16)?;
-        let referred_by = Some(format!("<sip:{}@{}>", escape(&found.parties.dn), listener.advertise));
+        let dn = found.dn_of(plan.referrer).to_owned();
+        let referred_by = Some(format!("<sip:{}@{}>", escape(&dn), listener.advertise));
         let (to, replaces, with) = match plan.aim {
             Aim::Number { to, .. } => (to, None, None),
             Aim::Call(with) => {
@@ -223,8 +282,12 @@ impl Gateway {
                 (other.parties.peer.clone(), Some(replaces), Some(with))
             }
         };
-        let refer_to =
-            ReferTo { target: format!("sip:{}@{}", escape(&to), server.uri_host()), replaces, headers: Vec::new() };
+        let written = self.trunks.written(trunk, &dn, &to).unwrap_or_else(|| to.clone());
+        let refer_to = ReferTo {
+            target: format!("sip:{}@{}", escape(&written), server.uri_host()),
+            replaces,
+            headers: Vec::new(),
+        };
         let refer = OutRefer { refer_to: refer_to.to_string(), referred_by, is_silent: false, headers: Vec::new() };
         let (tx, _) = self.endpoint.refer(session, &refer, now).ok_or(503u16)?;
         let referral = Referral::begin(plan.referrer, to, with, by, self.policy.transfer_timeout, now);
@@ -268,7 +331,10 @@ impl Gateway {
         let session = Some(self.endpoint.invite(invite, hop, now));
         self.peers.count(trunk, |counters| counters.outbound += 1);
         self.order(worker, open);
-        self.calls.add_leg(call, Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None });
+        self.calls.add_leg(
+            call,
+            Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None, dn: None },
+        );
         Ok(leg)
     }
 
@@ -298,6 +364,9 @@ impl Gateway {
         let is_silent = response
             .and_then(|response| response.header(Name::ReferSub))
             .is_some_and(|value| value.eq_ignore_ascii_case(b"false"));
+        if self.join_after_all(call, status, now) {
+            return;
+        }
         self.signal(call, Signal::Referred { status, is_followed: !is_silent }, now);
     }
 

@@ -26,7 +26,7 @@ use super::config::Trunk;
 use super::reach::{Target, TargetId};
 use super::snapshot::TrunkView;
 use crate::id::{CallId, FlowId, LegId};
-use crate::sip::endpoint::{ClientTx, Header, ServerTx};
+use crate::sip::endpoint::{ClientTx, Header, ReferDialog, ServerTx};
 use crate::sip::message::Message;
 
 use liveness::{Health, Liveness};
@@ -84,6 +84,8 @@ pub(super) struct Trunks {
     attempts: HashMap<CallId, Vec<Attempt>>,
     held: Vec<Held>,
     verdicts: Verdicts,
+    /// Who asked for calls by a REFER outside any dialog, and is to be told how they go.
+    pub(super) referred: HashMap<CallId, ReferDialog>,
     /// Legs whose re-INVITE went out again with credentials.
     proving: HashSet<(CallId, LegId)>,
     rng: StdRng,
@@ -106,6 +108,7 @@ impl Trunks {
             attempts: HashMap::new(),
             held: Vec::new(),
             verdicts: Verdicts::new(),
+            referred: HashMap::new(),
             proving: HashSet::new(),
             rng,
         }
@@ -123,7 +126,7 @@ impl Trunks {
 
     /// Entries of the tables that calls fill.
     pub(super) fn entries(&self) -> usize {
-        self.attempts.len() + self.proving.len()
+        self.attempts.len() + self.referred.len() + self.proving.len()
     }
 
     /// The call is gone.

@@ -7,6 +7,7 @@ mod dialogs;
 mod event;
 mod flow;
 mod limit;
+mod outside;
 mod proof;
 mod receive;
 mod reply;
@@ -15,6 +16,7 @@ mod tests;
 mod types;
 
 pub use event::*;
+pub use outside::ReferDialog;
 pub use types::*;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

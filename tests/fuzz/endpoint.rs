@@ -9,7 +9,7 @@ use crosspoint::path::{Path, Transport};
 use crosspoint::sip::endpoint::{
     Endpoint, EndpointConfig, Event, Hop, OutInvite, OutRefer, Reliable, SessionId, SessionTimer,
 };
-use crosspoint::sip::message::{Builder, Message, Name};
+use crosspoint::sip::message::{Builder, Message, Method, Name};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -19,7 +19,12 @@ const MAX: usize = 64;
 /// Reads `data` as steps parted by NUL: an op byte, then its text. In a message `@T` stands for the tag, `@B` for the
 /// branch, `@I` for the Call-ID, `@R` for the RSeq that the endpoint used last, so that a course can enter its dialogs.
 pub fn sip_endpoint(data: &[u8]) {
-    let config = EndpointConfig { max_transactions: MAX, max_sessions: MAX / 4, ..EndpointConfig::default() };
+    let config = EndpointConfig {
+        max_transactions: MAX,
+        max_sessions: MAX / 4,
+        answers_challenges: true,
+        ..EndpointConfig::default()
+    };
     let mut course = Course {
         endpoint: Endpoint::new(config, StdRng::seed_from_u64(1)),
         now: Instant::now(),
@@ -168,6 +173,16 @@ impl Course {
     fn drain(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
             match event {
+                Event::Request { tx, message, path, transport } if message.method() == Method::Refer => {
+                    let hop = Hop { path, transport, sent_by: "192.0.2.54".to_owned() };
+                    let mut refer = self.endpoint.accept_refer(tx, &message, hop, "<sip:5001@192.0.2.54>", self.now);
+                    self.endpoint.notify_outside(&mut refer, 200, true, self.now);
+                }
+                Event::Unproved(asked) => {
+                    let known = asked.message.status() == 401;
+                    let proof = known.then(|| ("Authorization".to_owned(), b"x".to_vec()));
+                    self.endpoint.prove(asked, proof, self.now);
+                }
                 Event::Request { tx, message, .. } | Event::InDialog { tx, message, .. } => {
                     self.endpoint.respond(tx, Builder::response_to(&message, 200, None, None), self.now);
                 }

@@ -520,3 +520,39 @@ fn a_message_within_a_call_is_answered() {
     server.deliver(&mut rig, Bytes::from(format!("{bytes}{body}")));
     assert_eq!(lines(&sent(&mut rig)), ["SIP/2.0 200 OK"]);
 }
+
+#[test]
+fn another_party_by_reinvite_is_told_to_the_page_and_to_the_world() {
+    for is_page in [true, false] {
+        let mut rig = Rig::new();
+        let mut browser = Ua::browser(&mut rig, "5001");
+        browser.resumes = is_page;
+        browser.sign_in(&mut rig, crate::rig::PASSWORD);
+        let mut talk = crate::peers::inbound_to(&mut rig, browser);
+        rig.take(talk.browser.path);
+        let mut moved = |rig: &mut Rig, asserted: &[(&str, &str)]| {
+            let body = Some(("application/sdp", sdp::genesys_offer()));
+            let body = body.as_ref().map(|(kind, body)| (*kind, body.as_str()));
+            let reinvite = talk.trunk.within(&mut talk.at_trunk, Method::Invite, asserted, body);
+            rig.deliver(talk.trunk.path, reinvite);
+            let ok = last_status(&rig.take(talk.trunk.path), 200);
+            let ack = talk.trunk.ack(&talk.at_trunk, &ok, None);
+            rig.deliver(talk.trunk.path, ack);
+            rig.take(talk.browser.path)
+        };
+        let events = rig.events.len();
+        assert!(moved(&mut rig, &[]).is_empty());
+        assert_eq!(rig.events.len(), events, "it says nothing of the party");
+        let told = moved(&mut rig, &[("P-Asserted-Identity", "\"Ann\" <sip:1004@192.0.2.81>")]);
+        let updated = EventKind::ParticipantsUpdated { parties: vec!["1004".into()] };
+        assert_eq!(rig.kinds()[events..], [&updated]);
+        assert_eq!(rig.snapshot().calls[0].peer, "1004");
+        if is_page {
+            assert_eq!(request(&told, Method::Info).body(), br#"{"event":"party","number":"1004","name":"Ann"}"#);
+        }
+        assert_eq!(told.len(), usize::from(is_page), "the browser is not offered anything");
+        let told = moved(&mut rig, &[("P-Asserted-Identity", "<sip:1004@192.0.2.81>")]);
+        assert!(told.iter().all(|m| !m.is_request() || m.method() != Method::Info));
+        assert_eq!(rig.events.len(), events + 1, "it is the same one");
+    }
+}

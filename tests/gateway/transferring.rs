@@ -423,9 +423,9 @@ fn a_refer_that_the_trunk_refuses_or_gives_up_leaves_the_call_alone() {
         refer(&mut rig, &mut talk, TARGET);
         let passed = rig.take_one(talk.trunk.path);
         read(&mut rig, &talk.browser);
-        let status = if refused { 405 } else { 486 };
+        let status = if refused { 603 } else { 486 };
         if refused {
-            rig.deliver(talk.trunk.path, talk.trunk.respond(&passed, 405, None));
+            rig.deliver(talk.trunk.path, talk.trunk.respond(&passed, 603, None));
         } else {
             rig.deliver(talk.trunk.path, talk.trunk.respond(&passed, 202, None));
             sipfrag(&mut rig, &mut talk, 486, "terminated;reason=noresource");

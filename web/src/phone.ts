@@ -246,6 +246,7 @@ export class Phone {
     const told = message as Record<string, unknown>;
     if (told.command === "answer") this.answer();
     else if (told.command === "retrieve" && this.#call?.held) this.#session?.unhold();
+    else if (told.event === "party" && this.#call) this.#update({ ...this.#call, peer: named(told) });
     else this.second?.told(told);
   }
 
@@ -291,6 +292,12 @@ function hints(request: { getHeader(name: string): string | undefined }): string
 
 function shown(party: { display_name: string; uri: { user: string } }): string {
   return party.display_name || party.uri.user || "unknown";
+}
+
+/** Whom the call is with from here on, as the gateway writes it. */
+function named({ name, number }: Record<string, unknown>): string {
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  return text(name) || text(number) || "unknown";
 }
 
 /** What the SIP Server thinks of this DN, if that is no good news: `399 gateway "sentence"` (RFC 3261 20.43). */

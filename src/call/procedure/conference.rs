@@ -112,7 +112,10 @@ impl Conference {
     /// A pair is done once nobody is on hold.
     fn next(&mut self) -> Next {
         match self.parted.take_if(|_| self.retrieval.is_over()) {
-            Some(peer) => Next::Joined { peer, uuid: None },
+            Some(peer) => {
+                let known = self.guests.iter().map(|guest| (guest.leg, guest.number.clone())).collect();
+                Next::Joined { peer, uuid: None, known }
+            }
             None => Next::Stay,
         }
     }

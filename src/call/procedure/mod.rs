@@ -1,7 +1,7 @@
 //! The changes a call can be in: each a state machine in its own file that is told signals and returns actions.
 //!
 //! ```text
-//!  setup ──answered──> answer ──ACK──> (none: the parties talk) <──> hold
+//!  (summons ──phone──>) setup ──answered──> answer ──ACK──> (none: the parties talk) <──> hold
 //!    │                   │                      │                      │
 //!    └───────────────────┴──────────────────────┴──────────────────────┴──> release ──> gone
 //! ```
@@ -15,11 +15,12 @@ pub mod release;
 pub mod resume;
 mod retrieval;
 pub mod setup;
+pub mod summons;
 #[cfg(test)]
 mod tests;
 pub mod transfer;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cause::ReleaseCause;
 use super::event::EventKind;
@@ -37,6 +38,7 @@ pub use referral::Referral;
 pub use release::Release;
 pub use resume::Resume;
 pub use setup::{Setup, SetupLimits};
+pub use summons::Summons;
 pub use transfer::{Parts, Reporter, Transfer};
 
 /// What happened to a call, in its own words.
@@ -214,6 +216,8 @@ pub enum Action {
     CallPhones,
     /// The call is over for a nailed leg, which goes on standing in a call of its own.
     Stand(LegId),
+    /// Who is left may be another agent, or with another party: a DN of ours was handed on, or to. Numbers of legs.
+    Settle(Vec<(LegId, String)>),
     /// Tell the world.
     Emit(EventKind),
     /// The call is over, forget it.
@@ -223,6 +227,8 @@ pub enum Action {
 /// The one procedure that a call is in.
 #[derive(Debug)]
 pub enum Procedure {
+    /// The agent's phone is being called, that is to make the call.
+    Summons(Summons),
     /// The callee is being called.
     Setup(Setup),
     /// The callee answered, the caller has not acknowledged.
@@ -246,6 +252,15 @@ pub enum Procedure {
 pub enum Next {
     /// It goes on.
     Stay,
+    /// The agent's phone has answered, and calls.
+    Summoned {
+        /// The phone.
+        phone: LegId,
+        /// How patient it is.
+        limits: SetupLimits,
+        /// How long it hears that it was refused.
+        tone: Duration,
+    },
     /// A callee answered.
     Answered(LegId),
     /// The caller acknowledged: these two talk.
@@ -267,6 +282,8 @@ pub enum Next {
         peer: Option<String>,
         /// The call's identifier from then on, where it is another one.
         uuid: Option<String>,
+        /// Numbers of parties that may be left.
+        known: Vec<(LegId, String)>,
     },
     /// One leg is to take the place of another.
     Resumed {
@@ -309,6 +326,7 @@ impl Procedure {
     /// Takes a signal.
     pub fn on(&mut self, signal: Signal, now: Instant) -> Step {
         match self {
+            Procedure::Summons(summons) => summons.on(signal, now),
             Procedure::Setup(setup) => setup.on(signal, now),
             Procedure::Answer(answer) => answer.on(signal, now),
             Procedure::Hold(hold) => hold.on(signal, now),
@@ -323,6 +341,7 @@ impl Procedure {
     /// Returns when [`Signal::Deadline`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self {
+            Procedure::Summons(summons) => Some(summons.deadline()),
             Procedure::Setup(setup) => Some(setup.deadline()),
             Procedure::Answer(answer) => answer.deadline(),
             Procedure::Resume(_) => None,

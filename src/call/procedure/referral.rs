@@ -42,6 +42,19 @@ pub struct Referral {
     until: Instant,
 }
 
+/// What a REFER was to bring about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referred {
+    /// The agent's leg.
+    pub agent: LegId,
+    /// How the agent is told.
+    pub report: Reporter,
+    /// The number.
+    pub to: String,
+    /// The agent's other call, whose party is the target.
+    pub with: Option<CallId>,
+}
+
 impl Referral {
     /// Begins: the REFER was sent down the trunk leg, for the agent of this leg.
     pub fn begin(
@@ -53,6 +66,12 @@ impl Referral {
         now: Instant,
     ) -> Referral {
         Referral { agent, report, to, with, phase: Phase::Asked, told: 100, until: now + patience }
+    }
+
+    /// Returns what was wanted, as long as the REFER has no final response.
+    pub fn unanswered(&self) -> Option<Referred> {
+        let Referral { agent, report, with, .. } = *self;
+        (self.phase == Phase::Asked).then(|| Referred { agent, report, to: self.to.clone(), with })
     }
 
     pub(super) fn deadline(&self) -> Instant {

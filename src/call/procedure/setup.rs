@@ -34,7 +34,7 @@ pub struct SetupLimits {
 #[derive(Debug)]
 pub struct Setup {
     direction: Direction,
-    caller: LegId,
+    caller: Caller,
     callees: Vec<LegId>,
     limits: SetupLimits,
     answer_by: Instant,
@@ -47,6 +47,14 @@ pub struct Setup {
     early: bool,
     alert: Alert,
     tone: RefusalTone,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    leg: LegId,
+    /// It was called for it, and has answered.
+    is_summoned: bool,
 }
 
 /// The tone that a browser hears before it is refused.
@@ -63,7 +71,7 @@ impl Setup {
     pub fn begin(direction: Direction, caller: LegId, limits: SetupLimits, now: Instant) -> Setup {
         Setup {
             direction,
-            caller,
+            caller: Caller { leg: caller, is_summoned: false },
             callees: Vec::new(),
             limits,
             answer_by: now + limits.answer,
@@ -75,6 +83,19 @@ impl Setup {
             alert: Alert::default(),
             tone: RefusalTone::default(),
         }
+    }
+
+    /// Begins for a phone that was called to make the call: the first target is still to be tried.
+    pub fn summoned(phone: LegId, limits: SetupLimits, tone: Duration, now: Instant) -> Setup {
+        let mut setup = Setup::begin(Direction::Outbound, phone, limits, now);
+        setup.caller.is_summoned = true;
+        setup.set_refusal_tone(tone);
+        setup
+    }
+
+    /// Returns true where the caller's own call is answered already.
+    pub fn is_summoned(&self) -> bool {
+        self.caller.is_summoned
     }
 
     /// Lets a browser whose call is refused hear busy or congestion for so long before it is told.
@@ -90,7 +111,7 @@ impl Setup {
 
     /// Returns the leg that called.
     pub fn caller(&self) -> LegId {
-        self.caller
+        self.caller.leg
     }
 
     /// Returns true while the caller has heard nothing but 100.
@@ -114,7 +135,7 @@ impl Setup {
                 self.callees.retain(|&callee| callee != leg);
                 Step::stay(vec![Action::CloseMedia(leg), Action::Forget(leg), Action::TryTarget(target)])
             }
-            Signal::Ended { leg, cause, reason } if leg == self.caller => {
+            Signal::Ended { leg, cause, reason } if leg == self.caller.leg => {
                 let told = reason.clone().unwrap_or_else(|| cause.reason().into_bytes());
                 Step::release(self.drop_callees(&told), cause, reason)
             }
@@ -150,14 +171,14 @@ impl Setup {
         self.early |= early_media;
         let mut actions = Vec::new();
         if early_media {
-            actions.push(Action::Connect(self.caller, leg));
+            actions.push(Action::Connect(self.caller.leg, leg));
         }
         match self.direction {
             Direction::Inbound => actions.extend(self.tell(status, early_media)),
             Direction::Outbound => {
                 if !self.early {
                     // Nobody else plays it: an agent does not sit in silence.
-                    actions.push(Action::Park { leg: self.caller, source: ParkSource::Ringback });
+                    actions.push(Action::Park { leg: self.caller.leg, source: ParkSource::Ringback });
                 }
                 actions.extend(self.tell(183, true));
             }
@@ -262,7 +283,7 @@ impl Setup {
         }
         self.tone.playing = Some((status, now + self.tone.length));
         let source = if matches!(status, 486 | 600) { ParkSource::Busy } else { ParkSource::Congestion };
-        actions.push(Action::Park { leg: self.caller, source });
+        actions.push(Action::Park { leg: self.caller.leg, source });
         if self.told.replace((183, true)) != Some((183, true)) {
             actions.push(Action::Progress { status: 183, early_media: true });
         }

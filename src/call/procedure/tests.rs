@@ -73,7 +73,7 @@ fn a_blind_transfer_lets_the_customer_hear_hold_then_ringing_then_the_target() {
     assert!(matches!(&step.actions[2], Action::HangUp { leg: AGENT, .. }));
     assert_eq!(step.actions[3..5], gone(AGENT));
     assert_eq!(step.actions[5..], [Action::Emit(EventKind::Transferred { to: "6001".into() })]);
-    assert!(matches!(step.next, Next::Joined { peer: None, uuid: None }));
+    assert!(matches!(step.next, Next::Joined { peer: None, uuid: None, .. }));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn the_trunk_refers_the_agent_to_somebody_else_with_another_identifier() {
     let step = transfer.on(Signal::Answered { leg: TARGET }, now);
     assert_eq!(step.actions[0], Action::Connect(AGENT, TARGET));
     assert!(matches!(&step.actions[2], Action::HangUp { leg: CUSTOMER, .. }));
-    let Next::Joined { peer: Some(peer), uuid: Some(uuid) } = step.next else { panic!("{:?}", step.next) };
+    let Next::Joined { peer: Some(peer), uuid: Some(uuid), .. } = step.next else { panic!("{:?}", step.next) };
     assert_eq!((peer.as_str(), uuid.as_str()), ("6001", "UUID2"));
 }
 

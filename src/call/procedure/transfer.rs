@@ -225,7 +225,8 @@ impl Transfer {
     /// Where the call goes when all is done: an agent that was referred talks to somebody else, with another identifier.
     fn next(&mut self) -> Next {
         let peer = (!self.parts.by_agent).then(|| self.parts.to.clone());
-        Next::Joined { peer, uuid: self.uuid.take() }
+        let known = vec![(self.parts.target, self.parts.to.clone())];
+        Next::Joined { peer, uuid: self.uuid.take(), known }
     }
 
     fn give_up(&mut self, status: u16, reason: &[u8]) -> Step {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::Gateway;
 use super::super::identity::user;
-use super::super::reach::Target;
+use super::super::reach::{Target, TargetId};
 use super::liveness::Health;
 use super::{Attempt, Trunks};
 use crate::id::{CallId, LegId};
@@ -54,6 +54,28 @@ impl Trunks {
         }
         all.sort_by_key(|(health, _)| *health);
         Some(all.into_iter().map(|(_, attempt)| attempt).take(MAX_ATTEMPTS).collect())
+    }
+
+    /// Returns what a call to this number tries at one trunk: `first`, unless it is down, then the others, best first.
+    pub(in crate::gateway) fn attempts_at(&self, trunk: usize, number: &str, first: Option<TargetId>) -> Vec<Attempt> {
+        let Some(watch) = self.watches.get(trunk) else { return Vec::new() };
+        let mut targets = watch.liveness.ranked();
+        targets.sort_by_key(|target| Some(*target) != first || watch.liveness.of(*target) == Health::Down);
+        let attempt = |target| Attempt { trunk, target, number: number.to_owned(), leg: None };
+        targets.into_iter().map(attempt).take(MAX_ATTEMPTS).collect()
+    }
+
+    /// Returns the number as a trunk is to see it; `None` where the dial rules would rather have another one.
+    pub(in crate::gateway) fn written(&self, trunk: usize, caller: &str, number: &str) -> Option<String> {
+        let best = self.routes.choose(caller, number).into_iter().next();
+        best.filter(|choice| choice.trunk == trunk).map(|choice| choice.number)
+    }
+
+    /// Returns the target of a trunk to name to others: this one, unless it does not answer and another does.
+    pub(in crate::gateway) fn serving(&self, trunk: usize, here: Option<TargetId>) -> Option<TargetId> {
+        let watch = self.watches.get(trunk)?;
+        here.filter(|target| watch.liveness.of(*target) < Health::Unknown)
+            .or_else(|| watch.liveness.ranked().first().copied())
     }
 
     /// Returns true where no trunk that takes this number has a target that is known to answer.

@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 pub(crate) use draft::Draft;
 pub(crate) use reliable::{Provisionals, RAck};
-pub(crate) use subscription::Refers;
+pub(crate) use subscription::{LIFETIME as REFER_LIFETIME, Refers};
 pub(crate) use timer::{Expiry, is_too_short, min_se};
 
 use crate::path::Path;

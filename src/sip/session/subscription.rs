@@ -16,7 +16,7 @@ use crate::sip::message::{Builder, Message, Method, Name};
 use crate::sip::refer::{Fragment, Progress, SIPFRAG};
 
 /// How long we tell a peer how its REFER goes; longer than anybody lets a phone ring.
-const LIFETIME: Duration = Duration::from_secs(300);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Most REFERs of one session whose outcome is open, for each side; a further one is answered without a subscription.
 const MOST: usize = 8;
