@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use crosspoint::codec::opus;
+use crosspoint::codec::{g711, opus};
 use crosspoint::media::Socket;
 use crosspoint::packet::PacketBuf;
 use crosspoint::plan::*;
@@ -55,8 +55,20 @@ fn bridge(c: &mut Criterion) {
     let AudioCodec::Opus(params) = OPUS else { return };
     let mut encoder = opus::Encoder::new(params).expect("libopus");
     let mut out = [0; 1275];
-    let tone: Vec<i16> = (0..160).map(|n| ((f64::from(n) * 0.55).sin() * PEAK) as i16).collect();
-    c.bench_function("bare libopus encode", |b| b.iter(|| black_box(encoder.encode(&tone, &mut out).expect("Opus"))));
+    // The very samples that the engine encodes below: what an encoder takes depends on what it hears.
+    let mut speaker = Speaker::new(A, plan(AudioCodec::Pcmu), 700.0);
+    let mut frame = || {
+        let mut pcm = [0; 160];
+        g711::decode_ulaw(&speaker.next(20).1, &mut pcm);
+        pcm
+    };
+    let frames: Vec<_> = (0..500).map(|_| frame()).collect();
+    c.bench_function("bare libopus encode", |b| {
+        b.iter(|| {
+            k = (k + 1) % frames.len();
+            black_box(encoder.encode(&frames[k], &mut out).expect("Opus"))
+        });
+    });
     engine(c, "engine G.711 to Opus", AudioCodec::Pcmu, OPUS);
     engine(c, "engine G.711 forward", AudioCodec::Pcmu, AudioCodec::Pcmu);
 }
