@@ -6,6 +6,19 @@
 //! Every browser leg shares one UDP socket per media address, every trunk leg owns an RTP/RTCP pair (RFC 3550 11).
 //! RTP is served before handshakes, and at most a few handshake flights are worked per turn of the loop.
 //! We do not use SO_REUSEPORT, because its hash would part a leg from its state.
+//!
+//! # What was measured
+//!
+//! `chrt -r 20 paced --calls 190,335,430` (see `benches/paced`): 2.64, 2.26 and 2.14 ms of CPU per call-second at 40, 70 and 90 %
+//! of the floor's capacity, 1.03, 1.04 and 1.08 times the floor. At 100 calls 1.6 ms of it are the kernel's (waking the peer and
+//! ourselves, mostly), 1.65 libopus, 0.2 ours. What did not pay there, in ms per call-second beside the 3.52 of one run under perf:
+//!
+//! * huge pages for the codec states (an arena of our own through `opusic-sys`, madvise): 3.59, libopus alone 1.665 against 1.657;
+//!   for all of malloc (`glibc.malloc.hugetlb=1`): 2.95 against 2.89 in a run of its own.
+//! * prefetch of the leg, its keys and both codec states before the socket is read: 3.62, libopus 1.651; with the arena 3.50, our
+//!   own part 0.15 in place of 0.18. It is the code and the idle core that are cold, not the states: no reason for `unsafe`.
+//! * io_uring, 1.91 in place of 2.36 µs for a packet in and out, and sendmmsg, 4 % less than sendto, were measured without a codec:
+//!   1 % and less of what a packet takes.
 
 mod taps;
 mod turn;

@@ -154,8 +154,10 @@ impl Turning {
             busy = self.carry_out_orders();
             tokens.clear();
             tokens.append(&mut self.again);
+            // Those of an event are all different; only what was left over may come twice.
+            let left = tokens.len();
             for event in &events {
-                if event.token() != WAKE && !tokens.contains(&event.token()) {
+                if event.token() != WAKE && !tokens[..left].contains(&event.token()) {
                     tokens.push(event.token());
                 }
             }
