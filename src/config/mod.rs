@@ -22,7 +22,6 @@ mod capture;
 mod check;
 mod dn;
 mod lab;
-
 mod parse;
 mod session;
 mod sounds;
