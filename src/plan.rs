@@ -141,6 +141,15 @@ pub enum Latch {
     Any,
 }
 
+/// A de-jitter buffer: how long packets wait, at the most, behind the quickest of the last seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dejitter {
+    /// Its length in ms, up to 200; 0: there is none.
+    pub ms: u16,
+    /// The length is the most that there may be, and follows what the last seconds needed; else packets wait for all of it.
+    pub adaptive: bool,
+}
+
 /// What is known of the trunk peer from its SDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpRemote {
@@ -161,6 +170,8 @@ pub struct RtpPlan {
     pub ssrc: u32,
     /// The rule against injection.
     pub latch: Latch,
+    /// How long what the peer sends waits.
+    pub dejitter: Dejitter,
     /// Known from the offer, or filled in by [`Order::UpdateRtp`].
     pub remote: Option<RtpRemote>,
 }
@@ -299,6 +310,8 @@ pub struct LegStats {
     pub jitter_us: u32,
     /// Round trip time by RTCP, µs; 0: not known.
     pub rtt_us: u32,
+    /// How long a packet waits here, for those before it or for its time, smoothed, µs.
+    pub wait_us: u32,
 }
 
 /// What signalling knows of a worker before the first call.

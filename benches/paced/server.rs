@@ -52,6 +52,7 @@ pub fn gateway(calls: usize) {
         browser_port: 0,
         rtp_ports: 20_000..=20_000 + 4 * calls as u16 + 64,
         reserve: 32,
+        reorder_hold: std::time::Duration::ZERO,
         drain: std::time::Duration::from_secs(1),
         queue: 1024,
         sounds: [].into(),
@@ -109,7 +110,7 @@ fn open(worker: &WorkerHandle, k: usize, pair: PortPairId, trunk: SocketAddr, fi
     };
     let rtcp = SocketAddr::new(trunk.ip(), 9);
     let rtp = RtpRemote { rtp: trunk, rtcp, audio: plan(AudioCodec::Pcmu) };
-    let rtp = RtpPlan { pair, ssrc: b.0 as u32, latch: Latch::Off, remote: Some(rtp) };
+    let rtp = RtpPlan { pair, ssrc: b.0 as u32, latch: Latch::Off, dejitter: Default::default(), remote: Some(rtp) };
     for order in [
         Order::OpenBrowser(a, Box::new(browser)),
         Order::OpenRtp(b, Box::new(rtp)),

@@ -1,7 +1,7 @@
 //! What a leg has said and heard in SDP, and the orders that follow from it (RFC 3264).
 
 use crate::id::{LegId, PortPairId, WorkerId};
-use crate::plan::{BrowserPlan, BrowserRemote, IceCredentials, Latch, Order, RtpPlan, RtpRemote};
+use crate::plan::{BrowserPlan, BrowserRemote, Dejitter, IceCredentials, Latch, Order, RtpPlan, RtpRemote};
 use crate::sdp::OfferError;
 use crate::sdp::description::Direction;
 use crate::sdp::offer_answer::{
@@ -53,6 +53,8 @@ pub struct PairUse {
     pub ssrc: u32,
     /// Rule against injection.
     pub latch: Latch,
+    /// How long what arrives waits.
+    pub dejitter: Dejitter,
 }
 
 impl Side {
@@ -124,7 +126,7 @@ impl LegMedia {
                 (sdp, None, None, Some(state))
             }
         };
-        let plan = RtpPlan { pair: pair.pair, ssrc: pair.ssrc, latch: pair.latch, remote };
+        let plan = RtpPlan { pair: pair.pair, ssrc: pair.ssrc, latch: pair.latch, dejitter: pair.dejitter, remote };
         let side = Side::Trunk { local: Box::new(local), remote };
         Ok((
             LegMedia { worker, sdp, side, agreed, pending, before: None, early: Vec::new() },

@@ -226,6 +226,8 @@ pub struct MediaConfig {
     pub workers: usize,
     /// Port pairs that each thread keeps bound in advance.
     pub reserve: usize,
+    /// How long a packet that shows a gap waits for what is missing, ms.
+    pub reorder_hold_ms: u16,
     /// For trunks that do not say.
     pub latch: LatchConfig,
     /// Versions of DTLS towards browsers.
@@ -260,6 +262,7 @@ impl Default for MediaConfig {
             ports: PortRange { first: 10_000, last: 20_000 },
             workers: 0,
             reserve: 32,
+            reorder_hold_ms: 0,
             latch: LatchConfig::Port,
             dtls: DtlsConfig::V12,
         }

@@ -86,6 +86,12 @@ pub struct TrunkConfig {
     /// It may send comfort noise in place of silence.
     #[serde(default)]
     pub comfort_noise: bool,
+    /// How long what it sends waits at the most, ms; 0: not at all.
+    #[serde(default)]
+    pub dejitter_ms: u16,
+    /// It waits for as long as the last seconds needed only.
+    #[serde(default)]
+    pub dejitter_adaptive: bool,
     /// The rule against media from elsewhere; `media.latch` where it is not said.
     pub latch: Option<LatchConfig>,
     /// Which advertised media address its legs use; the first where it is not said.
@@ -327,6 +333,9 @@ impl Config {
                 self.check_address(at, trunk, address, file)?;
             }
             self.check_trunk_tls(&key, trunk, file)?;
+            file.must(trunk.dejitter_ms <= 200, key("dejitter_ms"), trunk.dejitter_ms, "0 (off) to 200 ms")?;
+            let idle = trunk.dejitter_adaptive && trunk.dejitter_ms == 0;
+            file.must(!idle, key("dejitter_adaptive"), true, "false, or dejitter_ms above 0")?;
             file.must(!trunk.codecs.is_empty(), key("codecs"), "[]", "\"pcmu\", \"pcma\"")?;
             if let Some(media) = trunk.media {
                 let known = self.media.addresses.iter().any(|a| a.advertised() == media);

@@ -10,7 +10,7 @@ use super::placement::OverloadPolicy;
 use super::trunks::policy::{Route, TrunkPolicy};
 use crate::call::{AnswerMode, Tones};
 use crate::path::{Net, Transport};
-use crate::plan::{AudioCodec, Latch, OpusParams, Source};
+use crate::plan::{AudioCodec, Dejitter, Latch, OpusParams, Source};
 use crate::sip::endpoint::SourceLimit;
 
 /// Everything the gateway is configured by. Addresses are those in force: a port 0 must be resolved before.
@@ -80,6 +80,8 @@ pub struct Trunk {
     pub ptime_ms: u8,
     /// It may send comfort noise in place of silence (RFC 3389).
     pub comfort_noise: bool,
+    /// How long what it sends waits.
+    pub dejitter: Dejitter,
     /// Rule against RTP injection.
     pub latch: Latch,
     /// Advertised address of its legs' media; without it the first of the peer's address family.

@@ -263,7 +263,7 @@ impl Ports {
         audio.noise = trunk.comfort_noise;
         audio.direction = Direction::SendRecv;
         let local = RtpLocal { rtp: pair.1, session_id: self.session_id(), audio };
-        (local, PairUse { pair: pair.0, ssrc: self.ssrc(), latch: trunk.latch })
+        (local, PairUse { pair: pair.0, ssrc: self.ssrc(), latch: trunk.latch, dejitter: trunk.dejitter })
     }
 
     fn ssrc(&mut self) -> u32 {

@@ -173,6 +173,12 @@ fn media(page: &mut Page, workers: &[(WorkerId, WorkerCounters)]) {
         "RTP packets that came too late, of legs that are closed",
         each(|c| c.engine.closed.late),
     );
+    page.counter(
+        "media_waited",
+        "RTP packets that waited for those before them or for their time (reorder_hold_ms, dejitter_ms)",
+        each(|c| c.engine.waited),
+    );
+    page.counter("media_waited_us", "Microseconds that they waited together", each(|c| c.engine.waited_us));
     let pairs = workers.iter().flat_map(|(id, c)| {
         let levels = [("ready", c.pairs_ready), ("used", c.pairs_used), ("draining", c.pairs_draining)];
         levels.map(|(state, value)| ([worker(*id), vec![("state", state.to_owned())]].concat(), value))

@@ -61,6 +61,8 @@ pub struct WorkerConfig {
     pub rtp_ports: RangeInclusive<u16>,
     /// How many bound pairs are kept ready at each media address.
     pub reserve: usize,
+    /// How long a packet that shows a gap waits for what is missing.
+    pub reorder_hold: std::time::Duration,
     /// How long a closed pair ignores what still arrives before it is used again.
     pub drain: std::time::Duration,
     /// How many orders may wait; the last quarter is kept for orders that open no leg.

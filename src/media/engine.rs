@@ -11,16 +11,18 @@ mod arrive;
 mod directory;
 mod mixing;
 mod orders;
+mod patience;
 mod tend;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+pub(super) use self::arrive::Judged;
 use self::directory::Directory;
 use super::deadline::{Deadlines, Due};
 use super::discard::{Discard, Discards};
@@ -72,6 +74,8 @@ pub struct EngineConfig {
     pub ntp_at_start: u64,
     /// What [`crate::plan::SoundId`] names, by its place.
     pub sounds: Arc<[Sound]>,
+    /// How long a packet that shows a gap waits for what is missing; zero: it goes on at once.
+    pub reorder_hold: Duration,
 }
 
 /// What the engine counted; figures only rise, except `legs`.
@@ -87,6 +91,10 @@ pub struct Counters {
     pub reports_received: u64,
     /// RTCP packets sent.
     pub reports_sent: u64,
+    /// Packets that waited for those before them or for their time, and for how long together, µs.
+    pub waited: u64,
+    /// See [`Counters::waited`].
+    pub waited_us: u64,
     /// Figures of the legs that were closed, added up (jitter and round trip time left out).
     pub closed: LegStats,
     /// Datagrams dropped, by reason.

@@ -20,6 +20,7 @@ use super::seat::Seat;
 use super::stream::Stream;
 use super::tap::{Direction, PacketKind, Tap, Tapped};
 use super::timeline::Timeline;
+use super::waiting::Waiting;
 use crate::codec::opus::{Decoder, Encoder};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
@@ -68,6 +69,8 @@ pub(super) struct Inbound {
     pub expected: Option<i64>,
     pub decoder: Option<Decoder>,
     pub conceal: Conceal,
+    /// Packets that wait, where that is asked for.
+    pub waiting: Option<Box<Waiting>>,
     /// The peer has told that it says nothing for a while.
     pub pause: Option<Pause>,
     /// Samples that were added because what ended a pause came late; taken out in the next one.
@@ -96,6 +99,7 @@ impl Default for Inbound {
             expected: None,
             decoder: None,
             conceal: Conceal::default(),
+            waiting: None,
             pause: None,
             ahead: 0,
             noise: None,
@@ -169,6 +173,9 @@ impl Leg {
     pub(super) fn forget(&mut self) {
         self.inbound.expected = None;
         self.inbound.pause = None;
+        if let Some(waiting) = &mut self.inbound.waiting {
+            waiting.clear();
+        }
         self.inbound.conceal.clear();
         self.outbound.stream.rebase();
         self.outbound.framer.clear();
@@ -272,6 +279,7 @@ impl Leg {
             self.outbound.key.due(now),
             self.inbound.key.poll_timeout(),
             self.inbound.pause.as_ref().map(Pause::due),
+            self.inbound.waiting.as_ref().and_then(|waiting| waiting.poll_timeout()),
         ]
         .into_iter()
         .flatten()

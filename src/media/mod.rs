@@ -1,7 +1,7 @@
 //! The media plane of one worker, pure: datagrams in, datagrams out, told the time.
 //!
 //! RTP and RTCP (RFC 3550), telephone-event (RFC 4733), comfort noise (RFC 3389), Opus in RTP (RFC 7587), G.711, STUN/DTLS/SRTP by way of
-//! [`crate::webrtc`]. We do not keep a jitter buffer, because both ends have one: a packet in is a packet out. A mix alone runs on a
+//! [`crate::webrtc`]. We do not keep a jitter buffer unless one is asked for, because both ends have one: a packet in is a packet out. A mix alone runs on a
 //! clock of its own.
 
 mod conceal;
@@ -26,6 +26,7 @@ mod stream;
 pub mod tap;
 pub mod timeline;
 pub mod tone;
+mod waiting;
 
 pub use discard::{Discard, Discards};
 pub use engine::{Counters, Engine, EngineConfig, Sink, Socket};

@@ -89,7 +89,13 @@ pub fn media_engine(mut data: &[u8]) {
     let mut now = Instant::now();
     let browser = vec![SocketAddr::from(([192, 0, 2, 1], 10_000))];
     let mut engine = Engine::new(
-        EngineConfig { certificate, browser, ntp_at_start: 1 << 40, sounds: [Sound::new(vec![900; 333])].into() },
+        EngineConfig {
+            certificate,
+            browser,
+            ntp_at_start: 1 << 40,
+            sounds: [Sound::new(vec![900; 333])].into(),
+            reorder_hold: std::time::Duration::ZERO,
+        },
         1,
         now,
     );
@@ -97,7 +103,13 @@ pub fn media_engine(mut data: &[u8]) {
     let plans = [opus_leg(), audio(AudioCodec::Pcmu, 0, 8000, 30)];
     for (n, audio) in (1..).zip(plans) {
         let remote = Some(plain(n, audio));
-        let plan = RtpPlan { pair: PortPairId(u64::from(n)), ssrc: u32::from(n), latch: Latch::Any, remote };
+        let plan = RtpPlan {
+            pair: PortPairId(u64::from(n)),
+            ssrc: u32::from(n),
+            latch: Latch::Any,
+            dejitter: Default::default(),
+            remote,
+        };
         engine.handle_order(Order::OpenRtp(LegId(u64::from(n)), Box::new(plan)), now, &mut out);
     }
     engine.handle_order(Order::Connect(Topology::Pair(LegId(1), LegId(2))), now, &mut out);

@@ -67,6 +67,7 @@ pub fn config() -> GatewayConfig {
             codecs: vec![AudioCodec::Pcmu, AudioCodec::Pcma],
             ptime_ms: 20,
             comfort_noise: false,
+            dejitter: Default::default(),
             latch: Latch::Port,
             media: None,
             carry: Carry::default(),

@@ -149,7 +149,7 @@ fn of_two_forks_with_early_media_the_one_that_answers_is_heard_and_the_other_is_
     for latch in [Latch::Off, Latch::Port, Latch::Any] {
         let mut rig = Rig::parked(&[plan(OPUS)], &[]);
         let forks = ["10.0.0.7:4000", "10.0.0.7:5000"].map(|rtp| at(rtp, plan(ULAW)));
-        let trunk = RtpPlan { pair: pair(B), ssrc: 2, latch, remote: Some(forks[0]) };
+        let trunk = RtpPlan { pair: pair(B), ssrc: 2, latch, dejitter: Default::default(), remote: Some(forks[0]) };
         rig.order(Order::OpenRtp(B, Box::new(trunk)));
         rig.order(Order::Connect(Topology::Pair(A, B)));
         let mut speakers = [600.0, 1400.0].map(|hz| Speaker::new(B, plan(ULAW), hz));

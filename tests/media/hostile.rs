@@ -53,8 +53,13 @@ fn restarts_without_checks_pile_up_no_user_fragments() {
 #[test]
 fn a_flood_of_handshakes_of_one_leg_leaves_room_for_the_others() {
     let now = std::time::Instant::now();
-    let config =
-        EngineConfig { certificate: certificate(), browser: vec![local()], ntp_at_start: 1 << 40, sounds: [].into() };
+    let config = EngineConfig {
+        certificate: certificate(),
+        browser: vec![local()],
+        ntp_at_start: 1 << 40,
+        sounds: [].into(),
+        reorder_hold: std::time::Duration::ZERO,
+    };
     let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
     let other = SocketAddr::new(home().ip(), 5001);
     for (leg, ufrag, source) in [(A, "first", home()), (B, "second", other)] {

@@ -179,14 +179,22 @@ pub fn to_address(home: SocketAddr, rig: &mut Rig) -> Vec<Vec<u8>> {
 /// A browser leg `A`, joined with a trunk leg `B`, before its first check.
 pub fn rig(browser: AudioPlan, trunk: AudioPlan) -> (Rig, Browser) {
     let now = std::time::Instant::now();
-    let config =
-        EngineConfig { certificate: certificate(), browser: vec![local()], ntp_at_start: 1 << 40, sounds: [].into() };
+    let config = EngineConfig {
+        certificate: certificate(),
+        browser: vec![local()],
+        ntp_at_start: 1 << 40,
+        sounds: [].into(),
+        reorder_hold: std::time::Duration::ZERO,
+    };
     let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
     let ours = IceCredentials { ufrag: "gateway".into(), pwd: PWD.into() };
     let theirs = Some(described(DtlsRole::Server, "browser", browser));
     rig.order(Order::OpenBrowser(A, Box::new(BrowserPlan { ice: ours, ssrc: 1, cname: CNAME.into(), remote: theirs })));
     let trunk = Some(remote(B, trunk));
-    rig.order(Order::OpenRtp(B, Box::new(RtpPlan { pair: pair(B), ssrc: 2, latch: Latch::Off, remote: trunk })));
+    rig.order(Order::OpenRtp(
+        B,
+        Box::new(RtpPlan { pair: pair(B), ssrc: 2, latch: Latch::Off, dejitter: Default::default(), remote: trunk }),
+    ));
     rig.order(Order::Connect(Topology::Pair(A, B)));
     let mut transport = Transport::new(certificate(), IceCredentials { ufrag: "browser".into(), pwd: PWD.into() });
     transport.set_remote(&described(DtlsRole::Client, "gateway", browser), now);

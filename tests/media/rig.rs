@@ -87,19 +87,37 @@ impl Rig {
 
     /// An engine with plain legs, `LegId(1)` and so on, that hear nothing.
     pub fn parked(plans: &[AudioPlan], sounds: &[Sound]) -> Self {
+        Rig::of(plans, sounds, Duration::ZERO, Dejitter::default())
+    }
+
+    /// Two plain legs that hear each other, whose packets may have to wait; the buffer is B's.
+    pub fn waiting(a: AudioPlan, b: AudioPlan, hold: Duration, dejitter: Dejitter) -> Self {
+        let mut rig = Rig::of(&[a, b], &[], hold, dejitter);
+        rig.order(Order::Connect(Topology::Pair(A, B)));
+        rig
+    }
+
+    fn of(plans: &[AudioPlan], sounds: &[Sound], reorder_hold: Duration, dejitter: Dejitter) -> Self {
         let now = Instant::now();
         let config = EngineConfig {
             certificate: certificate(),
             browser: Vec::new(),
             ntp_at_start: 1 << 40,
             sounds: sounds.into(),
+            reorder_hold,
         };
         let mut rig = Rig { engine: Engine::new(config, 7, now), now, out: Sent::default() };
         for (leg, audio) in (1..).map(LegId).zip(plans.iter().copied()) {
             let remote = Some(remote(leg, audio));
             rig.order(Order::OpenRtp(
                 leg,
-                Box::new(RtpPlan { pair: pair(leg), ssrc: leg.0 as u32, latch: Latch::Off, remote }),
+                Box::new(RtpPlan {
+                    pair: pair(leg),
+                    ssrc: leg.0 as u32,
+                    latch: Latch::Off,
+                    dejitter: if leg == B { dejitter } else { Dejitter::default() },
+                    remote,
+                }),
             ));
         }
         rig

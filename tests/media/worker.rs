@@ -22,6 +22,7 @@ fn start(last: u8, pairs: u16) -> (WorkerHandle, Receiver<()>) {
         browser_port: 0,
         rtp_ports: 30_000..=30_000 + 2 * pairs - 1,
         reserve: 2,
+        reorder_hold: std::time::Duration::ZERO,
         drain: Duration::from_millis(50),
         queue: 64,
         sounds: [].into(),
@@ -66,7 +67,13 @@ fn media_crosses_between_sockets_and_the_pairs_come_back() {
     for (k, leg) in [A, B].into_iter().enumerate() {
         let rtp = peers[k].local_addr().expect("bound");
         let remote = RtpRemote { rtp, rtcp: rtp, audio: plan(codecs[k]) };
-        let rtp = RtpPlan { pair: pairs[k].0, ssrc: 9, latch: Latch::Off, remote: Some(remote) };
+        let rtp = RtpPlan {
+            pair: pairs[k].0,
+            ssrc: 9,
+            latch: Latch::Off,
+            dejitter: Default::default(),
+            remote: Some(remote),
+        };
         worker.send(Order::OpenRtp(leg, Box::new(rtp))).expect("room");
     }
     worker.send(Order::Connect(Topology::Pair(A, B))).expect("room");
@@ -104,7 +111,8 @@ fn media_crosses_between_sockets_and_the_pairs_come_back() {
 #[test]
 fn a_leg_without_a_pair_of_the_reserve_is_closed_at_once() {
     let (worker, wakes) = start(2, 2);
-    let plan = RtpPlan { pair: PortPairId(u64::MAX), ssrc: 1, latch: Latch::Off, remote: None };
+    let plan =
+        RtpPlan { pair: PortPairId(u64::MAX), ssrc: 1, latch: Latch::Off, dejitter: Default::default(), remote: None };
     worker.send(Order::OpenRtp(A, Box::new(plan))).expect("room");
     let reports = reports(&worker, &wakes, |r| r.iter().any(|r| matches!(r, Report::Closed(..))));
     assert!(reports.contains(&Report::Closed(A, LegStats::default())));
@@ -124,7 +132,7 @@ fn three_on_sockets_of_their_own_hear_each_other_and_not_themselves() {
     let open = |k: usize, pair: PortPairId| {
         let rtp = peers[k].local_addr().expect("bound");
         let remote = Some(RtpRemote { rtp, rtcp: rtp, audio: plan(AudioCodec::Pcmu) });
-        let plan = RtpPlan { pair, ssrc: 9, latch: Latch::Off, remote };
+        let plan = RtpPlan { pair, ssrc: 9, latch: Latch::Off, dejitter: Default::default(), remote };
         worker.send(Order::OpenRtp(legs[k], Box::new(plan))).expect("room");
     };
     // The reserve is of two; it is filled up when they are used.

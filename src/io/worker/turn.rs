@@ -109,8 +109,13 @@ impl Turning {
         let told =
             ports_of.filter_map(|(s, m)| Some(SocketAddr::new(m.advertise, s.local_addr().ok()?.port()))).collect();
         let now = Instant::now();
-        let engine =
-            EngineConfig { certificate, browser: locals, ntp_at_start: ntp_now(), sounds: config.sounds.clone() };
+        let engine = EngineConfig {
+            certificate,
+            browser: locals,
+            ntp_at_start: ntp_now(),
+            sounds: config.sounds.clone(),
+            reorder_hold: config.reorder_hold,
+        };
         Ok(Turning {
             poll,
             browser,

@@ -207,11 +207,32 @@ impl Engine {
         out: &mut impl Sink,
     ) {
         let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
-        let Judged { header, payload, verdict, format } = match judge(leg, from, packet, now) {
+        let judged = match judge(leg, from, packet, now) {
             Ok(judged) => judged,
             Err(reason) => return self.discard(Some(slot), reason),
         };
         self.counters.received += 1;
+        if leg.inbound.waiting.is_some() {
+            return self.wait(slot, &judged, packet, now, out);
+        }
+        self.take(slot, judged, packet, now, out);
+    }
+
+    /// Works on a packet whose turn it is.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        slot: usize,
+        judged: Judged,
+        packet: &mut PacketBuf,
+        now: Instant,
+        out: &mut impl Sink,
+    ) {
+        let Judged { header, payload, verdict, format } = judged;
+        let Some(leg) = self.legs.get_mut(slot).and_then(Option::as_mut) else { return };
+        if let Verdict::Gap(lost) = verdict {
+            leg.stats.lost += u64::from(lost);
+        }
         if verdict == Verdict::Restart
             && let Some(digit) = leg.inbound.key.reset()
         {
@@ -303,11 +324,14 @@ impl Engine {
 }
 
 /// A packet that was judged.
-struct Judged {
-    header: RtpHeader,
-    payload: Range<usize>,
-    verdict: Verdict,
-    format: Format,
+#[derive(Clone, Debug)]
+pub(in crate::media) struct Judged {
+    pub header: RtpHeader,
+    /// Within the packet.
+    pub payload: Range<usize>,
+    /// What it is to those before it.
+    pub verdict: Verdict,
+    pub format: Format,
 }
 
 /// Judges a packet: header, payload type, source, order.
@@ -342,12 +366,12 @@ fn judge(leg: &mut Leg, from: Option<SocketAddr>, packet: &PacketBuf, now: Insta
             inbound.expected = None;
             inbound.pause = None;
         }
-        Verdict::Gap(lost) => leg.stats.lost += u64::from(lost),
+        Verdict::Late if inbound.waiting.as_ref().is_some_and(|waiting| waiting.wants(header.seq)) => {}
         Verdict::Late => {
             leg.stats.late += 1;
             return Err(Discard::Late);
         }
-        Verdict::Next => {}
+        Verdict::Next | Verdict::Gap(_) => {}
     }
     let format = format.ok_or(Discard::PayloadType)?;
     leg.stats.received += 1;

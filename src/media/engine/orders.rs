@@ -11,11 +11,14 @@ use super::super::player::Player;
 use super::super::port::browser::BrowserPort;
 use super::super::port::rtp::RtpPort;
 use super::super::stream::Stream;
+use super::super::waiting::Waiting;
 use super::super::{key::Keys, news::News, report};
 use super::{Engine, Sink, figures};
 use crate::id::LegId;
 use crate::packet::PacketBuf;
-use crate::plan::{BrowserPlan, BrowserRemote, LegStats, Order, Report, RtpPlan, RtpRemote, Source, Topology};
+use crate::plan::{
+    BrowserPlan, BrowserRemote, Dejitter, LegStats, Order, Report, RtpPlan, RtpRemote, Source, Topology,
+};
 
 /// Samples of a frame until the plan says otherwise: 20 ms.
 const FRAME: usize = 160;
@@ -67,7 +70,7 @@ impl Engine {
         self.legs.get_mut(slot)?.as_mut().map(|leg| &mut leg.port)
     }
 
-    fn open(&mut self, id: LegId, port: Port, ssrc: u32, cname: Box<str>, now: Instant) -> usize {
+    fn open(&mut self, id: LegId, port: Port, ssrc: u32, cname: Box<str>, dejitter: Dejitter, now: Instant) -> usize {
         let outbound = Outbound {
             stream: Stream::new(ssrc, self.rng.random(), self.rng.random()),
             framer: Framer::new(FRAME),
@@ -83,7 +86,7 @@ impl Engine {
             id,
             port,
             audio: None,
-            inbound: Inbound::default(),
+            inbound: Inbound { waiting: Waiting::new(self.config.reorder_hold, dejitter, now), ..Inbound::default() },
             outbound,
             peer: None,
             seat: None,
@@ -117,7 +120,7 @@ impl Engine {
         if let Some(remote) = &plan.remote {
             port.transport.set_remote(remote, now);
         }
-        let slot = self.open(id, Port::Browser(Box::new(port)), plan.ssrc, plan.cname.into(), now);
+        let slot = self.open(id, Port::Browser(Box::new(port)), plan.ssrc, plan.cname.into(), Dejitter::default(), now);
         self.directory.enter_ufrag(ufrag, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
             leg.set_audio(remote.audio, now);
@@ -131,7 +134,7 @@ impl Engine {
         }
         // The trunk's SDP names no source: one name per call (RFC 7022 4.2).
         let cname = format!("{:016x}", self.rng.random::<u64>()).into();
-        let slot = self.open(id, Port::Rtp(RtpPort::new(plan, now)), plan.ssrc, cname, now);
+        let slot = self.open(id, Port::Rtp(RtpPort::new(plan, now)), plan.ssrc, cname, plan.dejitter, now);
         self.directory.enter_pair(plan.pair, slot);
         if let (Some(leg), Some(remote)) = (self.legs[slot].as_mut(), plan.remote) {
             leg.set_audio(remote.audio, now);

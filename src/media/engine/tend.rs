@@ -40,6 +40,7 @@ impl Engine {
             }
             self.drain_transport(slot, now, out);
             self.play(slot, now, out);
+            self.release(slot, now, out);
             self.fill_pause(slot, now, out);
             self.expire_key(slot, now, out);
             self.send_keys(slot, now, out);

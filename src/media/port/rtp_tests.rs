@@ -24,7 +24,16 @@ fn remote(rtp: &str) -> RtpRemote {
 }
 
 fn port(latch: Latch, now: Instant) -> RtpPort {
-    RtpPort::new(&RtpPlan { pair: PortPairId(1), ssrc: 1, latch, remote: Some(remote("10.0.0.1:4000")) }, now)
+    RtpPort::new(
+        &RtpPlan {
+            pair: PortPairId(1),
+            ssrc: 1,
+            latch,
+            dejitter: Default::default(),
+            remote: Some(remote("10.0.0.1:4000")),
+        },
+        now,
+    )
 }
 
 #[test]
