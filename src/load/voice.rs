@@ -1,8 +1,8 @@
 //! What the ends say, encoded once: speech-like sound with a pilot tone of its own, and a marker.
 //!
 //! ```text
-//!  0 s     0.1 s                                                              2.0 s, over and over
-//!  | chirp | syllables on a voice of 120 Hz, and beneath them the pilot tone |
+//!  0 s     0.1 s                                                    1.86 s     2.0 s, over and over
+//!  | chirp | syllables on a voice of 120 Hz, beneath them the pilot | silence |
 //! ```
 //! A chirp from 500 to 3000 Hz says when a piece of sound was sent, to a sample. The pilot says who sent it: it lies in the
 //! middle between two harmonics of the voice, and each end of a call has another one out of [`PILOTS`].

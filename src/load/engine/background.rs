@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ear::Window;
@@ -59,7 +60,8 @@ impl Background {
     /// Makes the thread's state; jobs go in by the sender, results go to the media thread.
     pub fn new(media: Door, certificate: Arc<Certificate>) -> (Sender<Job>, Background) {
         let (sender, jobs) = mpsc::channel();
-        let background = Background { jobs, media, certificate, shaking: HashMap::new(), probe: Probe::new() };
+        let background =
+            Background { jobs, media, certificate, shaking: HashMap::new(), probe: Probe::pausing(thread::yield_now) };
         (sender, background)
     }
 
@@ -150,6 +152,9 @@ pub fn look(probe: &mut Probe, window: &Window, ahead: LookAhead) -> Finding {
     let mut sound: Vec<i16> = Vec::new();
     let mut pcm = Vec::new();
     for (place, start, end) in packets {
+        // On a core that is shared, the scheduler lets a running thread finish its slice of milliseconds: the media thread is
+        // late by that unless we give way ourselves.
+        thread::yield_now();
         pcm.clear();
         decoding.decode(window.bytes.get(start..end).unwrap_or_default(), &mut pcm);
         let at = (place - first) / TICKS;

@@ -31,6 +31,8 @@ pub struct Probe {
     energy: f32,
     window: Vec<f32>,
     scratch: Vec<f32>,
+    /// Called every few tens of microseconds.
+    pause: fn(),
 }
 
 impl Default for Probe {
@@ -44,7 +46,12 @@ impl Probe {
     pub fn new() -> Probe {
         let marker = sound::marker(RATE_HZ);
         let energy = dot(&marker, &marker);
-        Probe { marker, energy, window: Vec::new(), scratch: Vec::new() }
+        Probe { marker, energy, window: Vec::new(), scratch: Vec::new(), pause: || {} }
+    }
+
+    /// Calls `pause` in the midst of its work, every few tens of microseconds: for a thread that must let others go first.
+    pub fn pausing(pause: fn()) -> Probe {
+        Probe { pause, ..Probe::new() }
     }
 
     /// Returns where the marker begins, in samples; `None` where it is not there.
@@ -56,6 +63,9 @@ impl Probe {
         let mut energy: f32 = dot(sound.get(..length)?, &sound[..length]);
         let mut best = (0.0, 0);
         for at in 0..=sound.len() - length {
+            if at % 64 == 0 {
+                (self.pause)();
+            }
             if at > 0 {
                 energy += sound[at + length - 1].powi(2) - sound[at - 1].powi(2);
             }
@@ -82,7 +92,11 @@ impl Probe {
         }
         self.scratch.clear();
         self.scratch.extend(pcm.iter().zip(&self.window).map(|(x, w)| f32::from(*x) / 32_768.0 * w));
-        let mut levels: Vec<(usize, f32)> = (0..PILOTS).map(|k| (k, goertzel(&self.scratch, pilot_hz(k)))).collect();
+        let mut levels: Vec<(usize, f32)> = Vec::with_capacity(PILOTS);
+        for pilot in 0..PILOTS {
+            (self.pause)();
+            levels.push((pilot, goertzel(&self.scratch, pilot_hz(pilot))));
+        }
         levels.sort_by(|a, b| b.1.total_cmp(&a.1));
         let [(pilot, level), (_, second), ..] = levels[..] else { return None };
         // The window's mean is one half, and a sine's peak is twice its line.

@@ -14,6 +14,11 @@ const MARKER_LEVEL: f32 = 0.35;
 pub(super) const PILOT_LEVEL: f32 = 0.07;
 /// RMS of a syllable, of full scale.
 const VOICE_LEVEL: f32 = 0.12;
+/// Where the loop falls silent, ms. A predictive codec that is started there, or that comes round to the loop's beginning, has
+/// nothing to predict from: what it remembers otherwise rings on through a voice as regular as this one.
+const SILENT_MS: u32 = 1_860;
+/// The silence of a room, of full scale: digital silence is another thing to a codec.
+const ROOM_LEVEL: f32 = 0.000_3;
 /// Rise and fall of the marker and the pilot, s.
 const EDGE_S: f32 = 0.008;
 
@@ -26,7 +31,7 @@ const SYLLABLES: [(u32, u32, [f32; 3]); 8] = [
     (990, 220, [660.0, 1720.0, 2410.0]),
     (1230, 180, [300.0, 870.0, 2240.0]),
     (1440, 200, [640.0, 1190.0, 2390.0]),
-    (1660, 260, [490.0, 1350.0, 1690.0]),
+    (1660, 190, [490.0, 1350.0, 1690.0]),
 ];
 
 /// Makes the loop at a sample rate.
@@ -40,8 +45,10 @@ pub(super) fn make(rate_hz: u32, pilot: usize) -> Vec<i16> {
     let marker = (rate_hz * MARKER_MS / 1000) as usize;
     sound[..marker].copy_from_slice(&self::marker(rate_hz));
     let hz = pilot_hz(pilot) as f32;
-    let end = sound.len();
-    for (n, sample) in sound.iter_mut().enumerate().skip(marker) {
+    let end = (rate_hz / 1000 * SILENT_MS) as usize;
+    let mut room = Noise(pilot as u32 + 1);
+    sound.iter_mut().for_each(|sample| *sample += ROOM_LEVEL * room.next());
+    for (n, sample) in sound.iter_mut().enumerate().take(end).skip(marker) {
         let edge = edge((n - marker) as f32 / rate).min(edge((end - n) as f32 / rate));
         // The phase is taken from whole periods, or a float forgets its fraction.
         let phase = (n as f32 / rate * hz).fract();

@@ -69,6 +69,20 @@ fn each_pilot_is_found_behind_both_transcodings_and_no_other() {
 }
 
 #[test]
+fn each_pilot_is_found_in_what_browsers_send_wherever_the_window_stands() {
+    let mut probe = Probe::new();
+    for pilot in 0..PILOTS {
+        for coding in [Coding::NarrowOpus { frame_ms: 20 }, Coding::FullOpus { frame_ms: 20 }] {
+            let heard = decoded(&Voice::new(coding, pilot).expect("a voice"), 95..160);
+            let start = probe.marker(&heard).expect("the marker") + Probe::marker_samples();
+            let found = probe.pilot(&heard[start..start + 4_000]).expect("enough sound");
+            assert!(found.is_sure && found.pilot == pilot, "{coding:?}, {} Hz: {found:?}", pilot_hz(pilot));
+            assert!((-25.0..-21.0).contains(&found.level_db), "{coding:?}, {} Hz: {found:?}", pilot_hz(pilot));
+        }
+    }
+}
+
+#[test]
 fn sound_without_a_pilot_is_not_taken_for_one() {
     let mut probe = Probe::new();
     let silence = probe.pilot(&[0; 4000]).expect("enough");
