@@ -63,8 +63,9 @@ pub struct AudioPlan {
     pub recv_pt: Pt,
     /// Event format that we send with; `None`: digits are not to be sent.
     pub send_event: Option<EventFormat>,
-    /// Event format that we expect.
-    pub recv_event: Option<EventFormat>,
+    /// Event formats that we expect, that of the codec's clock first: an answer to our offer may keep two, and its sender
+    /// then chooses (Chromium sends 8000 beside Opus).
+    pub recv_events: [Option<EventFormat>; 2],
     /// Payload type of the comfort noise that we expect (RFC 3389); `None`: it was not negotiated. None is ever sent.
     pub recv_noise: Option<Pt>,
     /// Length of the packets that we send, ms (10 to 60).

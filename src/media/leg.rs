@@ -142,7 +142,7 @@ impl Leg {
                 if before.codec != plan.codec || before.send_pt != plan.send_pt {
                     self.outbound.stream.mark();
                 }
-                if (before.codec, before.recv_pt, before.recv_event) != (plan.codec, plan.recv_pt, plan.recv_event) {
+                if (before.codec, before.recv_pt, before.recv_events) != (plan.codec, plan.recv_pt, plan.recv_events) {
                     self.inbound.former = Some((before, now + FORMER));
                 }
             }
@@ -160,7 +160,7 @@ impl Leg {
     /// Returns what a payload type of the peer's stands for.
     #[inline]
     pub(super) fn format(&self, pt: Pt, now: Instant) -> Option<Format> {
-        let of = |plan: &AudioPlan| match plan.recv_event.filter(|event| event.pt == pt) {
+        let of = |plan: &AudioPlan| match plan.recv_events.into_iter().flatten().find(|event| event.pt == pt) {
             Some(event) => Some(Format::Event(event)),
             None if plan.recv_pt == pt => Some(Format::Audio(plan.codec)),
             None => (plan.recv_noise == Some(pt)).then_some(Format::Noise),

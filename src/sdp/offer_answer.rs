@@ -313,7 +313,7 @@ fn plan(choice: &Choice, ours: Direction, theirs: Direction, takes: bool) -> Aud
         send_pt: choice.pt,
         recv_pt: choice.pt,
         send_event: choice.event,
-        recv_event: choice.event,
+        recv_events: [choice.event, None],
         recv_noise: choice.noise,
         ptime_ms: choice.ptime_ms,
         send: ours.sends() && theirs.receives() && takes,
@@ -323,14 +323,21 @@ fn plan(choice: &Choice, ours: Direction, theirs: Direction, takes: bool) -> Aud
 
 /// Works out the plan of an answered offer: we expect the numbers of our offer, and send those of the answer.
 fn answered_plan(state: &OfferState, audio: &Media, muxed: bool, takes: bool) -> Result<AudioPlan, OfferError> {
-    let mut choice = codecs::take(audio, &codecs::read_formats(audio, muxed), &state.audio)?;
+    let formats = codecs::read_formats(audio, muxed);
+    let mut choice = codecs::take(audio, &formats, &state.audio)?;
     let ours = |encoding| state.formats.iter().find(|(_, e)| *e == encoding).map(|(pt, _)| *pt);
-    let recv_event = choice.event.and_then(|e| Some(EventFormat { pt: ours(Encoding::Event(e.clock_hz))?, ..e }));
-    choice.event = choice.event.filter(|_| recv_event.is_some());
+    let kept = |clock_hz: u32| {
+        let in_answer = formats.iter().any(|(_, e)| *e == Encoding::Event(clock_hz));
+        Some(EventFormat { pt: ours(Encoding::Event(clock_hz)).filter(|_| in_answer)?, clock_hz })
+    };
+    let first = choice.event.and_then(|e| kept(e.clock_hz));
+    choice.event = choice.event.filter(|_| first.is_some());
+    let other = [48_000, 8_000].into_iter().filter_map(kept).find(|e| Some(*e) != first);
+    let recv_events = [first, other];
     let recv_pt = ours(Encoding::of(&choice.codec)).ok_or(OfferError::NoCommonCodec)?;
     choice.noise = choice.noise.and(ours(Encoding::Noise));
     let plan = plan(&choice, state.audio.direction, audio.direction(), takes);
-    Ok(AudioPlan { recv_pt, recv_event, ..plan })
+    Ok(AudioPlan { recv_pt, recv_events, ..plan })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn audio(codec: AudioCodec, pt: u8, clock_hz: u32, ptime_ms: u8) -> AudioPlan {
         send_pt: Pt(pt),
         recv_pt: Pt(pt),
         send_event: event,
-        recv_event: event,
+        recv_events: [event, None],
         recv_noise: None,
         ptime_ms,
         send: true,

@@ -122,7 +122,7 @@ fn a_key_is_heard_once_though_its_number_changes_while_it_is_down() {
     let (mut header, _) = Speaker::new(B, plan(ULAW), HZ).next(20);
     for k in 1..=10u16 {
         if k == 5 {
-            let changed = with(ULAW, |plan| (plan.send_event, plan.recv_event) = (event(97), event(97)));
+            let changed = with(ULAW, |plan| (plan.send_event, plan.recv_events) = (event(97), [event(97), None]));
             rig.order(Order::UpdateRtp(B, remote(B, changed)));
         }
         // The peer goes over to the new number three packets later.

@@ -54,6 +54,30 @@ fn a_key_keeps_its_length_from_48_khz_to_8_khz_and_back() {
 }
 
 #[test]
+fn a_key_in_the_second_format_that_was_agreed_is_a_key_of_the_same_length() {
+    let second = EventFormat { pt: Pt(126), clock_hz: 8000 };
+    let mut from = plan(OPUS);
+    from.recv_events[1] = Some(second);
+    let mut rig = Rig::new(from, plan(AudioCodec::Pcmu));
+    let mut speaker = Speaker::new(A, from, 1000.0);
+    speaker.speak(&mut rig, 20);
+    // Chromium counts an event's length by its own clock, and its timestamps by that of the audio.
+    for k in 1..=8_u16 {
+        let payload = EventPayload { event: 5, end: k > 5, volume: 10, duration: k.min(5) * 160 };
+        let (seq, timestamp, ssrc) = (speaker.seq, speaker.timestamp, speaker.ssrc);
+        speaker.seq = seq.wrapping_add(1);
+        let header = RtpHeader { pt: second.pt, marker: k == 1, seq, timestamp, ssrc };
+        rig.arrive(A, header, &payload.to_bytes());
+        rig.pass(Duration::from_millis(20));
+    }
+    rig.pass(Duration::from_millis(200));
+    let events = events(&rig.heard(B));
+    let ends: Vec<_> = events.iter().filter(|(_, e)| e.end).collect();
+    assert!(ends.len() == 3 && ends.iter().all(|(_, e)| e.event == 5 && e.duration == 800), "{events:?}");
+    assert_eq!(rig.reports(), [Report::Digit(A, Digit { event: 5, duration: Duration::from_millis(100) })]);
+}
+
+#[test]
 fn audio_is_silent_while_a_key_is_down() {
     let mut rig = Rig::new(plan(OPUS), plan(AudioCodec::Pcmu));
     let mut speaker = Speaker::new(A, plan(OPUS), 1000.0);

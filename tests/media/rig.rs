@@ -58,7 +58,7 @@ pub fn plan(codec: AudioCodec) -> AudioPlan {
         send_pt: Pt(pt),
         recv_pt: Pt(pt),
         send_event: event,
-        recv_event: event,
+        recv_events: [event, None],
         recv_noise: None,
         ptime_ms: 20,
         send: true,

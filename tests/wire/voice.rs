@@ -84,7 +84,7 @@ impl Voice {
             send_pt: Pt(111),
             recv_pt: Pt(111),
             send_event: None,
-            recv_event: None,
+            recv_events: [None; 2],
             recv_noise: None,
             ptime_ms: 20,
             send: true,

@@ -28,13 +28,13 @@ fn certificate() -> Arc<Certificate> {
 
 fn audio() -> AudioPlan {
     let codec = AudioCodec::Opus(OpusParams::default());
-    let (send_event, recv_event) = (None, None);
+    let (send_event, recv_events) = (None, [None; 2]);
     AudioPlan {
         codec,
         send_pt: Pt(111),
         recv_pt: Pt(111),
         send_event,
-        recv_event,
+        recv_events,
         recv_noise: None,
         ptime_ms: 20,
         send: true,

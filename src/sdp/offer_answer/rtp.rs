@@ -54,7 +54,7 @@ fn answer_nothing(local: &RtpLocal, previous: Option<&Agreed>) -> Answer<RtpRemo
         send_pt: Pt(0),
         recv_pt: Pt(0),
         send_event: None,
-        recv_event: None,
+        recv_events: [None; 2],
         recv_noise: None,
         ptime_ms: local.audio.ptime_ms,
         send: false,

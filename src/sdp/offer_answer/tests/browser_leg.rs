@@ -275,8 +275,18 @@ fn the_browsers_answer_is_taken_and_the_next_offer_keeps_its_numbers() {
     let answer = answered_by_browser(&sdp, "111 110", "a=setup:active\r\n");
     let (remote, agreed) = accept_browser_answer(&state, answer.as_bytes()).unwrap();
     assert_eq!((remote.role, remote.audio.send_pt, remote.audio.recv_pt), (DtlsRole::Server, Pt(111), Pt(111)));
-    assert_eq!(remote.audio.recv_event, Some(EventFormat { pt: Pt(110), clock_hz: 48_000 }));
+    assert_eq!(remote.audio.recv_events[0], Some(EventFormat { pt: Pt(110), clock_hz: 48_000 }));
     assert_eq!(offer_browser(&local(), Some(&agreed)).0, sdp, "nothing changed, nothing is changed");
+}
+
+#[test]
+fn keys_are_expected_in_each_of_the_event_formats_that_the_answer_keeps() {
+    let (sdp, state) = offer_browser(&local(), None);
+    let answer = answered_by_browser(&sdp, "111 0 8 110 126", "a=setup:active\r\n");
+    let (remote, _) = accept_browser_answer(&state, answer.as_bytes()).unwrap();
+    let event = |pt, clock_hz| Some(EventFormat { pt: Pt(pt), clock_hz });
+    assert_eq!(remote.audio.send_event, event(110, 48_000));
+    assert_eq!(remote.audio.recv_events, [event(110, 48_000), event(126, 8_000)], "Chromium sends 126 beside Opus");
 }
 
 #[test]
@@ -306,7 +316,7 @@ fn an_answer_with_other_numbers_is_sent_with_these_and_expected_with_ours() {
     let audio = remote.audio;
     assert_eq!((audio.send_pt, audio.recv_pt), (Pt(96), Pt(111)));
     assert_eq!(audio.send_event.map(|e| e.pt), Some(Pt(97)));
-    assert_eq!(audio.recv_event.map(|e| e.pt), Some(Pt(126)));
+    assert_eq!(audio.recv_events[0].map(|e| e.pt), Some(Pt(126)));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn genesys_is_answered_with_g711_out_of_its_long_list() {
     assert_eq!(done.remote.rtcp, "192.0.2.90:20319".parse::<std::net::SocketAddr>().unwrap());
     let audio = done.remote.audio;
     assert_eq!((audio.codec, audio.send_pt, audio.send, audio.recv), (AudioCodec::Pcmu, Pt(0), true, true));
-    assert_eq!(audio.recv_event, Some(EventFormat { pt: Pt(101), clock_hz: 8_000 }));
+    assert_eq!(audio.recv_events[0], Some(EventFormat { pt: Pt(101), clock_hz: 8_000 }));
 }
 
 #[test]
@@ -140,14 +140,14 @@ fn an_answer_may_number_its_events_differently() {
     let answer = phone("4000 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/8000\r\n");
     let (remote, _) = accept_rtp_answer(&state, answer.as_bytes()).unwrap();
     assert_eq!(remote.audio.send_event.map(|e| e.pt), Some(Pt(96)));
-    assert_eq!(remote.audio.recv_event.map(|e| e.pt), Some(Pt(101)));
+    assert_eq!(remote.audio.recv_events[0].map(|e| e.pt), Some(Pt(101)));
 }
 
 #[test]
 fn digits_are_not_sent_to_a_peer_that_has_no_events() {
     let (_, state) = offer_rtp(&local(), None);
     let (remote, _) = accept_rtp_answer(&state, phone("4000 RTP/AVP 0", "").as_bytes()).unwrap();
-    assert_eq!((remote.audio.send_event, remote.audio.recv_event), (None, None));
+    assert_eq!((remote.audio.send_event, remote.audio.recv_events), (None, [None; 2]));
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Simulation {
             send_pt: Pt(0),
             recv_pt: Pt(0),
             send_event: None,
-            recv_event: None,
+            recv_events: [None; 2],
             recv_noise: None,
             ptime_ms: 20,
             send: true,
