@@ -160,6 +160,9 @@ async fn a_person_signs_in_dials_by_keyboard_hears_the_number_and_hangs_up() {
     number.send_keys("6002").await.expect("typed");
     number.send_keys(&char::from(Key::Enter).to_string()).await.expect("typed");
     text_becomes(&browser, "call-state", "Connected").await;
+    text_becomes(&browser, "peer", "6002 + 6002").await;
+    let closed = "return document.getElementById('transfer').hidden && !document.getElementById('hold').hidden";
+    browser.until("the second line is put away", closed, STEP).await;
     let heard = browser.run(HEARD_HZ, &[]).await.expect("measured").as_f64().expect("a number");
     assert!((heard - 440.0).abs() <= 15.0, "heard {heard} Hz, not 440");
     browser.until("the microphone's level moves", "return document.getElementById('level').value > 0", STEP).await;
@@ -204,7 +207,9 @@ async fn asks_first(browser: &Browser) {
     element(browser, "transfer-open").await.send_keys(&char::from(Key::Enter).to_string()).await.expect("pressed");
     element(browser, "transfer-to").await.send_keys("6002").await.expect("typed");
     click(browser, "transfer-ask").await;
-    text_becomes(browser, "transfer-state", "Connected").await;
+    text_becomes(browser, "transfer-state", "6002: Connected").await;
+    let hidden = "return ['transfer-open', 'hold', 'mute'].every((id) => document.getElementById(id).hidden)";
+    browser.until("no button of the first line is in the way", hidden, STEP).await;
     text_becomes(browser, "call-state", "On hold").await;
 }
 
@@ -215,6 +220,7 @@ async fn a_person_asks_somebody_and_hands_the_call_on() {
     asks_first(&browser).await;
     click(&browser, "transfer-complete").await;
     browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    text_becomes(&browser, "notice", "Transferred").await;
     let violations = browser.run("return violations", &[]).await.expect("a list");
     assert_eq!(violations, serde_json::json!([]), "the page breaks its own Content-Security-Policy");
     browser.close().await;
@@ -276,6 +282,21 @@ async fn a_dn_that_is_removed_in_mid_shift_is_said_in_plain_words() {
     text_becomes(&browser, "registration", "The SIP Server does not know the number 5001.").await;
     let dot = "return document.getElementById('dot').dataset.state === 'failed'";
     browser.until("the light is no longer green", dot, STEP).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dial_pad_stands_beside_the_settings_with_a_call_and_without() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    browser.client().set_window_size(1000, 900).await.expect("resized");
+    let beside = "const at = (s) => document.querySelector(s).getBoundingClientRect();\
+        return at('#dial').top === at('.settings').top && at('#dial').right <= at('.settings').left";
+    browser.until("the dial pad is the first thing without a call", beside, STEP).await;
+    element(&browser, "number").await.send_keys("6002").await.expect("typed");
+    click(&browser, "place-call").await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    browser.until("it stays where it is", beside, STEP).await;
     browser.close().await;
 }
 

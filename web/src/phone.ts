@@ -46,6 +46,8 @@ export interface SecondLine {
   takes(session: RTCSession): boolean;
   /** The gateway said something within the call. */
   told(message: Record<string, unknown>): void;
+  /** What is said of the end of the call in place of the plain truth. */
+  farewell(): string | null;
 }
 
 /** A softphone for one DN with one call at a time; a second caller hears busy. */
@@ -175,6 +177,16 @@ export class Phone {
     else done();
   }
 
+  /** Shows the call once more: what can be done with it has changed. */
+  show(): void {
+    if (this.#call) this.#update(this.#call);
+  }
+
+  /** Somebody else is in the call now. */
+  joined(number: string): void {
+    if (this.#call) this.#update({ ...this.#call, peer: `${this.#call.peer} + ${number}` });
+  }
+
   /** Calls somebody else beside the call; [`SecondLine`] is asked whether it is the second one. */
   dialBeside(number: string): void {
     if (!this.#ua || !this.#account || !this.#session) return;
@@ -198,8 +210,11 @@ export class Phone {
     const incoming = originator === "remote";
     const resumed = incoming ? request.getHeader(RESUME) : undefined;
     const party = incoming ? request.from : request.to;
+    const unasked = incoming && /answer-after=0|info=alert-autoanswer/.test(hints(request));
+    // Called by nobody: the gateway keeps the line for calls that are answered elsewhere (answer = "nailed").
+    const standing = unasked && party.uri.host === "anonymous.invalid";
     this.#session = session;
-    this.#update({ state: incoming ? "incoming" : "dialing", peer: shown(party), muted: false, held: false });
+    this.#update({ state: incoming ? "incoming" : "dialing", peer: standing ? "Standing line" : shown(party), muted: false, held: false });
 
     if (session.connection) this.#listen(session.connection);
     session.on("peerconnection", (e) => this.#listen(e.peerconnection));
@@ -229,8 +244,7 @@ export class Phone {
       const status = e.message && "status_code" in e.message ? e.message.status_code : undefined;
       this.#ended(failure(e.cause, status));
     });
-    session.on("ended", () => this.#ended("Call ended"));
-    const unasked = incoming && /answer-after=0|info=alert-autoanswer/.test(hints(request));
+    session.on("ended", () => this.#ended(this.second?.farewell() ?? "Call ended"));
     if (incoming && (this.autoAnswer || resumed || unasked)) queueMicrotask(() => this.answer());
   }
 

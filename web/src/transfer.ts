@@ -13,6 +13,12 @@ export class Transfer implements SecondLine {
   #notice: (text: string) => void;
   #hear: (stream: MediaStream) => void;
   #wanted = false;
+  /** Number of the second call. */
+  #asked = "";
+  /** The second call is becoming a part of the first. */
+  #joining = false;
+  /** The first call is handed on: its end is good news. */
+  #handed = false;
   #second: RTCSession | null = null;
   #form = element<HTMLFormElement>("transfer");
   #to = element<HTMLInputElement>("transfer-to");
@@ -36,7 +42,10 @@ export class Transfer implements SecondLine {
     });
     this.#ask.addEventListener("click", () => this.#consult());
     this.#complete.addEventListener("click", () => this.#wish("transfer", 0));
-    this.#confer.addEventListener("click", () => phone.retrieve(() => this.#wish("conference", 0)));
+    this.#confer.addEventListener("click", () => {
+      this.#joining = true;
+      phone.retrieve(() => this.#wish("conference", 0));
+    });
     this.#drop.addEventListener("click", () => this.#second?.terminate());
     // Escape leaves the second line, not the call.
     this.#form.addEventListener("keydown", (e) => {
@@ -51,7 +60,10 @@ export class Transfer implements SecondLine {
   /** The phone's own call has changed. */
   follow(call: Call | null): void {
     const talking = call?.state === "established";
-    this.#open.hidden = !talking;
+    // While somebody is asked, what can be done stands below; going back is "Back to the caller".
+    this.#open.hidden = !talking || this.#second !== null;
+    if (this.#second) element("hold").hidden = element("mute").hidden = true;
+    if (!call) this.#handed = false;
     if (!talking) this.#show(false);
     if (!call && this.#second) this.#second.terminate();
   }
@@ -73,10 +85,14 @@ export class Transfer implements SecondLine {
     return true;
   }
 
+  farewell(): string | null {
+    return this.#handed ? "Transferred" : null;
+  }
+
   told(message: Record<string, unknown>): void {
     if (message.event !== "transfer" || typeof message.status !== "number") return;
     if (message.status < 200) this.#update("The other side rings…");
-    else if (message.status < 300) this.#notice("Transferred");
+    else if (message.status < 300) this.#handed = true;
     else this.#notice(`The transfer failed (${message.status}): the call is yours again.`);
   }
 
@@ -93,9 +109,12 @@ export class Transfer implements SecondLine {
     const to = this.#number();
     if (!to || this.#second || !this.#phone.call) return;
     if (!this.#phone.call.held) this.#phone.toggleHold();
+    this.#asked = to;
+    this.#joining = false;
     this.#wanted = true;
     this.#phone.dialBeside(to);
     this.#wanted = false;
+    this.#phone.show();
   }
 
   #wish(command: "transfer" | "conference", tries: number): void {
@@ -110,12 +129,20 @@ export class Transfer implements SecondLine {
   }
 
   #refused(status: number): void {
+    this.#joining = false;
     this.#notice(status === 403 ? "This number may not be called." : `That cannot be done now (${status}).`);
   }
 
   #over(why: string): void {
     this.#second = null;
+    if (this.#joining && this.#phone.call && !why) {
+      this.#joining = false;
+      this.#show(false);
+      this.#phone.joined(this.#asked);
+      return;
+    }
     this.#update(why);
+    this.#phone.show();
     // Back to who is waiting; its track is a new one, and heard for that.
     if (this.#phone.call?.held) this.#phone.toggleHold();
   }
@@ -129,8 +156,9 @@ export class Transfer implements SecondLine {
   }
 
   #update(text: string): void {
-    this.#state.textContent = text;
     const asked = this.#second !== null;
+    this.#state.textContent = asked && text ? `${this.#asked}: ${text}` : text;
+    this.#to.hidden = asked;
     const answered = this.#second?.isEstablished() ?? false;
     this.#blind.hidden = this.#ask.hidden = asked;
     this.#drop.hidden = !asked;
