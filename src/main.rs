@@ -197,25 +197,31 @@ fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
     let (config, scenario) = lab_config(file, scenario)?;
     start_log(&config)?;
     with_runtime(async move {
-        let hint = lab::hint(&config);
         let settings = lab::LabConfig::from(&config.lab);
         let is_tls: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
+        let mut hint = lab::hint(&config);
+        if scenario.is_some() {
+            // Nobody answers them: the SIP Server of a scenario does what the scenario says.
+            hint.numbers.clear();
+        }
         let app = App::new(config).state_folder(app::default_state_folder()).lab_hint(hint.clone());
         let running = app.run().await.map_err(|error| error.to_string())?;
+        let of_kind = |tls: bool| -> Vec<_> {
+            let addresses = running.addresses().http.iter().zip(&is_tls);
+            addresses.filter(|(_, is_tls)| **is_tls == tls).map(|(address, _)| *address).collect()
+        };
+        let (plain, tls) = (of_kind(false), of_kind(true));
         if let Some(scenario) = scenario {
             let place = lab::scenario::Place::by_hand(settings.gateway);
+            let phone = lab::phone_page(&plain, &tls);
             return tokio::select! {
-                done = lab::play_by_hand(&scenario, &place, &hint) => done,
+                done = lab::play_by_hand(&scenario, &place, &hint, &phone) => done,
                 done = run_until_asked(running) => done,
             };
         }
         let address = settings.sip;
         let peer = lab::start(settings).map_err(|error| format!("lab {address}: {error}"))?;
-        let of_kind = |tls: bool| -> Vec<_> {
-            let addresses = running.addresses().http.iter().zip(&is_tls);
-            addresses.filter(|(_, is_tls)| **is_tls == tls).map(|(address, _)| *address).collect()
-        };
-        println!("{}", lab::welcome(&hint, &of_kind(false), &of_kind(true)));
+        println!("{}", lab::welcome(&hint, &plain, &tls));
         let done = tokio::select! {
             done = run_until_asked(running) => done,
             // The input may end (no terminal); the lab goes on.

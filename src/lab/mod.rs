@@ -35,7 +35,7 @@ use crate::config;
 pub use audio::LabCallReport;
 pub use pcap::Recorder;
 pub use sound::Sound;
-pub use terminal::{console, hint, play_by_hand, welcome};
+pub use terminal::{console, hint, phone_page, play_by_hand, welcome};
 
 /// What the lab does with a call.
 #[derive(Clone, Debug, PartialEq)]

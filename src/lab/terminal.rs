@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -37,14 +38,24 @@ pub fn hint(config: &Config) -> LabHint {
     }
 }
 
+/// Returns how a browser on this machine names a listener.
+fn host(address: &SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_loopback() || ip.is_unspecified() => format!("localhost:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
+/// Returns the address of the phone page: the plain one where there is one, since no browser warns of it.
+pub fn phone_page(plain: &[SocketAddr], tls: &[SocketAddr]) -> String {
+    let first = |scheme: &str, of: &[SocketAddr]| of.first().map(|at| format!("{scheme}://{}/", host(at)));
+    first("http", plain).or_else(|| first("https", tls)).unwrap_or_default()
+}
+
 /// Returns what a person needs to begin: where the phone is, who can sign in, what to dial. `plain` and `tls` are the
 /// addresses of the listeners.
 pub fn welcome(hint: &LabHint, plain: &[SocketAddr], tls: &[SocketAddr]) -> String {
     let mut text = String::from("\ncrosspoint lab: the gateway, with a stand-in Genesys behind it\n\n");
-    let host = |address: &SocketAddr| match address.ip() {
-        ip if ip.is_loopback() || ip.is_unspecified() => format!("localhost:{}", address.port()),
-        _ => address.to_string(),
-    };
     let pages = plain.iter().map(|a| ("http", a, "")).chain(tls.iter().map(|a| ("https", a, "  (self-signed)")));
     for (scheme, address, note) in pages {
         let _ = writeln!(text, "  phone     {scheme}://{}/{note}", host(address));
@@ -80,43 +91,79 @@ pub async fn console(lab: &LabHandle) {
     }
 }
 
-/// Plays a scenario whenever the person at the terminal presses Enter, and says what to do at the phone. Returns when the
-/// input ends.
+/// Returns what a person is told before a scenario begins; `phone` is the address of the phone page.
+fn invitation(scenario: &Scenario, place: &Place, password: &str, phone: &str) -> String {
+    let sign_in = format!("in as {} with password {password}", place.dn);
+    let begin = if scenario.begins_with(&AgentAct::SignsIn) {
+        format!(
+            "1. Open {phone} and do not sign in yet; if you are, sign out.\n2. Press Enter here, then sign {sign_in}."
+        )
+    } else {
+        format!("1. Open {phone} and sign {sign_in}.\n2. Press Enter here.")
+    };
+    format!(
+        "\nscenario {}: {}\n\n{begin}\n3. Do what stands behind YOU when it comes. SEE and HEAR say what you should notice; \
+         -> and <- are the messages\n   of the SIP Server and of the gateway. You have a minute for each.\n",
+        scenario.name(),
+        scenario.about()
+    )
+}
+
+/// Plays a scenario whenever the person at the terminal presses Enter, and says what to do at the phone page, which is at
+/// `phone`. Returns when the input ends.
 ///
 /// # Errors
 /// The input ends after a run that failed: which step, and why.
-pub async fn play_by_hand(scenario: &Scenario, place: &Place, hint: &LabHint) -> Result<(), String> {
-    println!("\nscenario {}: {}\n", scenario.name(), scenario.about());
-    println!("Sign in at the phone page as {} with password {}, then press Enter.", place.dn, hint.password);
+pub async fn play_by_hand(scenario: &Scenario, place: &Place, hint: &LabHint, phone: &str) -> Result<(), String> {
+    println!("{}", invitation(scenario, place, &hint.password, phone));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut last = Ok(());
     while let Ok(Some(_)) = lines.next_line().await {
         last = scenario::play(scenario, place, &|act| Box::pin(tell(act)), &|line| println!("{line}")).await;
         match &last {
             Ok(()) => println!("\n{}: passed. Enter plays it again, Ctrl-C ends.", scenario.name()),
-            Err(why) => println!("\n{}: FAILED at: {why}\nEnter plays it again, Ctrl-C ends.", scenario.name()),
+            Err(why) => {
+                let hint = if why.contains("SIP/2.0 480") { "\nIs the phone page signed in?" } else { "" };
+                println!("\n{}: FAILED at: {why}{hint}\nEnter plays it again, Ctrl-C ends.", scenario.name());
+            }
         }
     }
     last
 }
 
-/// Tells a person what to do; whether it was done shows in the messages.
+/// Tells a person what to do, and gives time to notice what is to be noticed; whether it was done shows in the messages.
 async fn tell(act: AgentAct) -> Result<(), String> {
-    let words = match act {
-        AgentAct::Rings => "the phone rings".to_owned(),
-        AgentAct::Answers => "press Answer".to_owned(),
-        AgentAct::Dials(number) => format!("dial {number}"),
-        AgentAct::HangsUp => "press Hang up".to_owned(),
-        AgentAct::Holds => "press Hold".to_owned(),
-        AgentAct::Retrieves => "press Hold again, to retrieve".to_owned(),
-        AgentAct::Transfers(number) => format!("transfer the call to {number}"),
-        AgentAct::IsTalking => "the phone shows a call".to_owned(),
-        AgentAct::IsFree => "the phone shows no call".to_owned(),
-        AgentAct::Hears(hz) => format!("you hear a tone of {hz} Hz"),
-        AgentAct::HearsSilence => "you hear nothing".to_owned(),
-    };
-    println!("  you: {words}");
+    let (words, linger) = instruction(&act);
+    println!("{words}");
+    tokio::time::sleep(linger).await;
     Ok(())
+}
+
+/// Returns what a person reads of an act, in the words of the phone page, and how long the scenario then waits.
+fn instruction(act: &AgentAct) -> (String, Duration) {
+    let see = |words: &str| (format!("  SEE: {words}"), Duration::from_millis(1500));
+    let hear = |words: &str| (format!("  HEAR: {words}"), Duration::from_secs(3));
+    let deed = |words: &str| (format!("\n  YOU: {words}\n"), Duration::ZERO);
+    match act {
+        AgentAct::SignsIn => deed("sign in at the phone page; if you are signed in, sign out first"),
+        AgentAct::SignsOut => deed("press Sign out"),
+        AgentAct::Answers => deed("press Answer"),
+        AgentAct::Dials(number) => deed(&format!("dial {number} and press Call")),
+        AgentAct::HangsUp => deed("press Hang up"),
+        AgentAct::Holds => deed("press Hold"),
+        AgentAct::Retrieves => deed("press Retrieve"),
+        AgentAct::Transfers(number) => deed(&format!("press Transfer, type {number}, press Transfer now")),
+        AgentAct::Asks(number) => deed(&format!("press Transfer, type {number}, press Ask first")),
+        AgentAct::Completes => deed("press Hand over"),
+        AgentAct::Confers => deed("press Conference"),
+        AgentAct::Presses(keys) => deed(&format!("press the keys {keys} on the dial pad")),
+        AgentAct::Rings => see("the phone rings"),
+        AgentAct::IsTalking => see("the phone shows a call"),
+        AgentAct::IsFree => see("the phone shows no call"),
+        AgentAct::Reads(words) => see(&format!("the page says: … {words} …")),
+        AgentAct::Hears { hz, .. } => hear(&format!("a tone of {hz} Hz")),
+        AgentAct::HearsSilence => hear("nothing"),
+    }
 }
 
 #[cfg(test)]
@@ -132,9 +179,58 @@ mod tests {
         for word in ["http://localhost:8080/", "https://localhost:8443/", "5001-5999", "password crosspoint"] {
             assert!(text.contains(word), "no {word} in {text}");
         }
+        assert_eq!(phone_page(&at(8080), &at(8443)), "http://localhost:8080/");
+        assert_eq!(phone_page(&[], &at(8443)), "https://localhost:8443/");
         assert!(!hint.numbers.is_empty());
         for number in &hint.numbers {
             assert!(text.contains(&number.number), "no {} in {text}", number.number);
         }
+    }
+    #[test]
+    fn an_instruction_names_the_buttons_as_the_phone_page_does() {
+        let page = include_str!("../../web/index.html");
+        let script = include_str!("../../web/src/main.ts");
+        let number = || "5559876543".to_owned();
+        let deeds = [
+            (AgentAct::Answers, vec!["Answer"]),
+            (AgentAct::Dials(number()), vec!["Call"]),
+            (AgentAct::HangsUp, vec!["Hang up"]),
+            (AgentAct::Holds, vec!["Hold"]),
+            (AgentAct::Retrieves, vec!["Retrieve"]),
+            (AgentAct::Transfers(number()), vec!["Transfer", "Transfer now"]),
+            (AgentAct::Asks(number()), vec!["Transfer", "Ask first"]),
+            (AgentAct::Completes, vec!["Hand over"]),
+            (AgentAct::Confers, vec!["Conference"]),
+            (AgentAct::SignsOut, vec!["Sign out"]),
+        ];
+        for (act, buttons) in deeds {
+            let (words, linger) = instruction(&act);
+            assert!(words.contains("YOU: ") && linger.is_zero(), "{words}");
+            for button in buttons {
+                assert!(words.contains(&format!("press {button}")), "{words}");
+                let is_there =
+                    page.contains(&format!(">{button}</button>")) || script.contains(&format!("\"{button}\""));
+                assert!(is_there, "no button {button} in the page");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_heard_is_left_to_be_heard_for_a_while() {
+        for act in [AgentAct::Hears { hz: 440, dbm0: -10 }, AgentAct::HearsSilence] {
+            assert!(instruction(&act).1 >= Duration::from_secs(2), "{act:?}");
+        }
+    }
+
+    #[test]
+    fn a_scenario_that_begins_with_a_sign_in_is_begun_before_it() {
+        let server = SocketAddr::from(([127, 0, 0, 2], 5060));
+        let place = Place::by_hand(server);
+        let told = |name: &str| {
+            let scenario = Scenario::find(name, server).expect("it is there");
+            invitation(&scenario, &place, "crosspoint", "http://localhost:8080/")
+        };
+        assert!(told("inbound").contains("Open http://localhost:8080/ and sign in as 5001 with password crosspoint"));
+        assert!(told("register").contains("do not sign in yet"));
     }
 }

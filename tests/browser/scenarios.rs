@@ -14,13 +14,19 @@ use crate::webdriver::Kind;
 
 /// What the agent sends, Hz.
 const AGENT_HZ: u16 = 1000;
-/// A tone of −10 dBm0 in dBFS: a full-scale sine is +3.17 dBm0 and −3.01 dBFS.
-const LAB_DBFS: f64 = -10.0 - 6.18;
+/// From dBm0 to dBFS: a full-scale sine is +3.17 dBm0 and −3.01 dBFS.
+const DBFS: f64 = -6.18;
 /// Softer than this is silence, dBFS.
 const SILENT_DBFS: f64 = -55.0;
 
 async fn act(agent: Arc<Agent>, act: AgentAct) -> Result<(), String> {
     match act {
+        // It is signed in before, and after, the scenario.
+        AgentAct::SignsIn | AgentAct::SignsOut | AgentAct::Reads(_) => return Err(format!("{act:?} is for a person")),
+        AgentAct::Asks(number) => drop(agent.act(&format!("consult('{number}')")).await),
+        AgentAct::Completes => drop(agent.act("complete()").await),
+        AgentAct::Confers => drop(agent.act("confer()").await),
+        AgentAct::Presses(keys) => drop(agent.act(&format!("press('{keys}')")).await),
         AgentAct::Rings => agent.wait("call", "incoming").await,
         AgentAct::Answers => drop(agent.act("answer()").await),
         AgentAct::Dials(number) => drop(agent.act(&format!("dial('{number}')")).await),
@@ -38,7 +44,7 @@ async fn act(agent: Arc<Agent>, act: AgentAct) -> Result<(), String> {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-        AgentAct::Hears(hz) => agent.hears_tone(f64::from(hz), LAB_DBFS).await,
+        AgentAct::Hears { hz, dbm0 } => agent.hears_tone(f64::from(hz), f64::from(dbm0) + DBFS).await,
         AgentAct::HearsSilence => {
             let heard = agent.hear(Duration::from_secs(1)).await;
             if heard.total_dbfs > SILENT_DBFS {
@@ -116,6 +122,14 @@ scenarios! {
     jssip_is_called_by_the_second_peer: "continuity" with JsSip,
     a_customer_on_hold_hears_the_music_of_the_gateway: "hold-music" with JsSip,
     jssip_dials_and_hears_who_answers: "dialled" with JsSip,
+    jssip_hears_the_fork_that_answers: "forked-early-media" with JsSip,
+    sipjs_is_called_at_talk_and_answers_by_itself: "deferred" with SipJs,
+    jssip_stands_nailed_and_is_joined_to_one_call_after_the_other: "nailed" with JsSip,
+    sipjs_stands_nailed_and_is_joined_to_one_call_after_the_other: "nailed" with SipJs,
+    jssip_asks_first_and_hands_the_customer_over: "attended-transfer" with JsSip,
+    three_hear_each_other_after_jssip_has_asked_for_it: "conference" with JsSip,
+    jssip_presses_keys_by_rfc_4733: "keys" with JsSip,
+    sipjs_presses_keys_by_info: "keys" with SipJs,
     jssip_talks_on_when_another_address_of_the_pool_takes_over: "pool" with JsSip,
 }
 

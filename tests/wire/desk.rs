@@ -53,7 +53,8 @@ pub async fn no_call_is_left(rig: &Rig) {
 #[derive(Clone)]
 pub struct Desk {
     phone: Arc<Mutex<Phone>>,
-    sender: mpsc::UnboundedSender<String>,
+    /// What is sent; `None` signs out: the page is closed.
+    sender: mpsc::UnboundedSender<Option<String>>,
 }
 
 impl Desk {
@@ -61,13 +62,14 @@ impl Desk {
         let mut client = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
         let answer = client.sign_in("5001").await;
         assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
-        let (sender, mut queue) = mpsc::unbounded_channel::<String>();
+        let (sender, mut queue) = mpsc::unbounded_channel::<Option<String>>();
         let desk = Desk { phone: Arc::new(Mutex::new(Phone::new("5001", DOMAIN))), sender };
         let own = desk.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     Some(text) = queue.recv() => {
+                        let Some(text) = text else { return };
                         if client.socket.send(Message::text(text)).await.is_err() { return }
                     }
                     received = client.socket.next() => {
@@ -88,7 +90,7 @@ impl Desk {
     }
 
     fn send(&self, out: Vec<String>) {
-        out.into_iter().for_each(|text| drop(self.sender.send(text)));
+        out.into_iter().for_each(|text| drop(self.sender.send(Some(text))));
     }
 
     /// Does an act; it returns when it is done.
@@ -97,6 +99,9 @@ impl Desk {
         Box::pin(async move {
             let out = desk.phone().act(&act);
             desk.send(out);
+            if act == AgentAct::SignsOut {
+                drop(desk.sender.send(None));
+            }
             let done = async {
                 while !desk.phone().is_done(&act) {
                     tokio::time::sleep(Duration::from_millis(2)).await;

@@ -26,6 +26,8 @@ pub struct Phone {
     is_changing: bool,
     /// What it offers.
     pub sdp: String,
+    /// The call to whom is asked beside the first.
+    beside: Option<Box<Phone>>,
     /// Needs nobody to answer.
     pub answers_at_once: bool,
     /// Everything that came.
@@ -83,6 +85,7 @@ impl Phone {
             cseq: 0,
             is_changing: false,
             sdp: OFFER.to_owned(),
+            beside: None,
             answers_at_once: false,
             log: Vec::new(),
         }
@@ -129,6 +132,9 @@ impl Phone {
     /// Takes a message of the gateway; returns what to send.
     pub fn receive(&mut self, text: &str) -> Vec<String> {
         self.log.push(text.to_owned());
+        if let Some(beside) = self.beside.as_deref_mut().filter(|b| b.dialog[2] == header(text, "Call-ID")) {
+            return beside.receive(text);
+        }
         if text.starts_with("SIP/2.0 ") {
             return self.response(text);
         }
@@ -167,7 +173,8 @@ impl Phone {
             uri(header(text, "Contact")).to_owned(),
         ];
         let ringing = self.respond(text, "180 Ringing", "");
-        let answer = if self.answers_at_once { self.answer() } else { None };
+        let is_told_to = text.contains("answer-after=0");
+        let answer = if self.answers_at_once || is_told_to { self.answer() } else { None };
         [ringing].into_iter().chain(answer).collect()
     }
 
@@ -181,6 +188,10 @@ impl Phone {
 
     fn response(&mut self, text: &str) -> Vec<String> {
         let status: u16 = text.get(8..11).and_then(|s| s.parse().ok()).unwrap_or(0);
+        // The trunk is still being told that nobody is on hold: the phone page asks again, too.
+        if status == 491 && header(text, "CSeq").ends_with("INFO") {
+            return vec![self.wish("conference")];
+        }
         if !header(text, "CSeq").ends_with("INVITE") || status < 200 || header(text, "Call-ID") != self.dialog[2] {
             return Vec::new();
         }
@@ -207,8 +218,31 @@ impl Phone {
                 let more = format!("Refer-To: <sip:{number}@{}>\r\n", self.domain);
                 vec![self.request("REFER", &more, "")]
             }
+            AgentAct::Asks(number) => {
+                let mut beside = Box::new(Phone::new(&self.dn, &self.domain));
+                let out = vec![self.reinvite("a=sendonly"), beside.dial(number)];
+                self.beside = Some(beside);
+                out
+            }
+            AgentAct::Completes => vec![self.wish("transfer")],
+            // As the phone page does: first back from hold, then the wish.
+            AgentAct::Confers => vec![self.reinvite("a=sendrecv"), self.wish("conference")],
+            AgentAct::Presses(keys) => keys.chars().map(|key| self.press(key)).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// What the phone page asks for within a call, with the one beside it.
+    fn wish(&mut self, command: &str) -> String {
+        let with = self.beside.as_ref().map_or("", |beside| &beside.dialog[2]);
+        let body = format!("{{\"command\":\"{command}\",\"with\":\"{with}\"}}");
+        let info = self.request("INFO", "", &body);
+        info.replace("application/sdp", "application/vnd.crosspoint+json")
+    }
+
+    fn press(&mut self, key: char) -> String {
+        let info = self.request("INFO", "", &format!("Signal={key}\r\nDuration=160\r\n"));
+        info.replace("application/sdp", "application/dtmf-relay")
     }
 
     fn dial(&mut self, number: &str) -> String {
@@ -246,6 +280,8 @@ impl Phone {
     pub fn is_done(&self, act: &AgentAct) -> bool {
         match act {
             AgentAct::Rings => self.state == State::Ringing,
+            AgentAct::Asks(_) => self.beside.as_ref().is_some_and(|b| b.state != State::Dialling) || !self.is_changing,
+            AgentAct::Reads(words) => self.log.iter().any(|message| message.contains(words.as_str())),
             AgentAct::IsTalking => self.state == State::Talking,
             AgentAct::IsFree => self.state == State::Free,
             AgentAct::Holds | AgentAct::Retrieves => !self.is_changing,

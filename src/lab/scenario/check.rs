@@ -32,7 +32,7 @@ pub(super) fn header(test: &Test, wanted: &str, values: &[&str], method: &str) -
 }
 
 /// Judges what an end heard since it began to listen; `None`: not enough yet.
-pub(super) fn heard(report: &LabCallReport, what: Heard, agent_hz: Option<u16>) -> Option<Result<(), String>> {
+pub(super) fn heard(report: &LabCallReport, what: &Heard, agent_hz: Option<u16>) -> Option<Result<(), String>> {
     let said = || {
         let LabCallReport { dominant_hz, level_dbm0, heard_ms, lost, .. } = report;
         format!("heard {dominant_hz} Hz at {level_dbm0:.1} dBm0 for {heard_ms} ms, {lost} packets lost")
@@ -40,11 +40,13 @@ pub(super) fn heard(report: &LabCallReport, what: Heard, agent_hz: Option<u16>) 
     let is_loud = report.level_dbm0 > SILENT_DBM0;
     let good = match what {
         Heard::Silence => return Some(if is_loud { Err(said()) } else { Ok(()) }),
+        Heard::Keys(keys) if report.digits.ends_with(keys.as_str()) => return Some(Ok(())),
+        Heard::Keys(_) => return Some(Err(format!("heard the keys {:?}", report.digits))),
         _ if report.heard_ms < ENOUGH_MS => return None,
         // A person may keep silent; the packets are enough.
         Heard::Agent if agent_hz.is_none() => true,
         Heard::Sound => is_loud,
-        Heard::Tone(hz) => is_loud && report.dominant_hz.abs_diff(hz) <= NEAR_HZ,
+        Heard::Tone(hz) => is_loud && report.dominant_hz.abs_diff(*hz) <= NEAR_HZ,
         Heard::Agent => is_loud && agent_hz.is_some_and(|hz| report.dominant_hz.abs_diff(hz) <= NEAR_HZ),
     };
     Some(if good { Ok(()) } else { Err(said()) })
@@ -62,7 +64,7 @@ mod tests {
             heard_ms,
             ..LabCallReport::default()
         };
-        let judge = |report, what| heard(&report, what, Some(1000)).map(|r| r.is_ok());
+        let judge = |report, what| heard(&report, &what, Some(1000)).map(|r| r.is_ok());
         assert_eq!(judge(report(440, -10.0, 100), Heard::Tone(440)), None);
         assert_eq!(judge(report(440, -10.0, 800), Heard::Tone(440)), Some(true));
         assert_eq!(judge(report(460, -10.0, 800), Heard::Tone(440)), Some(false));
@@ -74,9 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_judged_by_the_last_ones() {
+        let report = LabCallReport { digits: "99123".into(), ..LabCallReport::default() };
+        let judge = |keys: &str| heard(&report, &Heard::Keys(keys.into()), None).map(|r| r.is_ok());
+        assert_eq!((judge("123"), judge("12")), (Some(true), Some(false)));
+    }
+
+    #[test]
     fn a_person_is_heard_by_packets_alone_and_given_time_for_them() {
         let report = |heard_ms| LabCallReport { level_dbm0: -99.0, heard_ms, ..LabCallReport::default() };
-        let judge = |heard_ms| heard(&report(heard_ms), Heard::Agent, None).map(|r| r.is_ok());
+        let judge = |heard_ms| heard(&report(heard_ms), &Heard::Agent, None).map(|r| r.is_ok());
         assert_eq!(judge(100), None, "not enough yet is no verdict: what came would be forgotten");
         assert_eq!(judge(800), Some(true));
     }

@@ -26,7 +26,7 @@ mod words;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use script::Script;
+use script::{Line, Script, Step};
 
 pub use catalogue::names;
 use catalogue::shape;
@@ -86,9 +86,14 @@ impl Scenario {
         self.script.config.iter().map(|(key, value)| Ok((fill(key)?, fill(value)?))).collect()
     }
 
+    /// Tells whether this is the first thing that happens in it.
+    pub fn begins_with(&self, act: &AgentAct) -> bool {
+        matches!(self.script.steps.first(), Some(Line { step: Step::Agent { act: first, .. }, .. }) if first == act)
+    }
+
     /// Tells whether it listens to audio.
     pub fn has_media(&self) -> bool {
-        self.script.steps.iter().any(|line| matches!(line.step, script::Step::Hear { .. }))
+        self.script.steps.iter().any(|line| matches!(line.step, Step::Hear { .. }))
     }
 }
 

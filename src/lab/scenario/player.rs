@@ -24,8 +24,8 @@ use super::words::{Seen, Words};
 const ASK: Duration = Duration::from_millis(200);
 /// What still comes after the last step.
 const SETTLE: Duration = Duration::from_millis(300);
-/// The level of all tones, dBm0.
-const LEVEL: i8 = -10;
+/// A wait of this length is told to whoever looks on.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Where a scenario is played.
 #[derive(Clone, Debug)]
@@ -276,6 +276,7 @@ impl Player {
                 if let Some(seen) = self.words.first(what)? {
                     return Err(format!("it came: {}", seen.text));
                 }
+                self.tell_of_a_wait(*during, &line.text);
                 return Ok(until(entered + *during, now));
             }
             Step::Check { name, header, test } => self.check(name, header, test)?,
@@ -293,7 +294,10 @@ impl Player {
             }
             Step::Auto { method, shape } => self.autos.insert(0, (method.clone(), shape.clone())),
             Step::Agent { act, within } => return self.agent(act, entered, *within, now),
-            Step::Wait(time) => return Ok(until(entered + *time, now)),
+            Step::Wait(time) => {
+                self.tell_of_a_wait(*time, &line.text);
+                return Ok(until(entered + *time, now));
+            }
             Step::Talk { end, name, pt } => {
                 let message = self.words.find(name)?;
                 let mut remote = read_sdp(text::body_of(&message.text))
@@ -302,14 +306,21 @@ impl Player {
                 let end = self.words.end(end)?;
                 self.out.push_back(Output::Talk { end, remote });
             }
-            Step::Play { end, hz } => {
-                let sound = if *hz == 0 { Sound::Silence } else { Sound::Tone { hz: *hz, dbm0: LEVEL } };
+            Step::Play { end, hz, dbm0 } => {
+                let sound = if *hz == 0 { Sound::Silence } else { Sound::Tone { hz: *hz, dbm0: *dbm0 } };
                 let end = self.words.end(end)?;
                 self.out.push_back(Output::Play { end, sound });
             }
-            Step::Hear { end, what, within } => return self.hear(end, *what, entered, *within, now),
+            Step::Hear { end, what, within } => return self.hear(end, what, entered, *within, now),
         }
         Ok(Progress::Done)
+    }
+
+    /// A person should not wonder whether it goes on.
+    fn tell_of_a_wait(&mut self, time: Duration, line: &str) {
+        if !std::mem::replace(&mut self.is_begun, true) && time >= TOLD {
+            self.say(format!("  ... {line}"));
+        }
     }
 
     fn expect(&mut self, what: &Pattern, until: Instant, name: &str, now: Instant) -> Result<Progress, String> {
@@ -345,7 +356,7 @@ impl Player {
     }
 
     fn agent(&mut self, act: &AgentAct, entered: Instant, within: Duration, now: Instant) -> Result<Progress, String> {
-        let needs_media = matches!(act, AgentAct::Hears(_) | AgentAct::HearsSilence);
+        let needs_media = matches!(act, AgentAct::Hears { .. } | AgentAct::HearsSilence);
         if needs_media && !self.words.stage.media {
             return Ok(Progress::Done);
         }
@@ -364,7 +375,7 @@ impl Player {
     fn hear(
         &mut self,
         end: &str,
-        what: Heard,
+        what: &Heard,
         entered: Instant,
         within: Duration,
         now: Instant,
@@ -372,14 +383,15 @@ impl Player {
         if !self.words.stage.media {
             return Ok(Progress::Done);
         }
+        let within = if what.waits_for_a_person() { within + self.words.stage.patience } else { within };
         let end = self.words.end(end)?;
         if !std::mem::replace(&mut self.is_begun, true) {
             self.out.push_back(Output::Listen { end });
-            return Ok(Progress::Until(now + if what == Heard::Silence { within } else { ASK }));
+            return Ok(Progress::Until(now + if *what == Heard::Silence { within } else { ASK }));
         }
         match self.answer.take() {
             Some(Ok(())) => return Ok(Progress::Done),
-            Some(Err(why)) if now >= entered + within || what == Heard::Silence => return Err(why),
+            Some(Err(why)) if now >= entered + within || *what == Heard::Silence => return Err(why),
             _ if now >= entered + within * 2 => return Err("nothing was heard".to_owned()),
             _ => {}
         }
@@ -389,7 +401,7 @@ impl Player {
 
     fn judge(&mut self, report: &LabCallReport, now: Instant) {
         let Some(Line { step: Step::Hear { end, what, .. }, .. }) = self.steps.get(self.at) else { return };
-        let verdict = check::heard(report, *what, self.words.stage.agent_hz);
+        let verdict = check::heard(report, what, self.words.stage.agent_hz);
         if let (Some(Err(_)), Ok(end), true) = (&verdict, self.words.end(end), *what != Heard::Silence) {
             // What was heard before the change is forgotten: the next look is at what comes from here on.
             self.out.push_back(Output::Listen { end });

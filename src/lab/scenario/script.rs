@@ -15,8 +15,8 @@
 //! elapsed notify answer under 100ms
 //! auto OPTIONS ok
 //! talk a to answer                        the SDP of `answer`; `talk a to offer pt 8` where we chose
-//! tone a 440
-//! hear a agent within 3s
+//! tone a 440                              or `tone a 440 loud`
+//! hear a agent within 3s                  or its keys: `hear a keys 12#`
 //! agent answers
 //! wait 1s
 //! ```
@@ -25,6 +25,10 @@ use std::time::Duration;
 
 /// A step may take so long where the script does not say.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The level of tones, dBm0.
+const LEVEL: i8 = -10;
+/// That of loud ones, which come before a person's voice.
+const LOUD: i8 = -3;
 /// Includes may nest so deep.
 const DEPTH: usize = 4;
 
@@ -79,7 +83,7 @@ pub(super) enum Test {
 }
 
 /// What an RTP end should hear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// The agent's voice.
     Agent,
@@ -89,11 +93,26 @@ pub(super) enum Heard {
     Silence,
     /// Something that is no silence: music.
     Sound,
+    /// These keys, the last of all that were pressed (RFC 4733).
+    Keys(String),
+}
+
+impl Heard {
+    /// Waits for what a person does.
+    pub fn waits_for_a_person(&self) -> bool {
+        matches!(self, Heard::Keys(_))
+    }
 }
 
 /// What the agent does, or must see; a person reads it, a test carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentAct {
+    /// Signs in, after signing out where that is needed. A test's phone is signed in before the scenario begins.
+    SignsIn,
+    /// Signs out.
+    SignsOut,
+    /// Is told by the phone page something with this in it.
+    Reads(String),
     /// The phone rings.
     Rings,
     /// Presses Answer.
@@ -108,12 +127,25 @@ pub enum AgentAct {
     Retrieves,
     /// Sends the call to a number: a blind transfer.
     Transfers(String),
+    /// Puts the call on hold and calls a number beside it.
+    Asks(String),
+    /// Hands the call on to whom was asked.
+    Completes,
+    /// Makes three of the two calls.
+    Confers,
+    /// Presses keys in the call.
+    Presses(String),
     /// Sees the call established.
     IsTalking,
     /// Sees the call end.
     IsFree,
-    /// Hears a tone of this frequency, Hz.
-    Hears(u16),
+    /// Hears a tone.
+    Hears {
+        /// Its frequency, Hz.
+        hz: u16,
+        /// Its level, dBm0.
+        dbm0: i8,
+    },
     /// Hears nothing.
     HearsSilence,
 }
@@ -169,6 +201,7 @@ pub(super) enum Step {
     Play {
         end: String,
         hz: u16,
+        dbm0: i8,
     },
     Hear {
         end: String,
@@ -276,13 +309,15 @@ fn step(words: &[&str]) -> Option<Step> {
         ["talk", end, "to", name, "pt", pt] => {
             Step::Talk { end: end.to_owned(), name: name.to_owned(), pt: Some(pt.parse().ok()?) }
         }
-        ["tone", end, hz] => Step::Play { end: end.to_owned(), hz: hz.parse().ok()? },
+        ["tone", end, hz] => Step::Play { end: end.to_owned(), hz: hz.parse().ok()?, dbm0: LEVEL },
+        ["tone", end, hz, "loud"] => Step::Play { end: end.to_owned(), hz: hz.parse().ok()?, dbm0: LOUD },
         ["hear", end, ref rest @ ..] => {
             let (rest, within) = timed(rest, "within")?;
             let what = match rest {
                 ["agent"] => Heard::Agent,
                 ["silence"] => Heard::Silence,
                 ["sound"] => Heard::Sound,
+                ["keys", keys] => Heard::Keys((*keys).to_owned()),
                 [hz] => Heard::Tone(hz.parse().ok()?),
                 _ => return None,
             };
@@ -345,6 +380,9 @@ fn check(words: &[&str]) -> Option<Test> {
 
 fn act(words: &[&str]) -> Option<AgentAct> {
     Some(match words {
+        ["signs-in"] => AgentAct::SignsIn,
+        ["signs-out"] => AgentAct::SignsOut,
+        ["reads", words @ ..] => AgentAct::Reads(words.join(" ")),
         ["rings"] => AgentAct::Rings,
         ["answers"] => AgentAct::Answers,
         ["dials", number] => AgentAct::Dials((*number).to_owned()),
@@ -352,10 +390,15 @@ fn act(words: &[&str]) -> Option<AgentAct> {
         ["holds"] => AgentAct::Holds,
         ["retrieves"] => AgentAct::Retrieves,
         ["transfers", "to", number] => AgentAct::Transfers((*number).to_owned()),
+        ["asks", number] => AgentAct::Asks((*number).to_owned()),
+        ["completes"] => AgentAct::Completes,
+        ["confers"] => AgentAct::Confers,
+        ["presses", keys] => AgentAct::Presses((*keys).to_owned()),
         ["is", "talking"] => AgentAct::IsTalking,
         ["is", "free"] => AgentAct::IsFree,
         ["hears", "silence"] => AgentAct::HearsSilence,
-        ["hears", hz] => AgentAct::Hears(hz.parse().ok()?),
+        ["hears", hz] => AgentAct::Hears { hz: hz.parse().ok()?, dbm0: LEVEL },
+        ["hears", hz, "loud"] => AgentAct::Hears { hz: hz.parse().ok()?, dbm0: LOUD },
         _ => return None,
     })
 }
@@ -385,7 +428,7 @@ mod tests {
         assert_eq!(step, Step::Expect { what, within: Duration::from_millis(1500), name: "ringing".into() });
         assert_eq!(
             one("agent hears 440").unwrap(),
-            Step::Agent { act: AgentAct::Hears(440), within: Duration::from_secs(20) }
+            Step::Agent { act: AgentAct::Hears { hz: 440, dbm0: -10 }, within: Duration::from_secs(20) }
         );
     }
 

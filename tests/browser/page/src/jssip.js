@@ -42,6 +42,9 @@ export class JssipAgent {
         this.log.push(`resumed ${resumed}`);
         queueMicrotask(() => this.answer());
         if (resumed.includes("held")) session.on("confirmed", () => session.hold());
+      } else if (originator === "remote" && /answer-after=0/.test(request.getHeader("Call-Info") ?? "")) {
+        // What any phone does that answers by itself (answer = "deferred" or "nailed").
+        queueMicrotask(() => this.answer());
       }
       if (originator === "remote") {
         this.call = "incoming";
@@ -140,6 +143,15 @@ export class JssipAgent {
     const names = ["requestSucceeded", "requestFailed", "trying", "progress", "accepted", "failed"];
     const eventHandlers = Object.fromEntries(names.map((name) => [name, follow(name)]));
     session.refer(`sip:${number}@${this.domain}`, { ...options, eventHandlers });
+  }
+  /** Takes the first call back from hold and makes three of the two, as our own page does. */
+  confer() {
+    return new Promise((done) => {
+      this.first.unhold({}, () => done(this.wish({ command: "conference", with: this.callIdOfFirst() })));
+    });
+  }
+  press(keys) {
+    this.digitByRtp(keys);
   }
   /** What our own page sends: a wish, by INFO. */
   wish(command) {

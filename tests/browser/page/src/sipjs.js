@@ -126,6 +126,9 @@ export class SipjsAgent {
       },
     });
   }
+  async press(keys) {
+    for (const key of keys) await this.digitByInfo(key);
+  }
   digitByRtp(digits, ms = 160) {
     this.session.sessionDescriptionHandler.peerConnection.getSenders()[0].dtmf.insertDTMF(digits, ms, 70);
   }
