@@ -1,5 +1,5 @@
 # Every target does its own set-up; see scripts/setup.sh for what is installed where.
-.PHONY: lab test check fuzz bench load page test-page
+.PHONY: lab test check fuzz bench load quality page test-page
 
 FUZZ_SECONDS ?= 60
 # Where tests find geckodriver when it is not installed on the machine.
@@ -46,6 +46,12 @@ load:
 	scripts/setup.sh build
 	cargo build --release --locked
 	./target/release/crosspoint load --self --calls 20 --hold 10
+
+# PESQ of both directions at several losses (quality, not speed: any profile will do, and that of the tests is built already).
+quality:
+	scripts/setup.sh quality
+	cargo bench --locked --profile dev --bench quality -- $(CURDIR)/target/quality/sounds
+	target/quality/venv/bin/python benches/quality/score.py target/quality/sounds
 
 # The phone page, which the gateway embeds.
 page: web/dist/index.html

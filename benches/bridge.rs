@@ -14,7 +14,7 @@ use crosspoint::codec::{g711, opus};
 use crosspoint::media::Socket;
 use crosspoint::packet::PacketBuf;
 use crosspoint::plan::*;
-use crosspoint::rtp::{HEADER_LEN, write_header};
+use crosspoint::rtp::{HEADER_LEN, RtpHeader, write_header};
 
 use crate::rig::*;
 
@@ -37,6 +37,68 @@ fn engine(c: &mut Criterion, name: &str, from: AudioCodec, to: AudioCodec) {
             k = (k + 1) % payloads.len();
             rig.now += Duration::from_millis(20);
             rig.engine.handle_datagram(Socket::Rtp(pair(A)), address(A), &mut packet, rig.now, &mut drain);
+        });
+    });
+}
+
+/// A voice of seven harmonics in syllables, and between them nothing but the noise of a room.
+fn said(frame: usize, speaks: bool) -> Vec<i16> {
+    let sample = |n: usize| {
+        let t = n as f64 / 8000.0;
+        let phase = std::f64::consts::TAU * (130.0 * t - 7.5 * (4.0 * t).cos());
+        let syllable = 0.2 + 0.8 * (t / 0.3 * std::f64::consts::PI).sin().powi(2);
+        (1..8).map(|k| (phase * f64::from(k)).sin() * 3000.0 / f64::from(k)).sum::<f64>() * syllable
+    };
+    let room = |n: usize| (n.wrapping_mul(2_654_435_761) >> 7 & 31) as i16 - 16;
+    (frame * 160..(frame + 1) * 160).map(|n| if speaks { sample(n) as i16 } else { room(n) }).collect()
+}
+
+/// 20 ms of a call with DTX towards the browser and from it. `by_turns`: each side is silent half of the time, the trunk to
+/// the bit, the browser as its encoder has it.
+fn call(c: &mut Criterion, name: &str, by_turns: bool) {
+    const FRAMES: usize = 1000;
+    let params = OpusParams { dtx: true, ..OpusParams::default() };
+    let opus = AudioCodec::Opus(params);
+    let mut rig = Rig::new(plan(opus), plan(AudioCodec::Pcmu));
+    let mut encoder = opus::Encoder::new(params).expect("libopus");
+    let mut silent = false;
+    let frames: Vec<_> = (0..FRAMES)
+        .map(|k| {
+            let browsers_turn = k % 200 < 100;
+            let mut payload = vec![0; 1275];
+            let len = encoder.encode(&said(k, !by_turns || browsers_turn), &mut payload).expect("Opus");
+            payload.truncate(len);
+            let told = std::mem::replace(&mut silent, len <= 2);
+            let mut trunk = vec![0xff; 160];
+            if !by_turns || !browsers_turn {
+                crosspoint::codec::g711::encode_ulaw(&said(k, true), &mut trunk);
+            }
+            ((len > 2 || !told).then_some(payload), trunk)
+        })
+        .collect();
+    let (mut browser, _) = Speaker::new(A, plan(opus), 0.0).next(20);
+    let (mut trunk, _) = Speaker::new(B, plan(AudioCodec::Pcmu), 0.0).next(20);
+    let (mut packet, mut drain, mut k) = (PacketBuf::new(), peer::Drain::default(), 0);
+    let mut send = |rig: &mut Rig, leg, header: &RtpHeader, payload: &[u8], drain: &mut peer::Drain| {
+        packet.received(HEADER_LEN + payload.len());
+        write_header(packet.bytes_mut(), header);
+        packet.bytes_mut()[HEADER_LEN..].copy_from_slice(payload);
+        rig.engine.handle_datagram(Socket::Rtp(pair(leg)), address(leg), &mut packet, rig.now, drain);
+    };
+    c.bench_function(name, |b| {
+        b.iter(|| {
+            let (said, heard) = &frames[k % FRAMES];
+            if let Some(said) = said {
+                send(&mut rig, A, &browser, said, &mut drain);
+                browser.seq = browser.seq.wrapping_add(1);
+            }
+            send(&mut rig, B, &trunk, heard, &mut drain);
+            trunk.seq = trunk.seq.wrapping_add(1);
+            trunk.timestamp = trunk.timestamp.wrapping_add(160);
+            browser.timestamp = browser.timestamp.wrapping_add(960);
+            k += 1;
+            rig.now += Duration::from_millis(20);
+            rig.engine.handle_timeout(rig.now, &mut drain);
         });
     });
 }
@@ -71,6 +133,8 @@ fn bridge(c: &mut Criterion) {
     });
     engine(c, "engine G.711 to Opus", AudioCodec::Pcmu, OPUS);
     engine(c, "engine G.711 forward", AudioCodec::Pcmu, AudioCodec::Pcmu);
+    call(c, "20 ms of a call, both speak all the time", false);
+    call(c, "20 ms of a call, they speak by turns, with DTX", true);
 }
 
 criterion_group!(benches, bridge);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that what a step needs is there: installs Debian packages where it may, else says what is needed.
-# Usage: scripts/setup.sh build | lab | test       (each takes in the one before)
+# Usage: scripts/setup.sh build | lab | test       (each takes in the one before) | quality
 # It never downloads a compiler: Rust comes from where you have it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,6 +55,15 @@ for_build() {
     want cc build-essential "C compiler and linker"
 }
 
+for_quality() {
+    for_build
+    want espeak-ng espeak-ng "the voice that is scored"
+    want python3 python3 "runs PESQ"
+    # A marker of python3-venv and of the headers that PESQ is compiled with: Debian splits them from python3.
+    python3 -c 'import ensurepip' 2>/dev/null || { packages+=(python3-venv); missing+=("python3-venv"); }
+    want python3-config python3-dev "headers that PESQ is compiled with"
+}
+
 for_lab() {
     for_build
     want node nodejs "builds the phone page"
@@ -75,6 +84,17 @@ for_test() {
 
 case "${1:-}" in
     build) for_build; install_packages ;;
+    quality)
+        for_quality
+        install_packages
+        if [ ! -x target/quality/venv/bin/python ]; then
+            python3 -m venv target/quality/venv
+        fi
+        if ! target/quality/venv/bin/python -c 'import numpy, pesq' 2>/dev/null; then
+            echo "setup: installing pesq into target/quality/venv"
+            target/quality/venv/bin/pip install -q numpy pesq==0.0.4
+        fi
+        ;;
     lab) for_lab; install_packages; need_node ;;
     test)
         for_test
@@ -85,5 +105,5 @@ case "${1:-}" in
             cargo install --quiet --root target/tools geckodriver --locked
         fi
         ;;
-    *) echo "usage: $0 build | lab | test" >&2; exit 2 ;;
+    *) echo "usage: $0 build | lab | test | quality" >&2; exit 2 ;;
 esac
