@@ -9,7 +9,7 @@ use rand::RngExt;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 
 use super::super::Sound;
 use super::super::audio::Audio;
@@ -26,6 +26,10 @@ pub type Doing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Datagrams that wait to be looked at.
 const QUEUE: usize = 1024;
+
+/// How often an address that is taken is tried again, and after how long.
+const TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a run needs to know beside the scenario.
 #[derive(Clone)]
@@ -75,7 +79,7 @@ pub async fn play(
     let mut sockets = Vec::new();
     let mut tasks = Tasks(Vec::new());
     for (at, (name, address)) in scenario.peers.iter().enumerate() {
-        let socket = UdpSocket::bind(address).await.map_err(|e| format!("{name} {address}: {e}"))?;
+        let socket = bind(*address).await.map_err(|e| format!("{name} {address}: {e}"))?;
         let socket = Arc::new(socket);
         tasks.0.push(tokio::spawn(listen(socket.clone(), at, sender.clone())));
         sockets.push(socket);
@@ -137,6 +141,17 @@ fn record(place: &Place, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
     }
 }
 
+/// Binds an address that the run before may be about to let go of: a person presses Enter at once.
+async fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    for _ in 0..TRIES {
+        match UdpSocket::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => sleep(TRY_AGAIN).await,
+            bound => return bound,
+        }
+    }
+    UdpSocket::bind(address).await
+}
+
 async fn listen(socket: Arc<UdpSocket>, peer: usize, to: mpsc::Sender<(usize, SocketAddr, Vec<u8>)>) {
     let mut datagram = vec![0; 65_536];
     loop {
@@ -144,5 +159,21 @@ async fn listen(socket: Arc<UdpSocket>, peer: usize, to: mpsc::Sender<(usize, So
         if to.send((peer, from, datagram[..len].to_vec())).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_let_go_of_a_moment_later_is_bound() {
+        let former = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = former.local_addr().unwrap();
+        tokio::spawn(async move {
+            sleep(TRY_AGAIN * 2).await;
+            drop(former);
+        });
+        assert_eq!(bind(address).await.unwrap().local_addr().unwrap(), address);
     }
 }

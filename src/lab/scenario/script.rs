@@ -61,7 +61,8 @@ pub(super) struct Pattern {
     /// `200`, `18x`, or nothing for a request.
     pub status: Option<String>,
     pub method: String,
-    /// `call=1` (a dialog that we began) or `of=NAME` (that of a message); `at=PEER` (where it came to); `has=TEXT`.
+    /// `call=1` (a dialog that we began) or `of=NAME` (that of a message); `at=PEER` (where it came to); `has=TEXT`;
+    /// `frag=STATUS` (its body is a sipfrag of this status).
     pub of: Params,
 }
 

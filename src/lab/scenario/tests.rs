@@ -210,3 +210,26 @@ fn options_are_answered_where_no_step_waits_for_them() {
     let answer = sent(&mut player).remove(0);
     assert!(answer.starts_with("SIP/2.0 200 OK\r\n") && answer.contains("branch=z9hG4bK9"), "{answer}");
 }
+
+#[test]
+fn a_notify_is_told_from_another_by_its_sipfrag_and_not_by_digits_in_a_tag() {
+    let script = format!("{OFFERLESS}expect NOTIFY frag=486 within 2s as done\ncheck done body has SIP/2.0 486");
+    let (mut player, now) = player(&script);
+    let notify = |number: u32, status: &str| {
+        format!(
+            "NOTIFY sip:x@127.0.0.2:5060 SIP/2.0\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK486{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:1@s>;tag=d486\r\nTo: <sip:2@s>;tag=b\r\nCall-ID: c\r\nCSeq: {number} NOTIFY\r\nEvent: refer\r\n\
+             Content-Type: message/sipfrag\r\nContent-Length: {}\r\n\r\nSIP/2.0 {status}\r\n",
+            status.len() + 10
+        )
+    };
+    player.handle_input(datagram(notify(1, "100 Trying").as_bytes()), now);
+    assert!(player.poll_timeout().is_some(), "it waits on");
+    player.handle_input(datagram(notify(2, "486 Busy Here").as_bytes()), now);
+    player.handle_timeout(now + Duration::from_secs(1));
+    let last = outputs(&mut player);
+    // The first one was wanted by no step.
+    assert!(
+        matches!(last.last(), Some(Output::Done(Err(why))) if why.contains("100 Trying") && !why.contains("did not come"))
+    );
+}

@@ -42,6 +42,11 @@ fn call_id(message: &str) -> &str {
     text::header(message, "Call-ID").unwrap_or_default()
 }
 
+/// Tells whether a body is a sipfrag of this status: three digits alone stand in many a tag.
+fn is_frag(body: &str, status: &str) -> bool {
+    body.strip_prefix("SIP/2.0 ").is_some_and(|rest| rest.starts_with(status))
+}
+
 fn branch(message: &str) -> Option<&str> {
     text::parameter(text::header(message, "Via")?, "branch")
 }
@@ -128,6 +133,7 @@ impl Words {
         if !status
             || at.is_some_and(|at| at != seen.peer)
             || of(&what.of, "has").is_some_and(|part| !seen.text.contains(part))
+            || of(&what.of, "frag").is_some_and(|status| !is_frag(text::body_of(&seen.text), status))
         {
             return Ok(false);
         }

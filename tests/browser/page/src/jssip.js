@@ -146,9 +146,11 @@ export class JssipAgent {
   }
   /** Takes the first call back from hold and makes three of the two, as our own page does. */
   confer() {
-    return new Promise((done) => {
-      this.first.unhold({}, () => done(this.wish({ command: "conference", with: this.callIdOfFirst() })));
-    });
+    const command = JSON.stringify({ command: "conference", with: this.callIdOfFirst() });
+    // 491: the trunk is still being told that nobody is on hold.
+    const failed = (e) => e.response?.status_code === 491 && setTimeout(ask, 300);
+    const ask = () => this.session.sendInfo("application/vnd.crosspoint+json", command, { eventHandlers: { failed } });
+    this.first.unhold({}, ask);
   }
   press(keys) {
     this.digitByRtp(keys);
