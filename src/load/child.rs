@@ -206,6 +206,7 @@ secret = {secret:?}
 [limits]
 connections_per_address = 100000
 requests_per_second = 1000
+overload_percent = 100
 [log]
 filter = "error"
 "#

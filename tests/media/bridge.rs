@@ -288,9 +288,10 @@ fn a_tap_copies_both_ways() {
 #[test]
 fn a_tap_that_is_closed_leaves_what_it_heard() {
     let mut rig = Rig::new(plan(AudioCodec::Pcmu), plan(AudioCodec::Pcmu));
+    let mut speaker = Speaker::new(A, plan(AudioCodec::Pcmu), 1000.0);
     for end in [Order::Tap(B, None), Order::Close(B)] {
         rig.order(Order::Tap(B, Some(CallId(7))));
-        Speaker::new(A, plan(AudioCodec::Pcmu), 1000.0).speak(&mut rig, 20);
+        speaker.speak(&mut rig, 20);
         rig.order(end);
         let (leg, mut tap) = rig.engine.poll_closed_tap().expect("what was heard");
         let mut out = Vec::new();

@@ -41,9 +41,9 @@ async fn scene(transport: Transport) -> (Gateway, LoadPlan) {
     };
     let by = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
     let config = text("")
-        .replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"127.0.0.1:{sip}\""), 1)
         .replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"127.0.0.1:{https}\""), 1)
         .replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"127.0.0.1:{http}\""), 1)
+        .replacen("bind = \"127.0.0.1:0\"", &format!("bind = \"127.0.0.1:{sip}\""), 1)
         .replace("127.0.0.1:5999", &format!("127.0.0.1:{trunk}{by}"))
         .replace("reserve = 2", "reserve = 8")
         // The trunk is not there before the first call: no ping may take it for dead.
