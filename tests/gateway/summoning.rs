@@ -99,7 +99,8 @@ fn what_cannot_be_is_refused_at_once() {
     let _browser = signed_in(&mut rig, "5001");
     let mut trunk = Ua::trunk();
     let contact = trunk.contact.clone();
-    let cases: [(&str, &[(&str, &str)], u16); 6] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], u16);
+    let cases: [Case; 6] = [
         ("sip:9999@gw.test", &[("Refer-To", "<sip:1003@192.0.2.81>")], 404),
         ("sip:5002@gw.test", &[("Refer-To", "<sip:1003@192.0.2.81>")], 480),
         ("sip:5001@gw.test", &[], 400),

@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn the_clock_of_the_thread_counts_work_and_not_waiting() {
         let before = thread_cpu();
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
         let slept = thread_cpu() - before;
         let until = Instant::now() + Duration::from_secs(20);
         while thread_cpu() - before < slept + Duration::from_millis(5) {

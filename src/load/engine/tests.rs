@@ -71,14 +71,14 @@ fn connect(role: DtlsRole) -> (Box<(Inbound, Outbound)>, Transport, Path) {
         now += Duration::from_millis(5);
         while let Some(len) = handshake.poll_packet(&mut buffer) {
             // A record before its time is dropped, and repeated.
-            let _ = transport.handle_dtls(path, &buffer[..len].to_vec(), now);
+            let _ = transport.handle_dtls(path, &buffer[..len], now);
         }
         transport.handle_timeout(now);
         while let Some(output) = transport.poll_output(&mut buffer) {
             if let Output::Transmit { len, .. } = output
                 && !matches!(progress, Progress::Done(_))
             {
-                progress = handshake.handle_packet(&buffer[..len].to_vec(), known, now);
+                progress = handshake.handle_packet(&buffer[..len], known, now);
             }
         }
         if let Progress::Going = progress {

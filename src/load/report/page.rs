@@ -71,7 +71,7 @@ fn main_point(report: &LoadReport) -> Option<Point> {
     points.max_by_key(|point| point.speaking)
 }
 
-fn first<'a>(report: &'a LoadReport, subject: Subject, point: Point) -> Option<&'a Measured> {
+fn first(report: &LoadReport, subject: Subject, point: Point) -> Option<&Measured> {
     report.runs_of(subject, point).next()
 }
 
