@@ -144,13 +144,18 @@ export class JssipAgent {
     const eventHandlers = Object.fromEntries(names.map((name) => [name, follow(name)]));
     session.refer(`sip:${number}@${this.domain}`, { ...options, eventHandlers });
   }
-  /** Takes the first call back from hold and makes three of the two, as our own page does. */
+  /** Takes the first call back from hold and makes three of the two, as our own page does: the first is the one that stays. */
   confer() {
-    const command = JSON.stringify({ command: "conference", with: this.callIdOfFirst() });
+    const { first, session: second } = this;
+    const command = JSON.stringify({ command: "conference", with: second._request.call_id });
     // 491: the trunk is still being told that nobody is on hold.
     const failed = (e) => e.response?.status_code === 491 && setTimeout(ask, 300);
-    const ask = () => this.session.sendInfo("application/vnd.crosspoint+json", command, { eventHandlers: { failed } });
-    this.first.unhold({}, ask);
+    const ask = () => first.sendInfo("application/vnd.crosspoint+json", command, { eventHandlers: { failed } });
+    second.on("ended", () => {
+      this.session = first;
+      this.audio.hear(new MediaStream(first.connection.getReceivers().map((receiver) => receiver.track)));
+    });
+    first.unhold({}, ask);
   }
   press(keys) {
     this.digitByRtp(keys);
