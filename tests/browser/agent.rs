@@ -115,9 +115,15 @@ impl Agent {
         self.wait("registration", "registered").await;
     }
 
-    /// Measures what the agent hears.
+    /// Measures what the agent hears, as soon as its browser has anything to play: early media may come before it does.
     pub async fn hear(&self, length: Duration) -> Heard {
-        let figures = self.act(&format!("measure({})", length.as_millis())).await;
+        let measure = format!("measure({})", length.as_millis());
+        let begun = std::time::Instant::now();
+        let mut figures = self.act(&measure).await;
+        while figures["error"] == "no remote stream" && begun.elapsed() < STEP {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            figures = self.act(&measure).await;
+        }
         let number = |key: &str| figures[key].as_f64().unwrap_or_else(|| panic!("no {key} in {figures}"));
         Heard {
             hz: number("hz"),

@@ -21,8 +21,10 @@ const SILENT_DBFS: f64 = -55.0;
 
 async fn act(agent: Arc<Agent>, act: AgentAct) -> Result<(), String> {
     match act {
-        // It is signed in before, and after, the scenario.
-        AgentAct::SignsIn | AgentAct::SignsOut | AgentAct::Reads(_) => return Err(format!("{act:?} is for a person")),
+        // It signed in when its page was opened: the SIP Server hears of it as soon as it is there.
+        AgentAct::SignsIn => agent.registered().await,
+        AgentAct::SignsOut => drop(agent.act("stop()").await),
+        AgentAct::Reads(_) => return Err(format!("{act:?} is for a person")),
         AgentAct::Asks(number) => drop(agent.act(&format!("consult('{number}')")).await),
         AgentAct::Completes => drop(agent.act("complete()").await),
         AgentAct::Confers => drop(agent.act("confer()").await),
