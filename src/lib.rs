@@ -8,7 +8,7 @@
 //! ```text
 //!  vocabulary        id  path  plan  packet
 //!                     │
-//!  protocols (pure)   sip  sdp  capture             rtp  webrtc  codec
+//!  protocols (pure)   sip  sdp  capture  bayeux     rtp  webrtc  codec
 //!                     │                              │
 //!  domains (pure)     registrar  call  gateway       media
 //!                     └───────────┬────── plan ──────┘
@@ -78,6 +78,7 @@ pub mod packet;
 pub mod path;
 pub mod plan;
 
+pub mod bayeux;
 pub mod capture;
 pub mod codec;
 pub mod rtp;

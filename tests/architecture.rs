@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("sdp", &[], true),
     ("rtp", &[], true),
     ("capture", &[], true),
+    ("bayeux", &[], true),
     ("webrtc", &["rtp"], true),
     ("codec", &[], true),
     ("registrar", &["sip"], true),

@@ -1,5 +1,6 @@
 //! Replays the committed corpus of every fuzz target through the target's own body.
 
+mod bayeux;
 mod endpoint;
 mod gateway;
 mod load;
@@ -15,7 +16,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 21] = [
+const TARGETS: [(&str, Body); 22] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -23,6 +24,7 @@ const TARGETS: [(&str, Body); 21] = [
     ("sip_digest", sip::sip_digest),
     ("sdp", sdp::sdp),
     ("sip_endpoint", endpoint::sip_endpoint),
+    ("bayeux", bayeux::bayeux),
     ("stun", webrtc::stun),
     ("stun_stream", webrtc::stun_stream),
     ("srtp_unprotect", webrtc::srtp_unprotect),
