@@ -54,6 +54,9 @@
 //! | voices → a seat of a mix | 340 ms | the oldest samples go |
 //! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
 //! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
+//! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
+//! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |
+//! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |
 //! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |
 //! | requests → transactions, sessions | 100 000; four per call | 503, `overloaded` |
 //! | requests of one source that is not known | `limits.requests_per_second` | 503 by WebSocket, silence by UDP, `limited` |

@@ -1,4 +1,4 @@
-//! Bayeux 1.0, the protocol of CometD: channels, messages, sessions and the server.
+//! Bayeux 1.0, the protocol of CometD: channels, messages, sessions, the server and the client.
 //!
 //! Pure: [`server::Server`] takes requests, frames and the time, and gives back what to send and the next deadline. Sockets,
 //! cookies, passwords and the three transports (long-polling, callback-polling, websocket) are the shell's, which tells
@@ -15,6 +15,7 @@
 //! sent. We do not know lazy channels, and no message outlives its session.
 
 pub mod channel;
+pub mod client;
 pub mod message;
 pub mod server;
 mod session;
@@ -46,6 +47,9 @@ pub enum BayeuxError {
     /// Not the name of a channel.
     #[error("not a channel")]
     BadChannel,
+    /// The client's outbox is full.
+    #[error("the outbox is full")]
+    Full,
 }
 
 /// Whom a session belongs to: the user name of an agent.

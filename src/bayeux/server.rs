@@ -250,7 +250,7 @@ impl<P: Policy> Server<P> {
             Input::Written(socket, bodies) => self.written(socket, bodies),
             Input::Publish(publication) => self.publish(&publication, now),
             Input::Deliver(client, publication) => self.deliver(client, &publication, now),
-            Input::LoggedOut(caller) => self.logged_out(&caller, now),
+            Input::LoggedOut(caller) => self.logged_out(&caller),
             Input::Tick => {}
         }
     }
@@ -277,7 +277,7 @@ impl<P: Policy> Server<P> {
         let is_alone = batch.count() == 1;
         let mut body = Body::new();
         for message in batch.into_messages() {
-            let from = meta::From { peer, caller, is_alone };
+            let from = meta::Origin { peer, caller, is_alone };
             match message.channel.as_deref() {
                 Some("/meta/handshake") => self.handshake(&from, &message, &mut body, now),
                 Some("/meta/connect") => self.connect(&from, message, &mut body, now),

@@ -1,5 +1,6 @@
 //! The rules of the room, one test each.
 
+mod client;
 mod connects;
 mod events;
 mod reading;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crosspoint::bayeux::channel::{Channel, Pattern};
+use crosspoint::bayeux::client::{self, Client};
 use crosspoint::bayeux::message::{Batch, Limits};
 use crosspoint::bayeux::server::{Audience, Clock, Config, Input, Output, Policy, Publication, Reach, Server};
 use crosspoint::bayeux::{Caller, Owner, Peer, RequestId};
@@ -43,6 +44,7 @@ struct Course {
 
 /// Reads `data` as steps parted by NUL: an op byte, then its text. In a request `@C` stands for the last clientId.
 pub fn bayeux(data: &[u8]) {
+    answered(data);
     let config = Config { sessions: SESSIONS, subscriptions: 8, queue: 8, window: 4, ..Config::default() };
     let now = Instant::now();
     let clock = Clock { at: now, unix_ms: 0 };
@@ -60,6 +62,42 @@ pub fn bayeux(data: &[u8]) {
     }
     assert_eq!((course.server.sessions(), course.server.poll_timeout()), (0, None));
     assert!(course.waiting.is_empty(), "never answered: {:?}", course.waiting);
+}
+
+/// Gives the client each step's text as the answer to all that it asks; what it asks can always be read.
+fn answered(data: &[u8]) {
+    let mut now = Instant::now();
+    let pattern = Pattern::parse("/a/**").expect("a pattern");
+    let config = client::Config { subscriptions: vec![pattern], outbox: 4, batch: 2, ..client::Config::default() };
+    let mut client = Client::new(config, now, StdRng::seed_from_u64(1));
+    let mut asked = Vec::new();
+    for (token, step) in (0..).zip(data.split(|b| *b == 0).take(200)) {
+        let channel = Channel::parse("/a").expect("a channel");
+        let _ = client.publish(token, channel, Bytes::copy_from_slice(step.get(1..).unwrap_or_default()));
+        now += Duration::from_secs(1);
+        client.handle_input(client::Input::Tick, now);
+        asked.extend(posts(&mut client));
+        for request in asked.drain(..).collect::<Vec<_>>() {
+            let text = Bytes::copy_from_slice(step.get(1..).unwrap_or_default());
+            client.handle_input(client::Input::Answer(request, text), now);
+            asked.extend(posts(&mut client));
+        }
+        assert!(asked.len() <= 2, "one request of the session and one of publications");
+        assert!(client.poll_timeout().is_some() || !asked.is_empty(), "it waits for nothing");
+    }
+}
+
+fn posts(client: &mut Client) -> Vec<RequestId> {
+    let outputs = std::iter::from_fn(|| client.poll_output());
+    let posts = outputs.filter_map(|output| match output {
+        client::Output::Post { request, body, .. } => {
+            let limits = Limits { bytes: usize::MAX, messages: 8, depth: usize::MAX };
+            Batch::read(&body, &limits).expect("what the client sends can be read");
+            Some(request)
+        }
+        _ => None,
+    });
+    posts.collect()
 }
 
 impl Course {

@@ -17,7 +17,7 @@ pub(super) const UNKNOWN: &str = "402::Unknown client";
 
 /// Whence a message came.
 #[derive(Clone, Copy)]
-pub(super) struct From<'a> {
+pub(super) struct Origin<'a> {
     pub(super) peer: Peer,
     pub(super) caller: &'a Caller,
     /// It is the only message of its request.
@@ -36,7 +36,7 @@ fn ms(duration: Duration) -> u64 {
 
 impl<P: Policy> Server<P> {
     /// Finds the session of a message: its clientId, used by who got it.
-    pub(super) fn session_of(&self, from: &From<'_>, message: &Message) -> Option<Slot> {
+    pub(super) fn session_of(&self, from: &Origin<'_>, message: &Message) -> Option<Slot> {
         let slot = *self.clients.get(&ClientId::parse(message.client.as_deref()?)?)?;
         let session = self.sessions.get(&slot)?;
         (session.caller == *from.caller).then_some(slot)
@@ -58,7 +58,7 @@ impl<P: Policy> Server<P> {
         Some(Clocks { asked: asked?, received_ms: self.clock.unix_ms.saturating_add(since), held_ms: held })
     }
 
-    pub(super) fn handshake(&mut self, from: &From<'_>, message: &Message, body: &mut Body, now: Instant) {
+    pub(super) fn handshake(&mut self, from: &Origin<'_>, message: &Message, body: &mut Body, now: Instant) {
         let channel = "/meta/handshake";
         let id = message.id.as_ref();
         if !from.is_alone {
@@ -87,7 +87,7 @@ impl<P: Policy> Server<P> {
     }
 
     /// Opens a session.
-    fn open(&mut self, from: &From<'_>, with_acks: bool, now: Instant) -> ClientId {
+    fn open(&mut self, from: &Origin<'_>, with_acks: bool, now: Instant) -> ClientId {
         let client = ClientId::new(self.rng.random());
         let slot = Slot(self.next_slot);
         self.next_slot += 1;
@@ -111,7 +111,7 @@ impl<P: Policy> Server<P> {
     }
 
     /// Answers a connect, or holds it.
-    pub(super) fn connect(&mut self, from: &From<'_>, message: Message, body: &mut Body, now: Instant) {
+    pub(super) fn connect(&mut self, from: &Origin<'_>, message: Message, body: &mut Body, now: Instant) {
         let Some(slot) = self.session_of(from, &message) else { return unknown(&message, body) };
         self.end_older_connect(slot, from.peer, now);
         self.speaks_by(slot, from.peer);
@@ -216,13 +216,13 @@ impl<P: Policy> Server<P> {
         self.send(held.peer, body.finish());
     }
 
-    pub(super) fn subscribe(&mut self, from: &From<'_>, message: &Message, body: &mut Body, now: Instant) {
+    pub(super) fn subscribe(&mut self, from: &Origin<'_>, message: &Message, body: &mut Body, now: Instant) {
         let Some(slot) = self.session_of(from, message) else { return unknown(message, body) };
         let error = self.try_subscribe(slot, from.caller, message).err();
         self.answer_subscription("/meta/subscribe", message, error, body, now);
     }
 
-    pub(super) fn unsubscribe(&mut self, from: &From<'_>, message: &Message, body: &mut Body, now: Instant) {
+    pub(super) fn unsubscribe(&mut self, from: &Origin<'_>, message: &Message, body: &mut Body, now: Instant) {
         let Some(slot) = self.session_of(from, message) else { return unknown(message, body) };
         let error = patterns(message).map(|all| all.iter().for_each(|pattern| self.remove(slot, pattern))).err();
         self.answer_subscription("/meta/unsubscribe", message, error, body, now);
@@ -284,7 +284,7 @@ impl<P: Policy> Server<P> {
         }
     }
 
-    pub(super) fn disconnect(&mut self, from: &From<'_>, message: &Message, body: &mut Body, now: Instant) {
+    pub(super) fn disconnect(&mut self, from: &Origin<'_>, message: &Message, body: &mut Body, now: Instant) {
         let Some(slot) = self.session_of(from, message) else { return unknown(message, body) };
         let clocks = self.clocks(message.ext.timesync, now, now);
         body.reply(&Reply { clocks, ..Reply::ok("/meta/disconnect", message.id.as_ref()) });

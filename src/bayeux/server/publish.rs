@@ -10,7 +10,7 @@ use super::super::message::{Message, check_json};
 use super::super::session::Slot;
 use super::super::write::{Body, Reply, event};
 use super::super::{ClientId, Peer};
-use super::meta::{From, unknown};
+use super::meta::{Origin, unknown};
 use super::{Audience, Output, Policy, Publication, Reach, Server, Why};
 use crate::id::FlowId;
 
@@ -95,7 +95,7 @@ impl<P: Policy> Server<P> {
     /// Takes a client's publication or service message.
     pub(super) fn from_client(
         &mut self,
-        from: &From<'_>,
+        from: &Origin<'_>,
         name: &str,
         message: &Message,
         body: &mut Body,

@@ -93,7 +93,7 @@ impl<P: Policy> Server<P> {
     }
 
     /// Ends all sessions of a login.
-    pub(super) fn logged_out(&mut self, caller: &Caller, _now: Instant) {
+    pub(super) fn logged_out(&mut self, caller: &Caller) {
         let mut theirs: Vec<Slot> =
             self.sessions.iter().filter(|(_, s)| s.caller == *caller).map(|(s, _)| *s).collect();
         theirs.sort_unstable();
