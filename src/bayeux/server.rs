@@ -284,7 +284,7 @@ impl<P: Policy> Server<P> {
                 Some("/meta/subscribe") => self.subscribe(&from, &message, &mut body, now),
                 Some("/meta/unsubscribe") => self.unsubscribe(&from, &message, &mut body, now),
                 Some("/meta/disconnect") => self.disconnect(&from, &message, &mut body, now),
-                Some(channel) => self.from_client(&from, channel, &message, &mut body, now),
+                Some(channel) => self.publication_of(&from, channel, &message, &mut body, now),
                 None => body.reply(&Reply::refused(None, message.id.as_ref(), "400::channel_missing")),
             }
         }

@@ -77,7 +77,7 @@ fn answered(data: &[u8]) {
         now += Duration::from_secs(1);
         client.handle_input(client::Input::Tick, now);
         asked.extend(posts(&mut client));
-        for request in asked.drain(..).collect::<Vec<_>>() {
+        for request in std::mem::take(&mut asked) {
             let text = Bytes::copy_from_slice(step.get(1..).unwrap_or_default());
             client.handle_input(client::Input::Answer(request, text), now);
             asked.extend(posts(&mut client));

@@ -93,7 +93,7 @@ impl<P: Policy> Server<P> {
     }
 
     /// Takes a client's publication or service message.
-    pub(super) fn from_client(
+    pub(super) fn publication_of(
         &mut self,
         from: &Origin<'_>,
         name: &str,
