@@ -51,7 +51,7 @@ async fn ask(rig: &Rig, method: &str, path: &str, more: &str) -> (u16, String) {
 
 /// What tshark reads without any hint: the descriptions are in the file.
 fn fields(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
-    tshark::fields(file, filter, &[], fields)
+    tshark::fields(file, filter, &["-o", "udp.try_heuristic_first:TRUE"], fields)
 }
 
 /// Power of the tone relative to that of the whole.

@@ -8,8 +8,11 @@ use crosspoint::lab::Recorder;
 /// A complaint of this severity counts: a note, a warning or an error. Below are remarks on the course of a call.
 const NOTE: &str = "0x400000";
 
-/// What tshark needs to be told of packets that no description announces.
-const HINTS: [&str; 8] = [
+/// What tshark needs to be told of packets that no description announces: to look into them before it goes by the port,
+/// for a port of ours may be another protocol's in tshark's list (37008: TZSP).
+const HINTS: [&str; 10] = [
+    "-o",
+    "udp.try_heuristic_first:TRUE",
     "-o",
     "rtp.heuristic_rtp:TRUE",
     "--enable-heuristic",
