@@ -46,12 +46,31 @@ fn numbers() -> Vec<(String, Behaviour)> {
 
 /// A gateway with the lab behind it.
 async fn rig(kind: Kind, dtls: &str) -> (Rig, LabHandle) {
-    let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
     let media = if kind == Kind::Firefox { network::ADDRESS } else { Ipv4Addr::LOCALHOST };
-    let rig = Rig::with_media(media, dtls, trunk, "").await;
-    let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: numbers(), schedule: None, password: None };
-    let lab = lab::start(config).expect("the lab starts");
+    let rig = Rig::with_media(media, dtls, trunk(), "").await;
+    let lab = lab_behind(&rig);
     (rig, lab)
+}
+
+/// Where the lab is to be.
+fn trunk() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()))
+}
+
+fn lab_behind(rig: &Rig) -> LabHandle {
+    let config = LabConfig { sip: rig.trunk, gateway: rig.sip(), numbers: numbers(), schedule: None, password: None };
+    lab::start(config).expect("the lab starts")
+}
+
+/// An agent in Chromium at DN 5001 of a gateway with `keys` in its configuration, as [`Rig::with_keys`] has them.
+pub async fn registered_with(keys: &[(&str, &str)]) -> Desk {
+    let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let rig = Rig::with_keys(trunk(), &keys).await;
+    let lab = lab_behind(&rig);
+    let agent = rig.agent(Kind::Chromium, Library::JsSip, &rig.account("5001", AGENT_HZ)).await;
+    let desk = Desk { rig, lab, agent };
+    desk.agent.registered().await;
+    desk
 }
 
 async fn open(kind: Kind, library: Library, account: impl FnOnce(&Rig) -> SignIn) -> Desk {
@@ -74,7 +93,7 @@ pub async fn registered(kind: Kind, library: Library) -> Desk {
 
 impl Desk {
     /// The lab's only call.
-    async fn lab_call(&self) -> LabCall {
+    pub async fn lab_call(&self) -> LabCall {
         let start = std::time::Instant::now();
         loop {
             if let [call] = &self.lab.calls().await[..] {
@@ -89,8 +108,13 @@ impl Desk {
         self.lab.call_dn("5001", "5551234567", TONE).await.expect("the lab calls")
     }
 
-    /// Each side hears the tone of the other, and nothing is lost.
+    /// Each side hears the tone of the other, and nothing is lost; by Opus.
     pub async fn both_hear_the_other(&self, call: &LabCall) {
+        self.both_hear_the_other_by("audio/opus", call).await;
+    }
+
+    /// As [`Desk::both_hear_the_other`], by `codec`.
+    pub async fn both_hear_the_other_by(&self, codec: &str, call: &LabCall) {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         self.agent.hears_tone(f64::from(LAB_HZ), LAB_DBFS).await;
         let report = call.report().await.expect("the lab has heard something");
@@ -99,8 +123,8 @@ impl Desk {
         // Pauses are the machine's; a packet that is missing is ours.
         assert_eq!(report.lost, 0, "{report:?}");
         let stats = self.agent.stats().await;
-        assert_eq!(stats["in"]["codec"], "audio/opus", "{stats}");
-        assert_eq!(stats["out"]["codec"], "audio/opus", "{stats}");
+        assert_eq!(stats["in"]["codec"], codec, "{stats}");
+        assert_eq!(stats["out"]["codec"], codec, "{stats}");
         assert_eq!(stats["in"]["lost"], 0, "{stats}");
     }
 

@@ -16,6 +16,7 @@ mod sipp;
 mod sipp_trunk;
 #[path = "../common/site.rs"]
 mod site;
+mod sound;
 mod transfers;
 #[path = "../wire/tshark.rs"]
 mod tshark;

@@ -22,6 +22,8 @@ pub const PASSWORD: &str = "correct horse";
 /// A running gateway, and the page of its agents.
 pub struct Rig {
     pub app: RunningApp,
+    /// Where its trunk is.
+    pub trunk: SocketAddr,
     page_origin: String,
     page: std::sync::Mutex<Option<PageServer>>,
     _state: tempfile::TempDir,
@@ -50,22 +52,22 @@ impl Rig {
     pub async fn with_keys(trunk: SocketAddr, keys: &[(String, String)]) -> Rig {
         let page = PageServer::start().await;
         let text = text(Ipv4Addr::LOCALHOST, "1.2", trunk, "", &page.origin());
-        Rig::run(page, &lab::scenario::configure(&text, keys).expect("a configuration")).await
+        Rig::run(page, trunk, &lab::scenario::configure(&text, keys).expect("a configuration")).await
     }
 
     /// As [`Rig::start`], with media at another address of this machine, and other versions of DTLS.
     pub async fn with_media(media: Ipv4Addr, dtls: &str, trunk: SocketAddr, more: &str) -> Rig {
         let page = PageServer::start().await;
         let text = text(media, dtls, trunk, more, &page.origin());
-        Rig::run(page, &text).await
+        Rig::run(page, trunk, &text).await
     }
 
-    async fn run(page: PageServer, text: &str) -> Rig {
+    async fn run(page: PageServer, trunk: SocketAddr, text: &str) -> Rig {
         let origin = page.origin();
         let config = Config::parse(text, "test.toml", []).expect("a good configuration");
         let state = tempfile::tempdir().expect("a folder");
         let app = App::new(config).state_folder(state.path()).run().await.expect("the gateway starts");
-        Rig { app, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
+        Rig { app, trunk, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
     }
 
     /// Address of the gateway's SIP socket.

@@ -97,9 +97,9 @@ export async function statistics(connection) {
   const reports = await connection.getStats();
   reports.forEach((r) => {
     if (r.type === "inbound-rtp" && r.kind === "audio") {
-      figures.in = { codec: reports.get(r.codecId)?.mimeType, fmtp: reports.get(r.codecId)?.sdpFmtpLine, packets: r.packetsReceived, lost: r.packetsLost, concealed: r.concealedSamples, silent: r.silentConcealedSamples, total: r.totalSamplesReceived, jitter: r.jitter };
+      figures.in = { at: r.timestamp, codec: reports.get(r.codecId)?.mimeType, fmtp: reports.get(r.codecId)?.sdpFmtpLine, packets: r.packetsReceived, lost: r.packetsLost, concealed: r.concealedSamples, silent: r.silentConcealedSamples, total: r.totalSamplesReceived, jitter: r.jitter };
     } else if (r.type === "outbound-rtp" && r.kind === "audio") {
-      figures.out = { codec: reports.get(r.codecId)?.mimeType, packets: r.packetsSent, bytes: r.bytesSent };
+      figures.out = { at: r.timestamp, codec: reports.get(r.codecId)?.mimeType, packets: r.packetsSent, bytes: r.bytesSent };
     } else if (r.type === "remote-inbound-rtp") {
       figures.far = { lost: r.packetsLost, fraction: r.fractionLost, jitter: r.jitter, rtt: r.roundTripTime };
     } else if (r.type === "remote-outbound-rtp") {
