@@ -194,7 +194,17 @@ impl App {
                 sip::Socket::Stream(bound) => streams.push((ListenerId(at), bound)),
             }
         }
-        let parts = signalling::Parts { gateway, workers, wake, udp, tally: tally.clone(), dialling, locator, capture };
+        let parts = signalling::Parts {
+            gateway,
+            workers,
+            wake,
+            udp,
+            tally: tally.clone(),
+            dialling,
+            locator,
+            capture,
+            notices: None,
+        };
         let (signalling, task) =
             signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
         let mut running = RunningApp {

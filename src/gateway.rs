@@ -16,6 +16,7 @@ mod calls;
 pub mod capture;
 mod conference;
 pub mod config;
+mod dialling;
 mod flows;
 mod identity;
 mod local;
@@ -24,6 +25,7 @@ mod peers;
 mod perform;
 pub mod placement;
 mod ports;
+mod presence;
 mod reach;
 mod refer;
 mod refusal;
@@ -63,7 +65,7 @@ pub use trunks::registration::{RegistrationCounts, Standing};
 pub use trunks::{TargetState, TrunkState};
 
 use crate::call::{Call, CallEvent, CaptureEnd, Command, Nailed, Procedure, ReleaseCause, Signal};
-use crate::id::{CallId, FlowId, WorkerId};
+use crate::id::{CallId, DialId, FlowId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::{Fingerprint, Order, Report, WorkerSite};
 use crate::registrar::{Binding, Registrar, RegistrarConfig};
@@ -76,6 +78,7 @@ use capture::Captures;
 use flows::Flows;
 use peers::Peers;
 use ports::{Ports, Sounds};
+use presence::Presence;
 use reach::Reach;
 use standing::StandingLegs;
 use trunks::Trunks;
@@ -180,6 +183,23 @@ pub enum Output {
     Capture(CaptureOrder),
     /// A fact of a call.
     Event(CallEvent),
+    /// A DN has its first browser, or the last one has been gone for [`CallPolicy::flow_grace`].
+    Presence {
+        /// The DN.
+        dn: String,
+        /// It has one.
+        is_here: bool,
+    },
+    /// No call comes of a [`Command::Dial`].
+    NotDialled {
+        /// As in the command.
+        dial: DialId,
+        /// As in the command.
+        dn: String,
+        /// Why, as the final status of an INVITE would say it: 403 not allowed, 404 no such DN or no trunk for the number,
+        /// 480 nobody is signed in, 484 no number, 486 too many calls of the DN, 503 no new calls or no trunk in reach.
+        status: u16,
+    },
     /// After [`Input::Shutdown`], once: every call has ended, and its last requests were answered or given 2 s.
     Drained,
 }
@@ -200,6 +220,7 @@ pub struct Gateway {
     trunks: Trunks,
     flows: Flows,
     standing: StandingLegs,
+    presence: Presence,
     captures: Captures,
     outputs: VecDeque<Output>,
     counters: Counters,
@@ -270,6 +291,7 @@ impl Gateway {
             peers,
             flows: Flows::default(),
             standing: StandingLegs::default(),
+            presence: Presence::default(),
             captures,
             reach,
             trunks,
@@ -314,6 +336,7 @@ impl Gateway {
                 self.unnail(&dn, now);
             }
         }
+        self.tell_left(now);
         self.reach.handle_timeout(now);
         self.settle(now);
         self.look_at_lost(now);
@@ -347,6 +370,7 @@ impl Gateway {
                 trunks,
                 self.flows.poll_timeout(),
                 self.standing.poll_timeout(),
+                self.presence.poll_timeout(),
             ])
             .flatten()
             .min()

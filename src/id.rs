@@ -27,6 +27,10 @@ id!(
     CallId, "call-"
 );
 id!(
+    /// Names a wish of the outside to have a call made, chosen by who wishes it: the call that comes of it bears it.
+    DialId, "dial-"
+);
+id!(
     /// Names a leg of a call, and its media port; never reused.
     LegId, "leg-"
 );

@@ -53,6 +53,7 @@
 //! | keys → a leg | 32 | the key is not sent |
 //! | voices → a seat of a mix | 340 ms | the oldest samples go |
 //! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
+//! | facts of calls and phones → the agents' side | 65 536 | dropped, `notice_missed`; it learns where, and asks for what there is |
 //! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
 //! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |

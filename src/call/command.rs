@@ -1,12 +1,25 @@
 //! What the outside may ask of a call: page, REST, NOTIFY talk and INFO are adapters to this one type.
 
-use crate::id::CallId;
+use crate::id::{CallId, DialId};
 use crate::plan::Digit;
 
 /// A wish; it may come too late, then it has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
+    /// Has the agent's phone called, which answers as it does to any call that needs no click, and then the number: by the
+    /// dial rules, and with the permissions of the DN. The call's events bear `dial`; where no call comes of it
+    /// [`Output::NotDialled`](crate::gateway::Output::NotDialled) tells why.
+    Dial {
+        /// Names the wish.
+        dial: DialId,
+        /// The agent's DN.
+        dn: String,
+        /// The number.
+        to: String,
+        /// Header fields for the INVITE to the number, by name; only those go out that a browser, too, may send it.
+        told: Vec<(String, String)>,
+    },
     /// Ends the call, in whatever state it is.
     Release {
         /// Which call.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::UserData;
 use super::cause::ReleaseCause;
 use super::wish::Declined;
-use crate::id::CallId;
+use crate::id::{CallId, DialId};
 use crate::plan::{Digit, LegStats};
 
 /// Who began a call, as the agent sees it.
@@ -38,6 +38,12 @@ pub struct CallEvent {
     pub call_uuid: Option<String>,
     /// What else the trunk said of the call.
     pub data: UserData,
+    /// The number that the caller had dialled before the call came to the DN, where the trunk told one.
+    pub dnis: Option<String>,
+    /// The [`Command::Dial`](super::Command::Dial) that the call came of.
+    pub dial: Option<DialId>,
+    /// `peer` is a DN of ours too, reached without a trunk: the call is as much that one's, seen from the other side.
+    pub local: bool,
 }
 
 /// Why a capture has ended.

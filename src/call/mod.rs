@@ -32,7 +32,7 @@ pub use tones::{ToneError, Tones};
 pub use topology::{Joined, ParkSource, Topology};
 pub use wish::{Declined, Holders, Wish};
 
-use crate::id::{CallId, LegId};
+use crate::id::{CallId, DialId, LegId};
 use procedure::{Answer, Next, Release, Resume, Step, answer};
 
 /// Who the parties are, as the agent's side sees it.
@@ -54,6 +54,10 @@ pub struct Parties {
     pub told: UserData,
     /// The other party is a DN of ours too, reached without a trunk.
     pub local: bool,
+    /// The number that the caller had dialled before the call came to the DN, where the trunk told one.
+    pub dnis: Option<String>,
+    /// The [`Command::Dial`] that the call came of.
+    pub dial: Option<DialId>,
 }
 
 /// Header fields of the trunk that go along with a call, by name: user data mapped to `X-…`, `User-to-User`.
@@ -386,6 +390,9 @@ impl Call {
             direction: self.parties.direction,
             call_uuid: self.parties.call_uuid.clone(),
             data: Arc::clone(&self.parties.data),
+            dnis: self.parties.dnis.clone(),
+            dial: self.parties.dial,
+            local: self.parties.local,
         }
     }
 }

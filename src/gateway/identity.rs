@@ -13,6 +13,9 @@ const MAX_UUID: usize = 64;
 /// The key that joins a call to its CTI call.
 pub(super) const UUID: &str = "X-Genesys-CallUUID";
 
+/// Longest number that is kept as the one that was dialled.
+const MAX_NUMBER: usize = 64;
+
 /// Most header fields that a call carries along, and bytes of all their values: a trunk's UDP message has fewer.
 const MAX_FIELDS: usize = 32;
 const MAX_BYTES: usize = 8192;
@@ -83,6 +86,16 @@ pub(super) fn address(id: &Identity, host: &str) -> String {
     format!("\"{}\" <sip:{number}@{host}>", id.name)
 }
 
+/// Returns the number that the caller dialled, where the trunk tells one beside the DN that it routed the call to: the
+/// first diversion (RFC 5806 5.1: the last of the list), else To.
+pub(super) fn dnis(invite: &Message) -> Option<String> {
+    let of = |value: &[u8]| NameAddr::parse(value).ok().and_then(|addr| user(addr.uri));
+    let dn = user(invite.request_uri());
+    let told = |number: &String| number.len() <= MAX_NUMBER && Some(number) != dn.as_ref();
+    let diverted = invite.headers(Name::Diversion).filter_map(of).last().filter(told);
+    diverted.or_else(|| user(invite.to().uri).filter(told))
+}
+
 /// Returns the key that joins the call to the CTI call.
 pub(super) fn call_uuid(message: &Message) -> Option<String> {
     let value = std::str::from_utf8(message.extension(UUID)?).ok()?;
@@ -104,6 +117,20 @@ pub(super) fn carried_in(message: &Message, carry: &Carry) -> Vec<(String, Strin
 pub(super) fn carried_out(message: &Message, carry: &Carry) -> Vec<(String, String)> {
     let own = |name: &HeaderName<'_>| !ASSERTED.iter().any(|prefix| starts_with(name.as_str(), prefix));
     fields(message, &carry.outbound, own)
+}
+
+/// Returns the header fields that the trunk hears out of those that a command names: as from a browser.
+pub(super) fn carried_from(told: Vec<(String, String)>, carry: &Carry) -> Vec<(String, String)> {
+    let is_token =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let may_go = |(name, value): &(String, String)| {
+        is_token(name)
+            && !value.chars().any(char::is_control)
+            && may_be_carried(name)
+            && !ASSERTED.iter().any(|prefix| starts_with(name, prefix))
+            && carry.outbound.iter().any(|pattern| suits(pattern, name))
+    };
+    within_bounds(told.into_iter().filter(may_go))
 }
 
 /// Returns what is carried along, as it is written into a message.
@@ -128,12 +155,15 @@ pub(super) fn merged(old: &UserData, new: Vec<(String, String)>) -> Option<UserD
 }
 
 fn fields(message: &Message, wanted: &[String], allowed: impl Fn(&HeaderName<'_>) -> bool) -> Vec<(String, String)> {
-    let mut room = MAX_BYTES;
     let found = message.all_headers().filter(|(name, _)| {
         may_be_carried(name.as_str()) && allowed(name) && wanted.iter().any(|pattern| suits(pattern, name.as_str()))
     });
-    let text = found.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value).into_owned()));
-    let fits = text.filter(|(name, value)| match room.checked_sub(name.len() + value.len()) {
+    within_bounds(found.map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value).into_owned())))
+}
+
+fn within_bounds(fields: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut room = MAX_BYTES;
+    let fits = fields.filter(|(name, value)| match room.checked_sub(name.len() + value.len()) {
         Some(left) => {
             room = left;
             true

@@ -89,6 +89,8 @@ impl Gateway {
             data: UserData::default(),
             told: trunk.map(|trunk| identity::carried_out(invite, &trunk.carry).into()).unwrap_or_default(),
             local: true,
+            dnis: None,
+            dial: None,
         };
         let dn = Some(parties.dn.clone());
         let caller =

@@ -7,6 +7,7 @@ use super::Gateway;
 use super::admission::Verdict;
 use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
+use super::summons::Wanted;
 use super::transfers::Aim;
 use crate::call::{Command, Declined, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
@@ -215,6 +216,9 @@ impl Gateway {
     /// Carries out what page, REST or an embedding program wants.
     pub(super) fn command(&mut self, command: Command, now: Instant) {
         match command {
+            Command::Dial { dial, dn, to, told } => {
+                self.command_dial(dial, Wanted { dn, number: to, phones: Vec::new(), told }, now);
+            }
             Command::Release { call } => self.signal(call, Signal::Release(ReleaseCause::Command), now),
             Command::Answer { call } => self.signal(call, Signal::Wish(Wish::Answer), now),
             Command::Hold { call } => self.signal(call, Signal::Wish(Wish::Hold), now),

@@ -166,6 +166,8 @@ impl Gateway {
             data: self.peers.trunk(trunk).map(|t| identity::carried_in(invite, &t.carry).into()).unwrap_or_default(),
             told: UserData::default(),
             local: false,
+            dnis: identity::dnis(invite),
+            dial: None,
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
@@ -240,6 +242,8 @@ impl Gateway {
             data: UserData::default(),
             told,
             local: false,
+            dnis: None,
+            dial: None,
         };
         let dn = Some(parties.dn.clone());
         let caller =

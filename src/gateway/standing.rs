@@ -155,6 +155,8 @@ impl Gateway {
             data: UserData::default(),
             told: UserData::default(),
             local: false,
+            dnis: None,
+            dial: None,
         };
         let id = self.calls.next_call();
         let ring_by = now + self.admission.ring(dn).unwrap_or(self.policy.ring_timeout);

@@ -17,9 +17,10 @@ use super::page::is_number;
 use super::refer::{MAX_VALUE, carried};
 use super::refusal::{Limit, Refusal};
 use super::routing::{contact, hop};
+use super::trunks::Attempt;
 use super::{Closing, Gateway, identity};
 use crate::call::{AnswerMode, Call, Direction, EventKind, Parties, ReleaseCause, SetupLimits, Signal, Summons};
-use crate::id::{CallId, WorkerId};
+use crate::id::{CallId, DialId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::registrar::Binding;
 use crate::sip::endpoint::ServerTx;
@@ -27,12 +28,20 @@ use crate::sip::message::{Message, Name};
 use crate::sip::refer::{ReferError, ReferTo};
 
 /// What a phone is to do.
-struct Wanted {
-    dn: String,
-    number: String,
-    phones: Vec<Binding>,
+pub(super) struct Wanted {
+    pub(super) dn: String,
+    pub(super) number: String,
+    pub(super) phones: Vec<Binding>,
     /// What goes along with the INVITE to the number.
-    told: Vec<(String, String)>,
+    pub(super) told: Vec<(String, String)>,
+}
+
+/// What is known of the call that it is to make.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) call_uuid: Option<String>,
+    pub(super) data: Vec<(String, String)>,
+    pub(super) dial: Option<DialId>,
 }
 
 impl Gateway {
@@ -65,64 +74,92 @@ impl Gateway {
         };
         let own = contact(&wanted.dn, &listener);
         let referrer = self.endpoint.accept_refer(tx, refer, hop(&listener, path, transport), &own, now);
-        let Wanted { dn, number, phones, told } = wanted;
         let first = self.reach.targets(trunk).iter().find(|target| target.addr.ip() == path.remote().ip());
-        let attempts = self.trunks.attempts_at(trunk, &number, first.map(|target| target.id));
-        let (answer, target) = (self.policy.dial_timeout, Some(self.trunks.failover(trunk)));
-        let limits = SetupLimits { answer, target, targets: attempts.len() };
-        let until = now + self.admission.ring(&dn).unwrap_or(self.policy.ring_timeout);
-        let mode = self.admission.answer(&dn);
-        let summons = Summons::begin(mode == AnswerMode::Page, until, limits, self.policy.refusal_tone);
+        let attempts = self.trunks.attempts_at(trunk, &wanted.number, first.map(|target| target.id));
         let carry = self.peers.trunk(trunk).map(|trunk| identity::carried_in(refer, &trunk.carry));
+        let said = Said { call_uuid: identity::call_uuid(refer), data: carry.unwrap_or_default(), dial: None };
+        let call = self.begin_summons(&wanted, attempts, said, now);
+        self.trunks.referred.insert(call, referrer);
+        self.call_agent(call, worker, &wanted, now);
+    }
+
+    /// Makes the call; its phones are to be called. The first attempt is the trunk's whose time limits hold.
+    pub(super) fn begin_summons(
+        &mut self,
+        wanted: &Wanted,
+        attempts: Vec<Attempt>,
+        said: Said,
+        now: Instant,
+    ) -> CallId {
+        let dn = &wanted.dn;
+        let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
+        let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
+        let until = now + self.admission.ring(dn).unwrap_or(self.policy.ring_timeout);
+        let mode = self.admission.answer(dn);
+        let summons = Summons::begin(mode == AnswerMode::Page, until, limits, self.policy.refusal_tone);
         let parties = Parties {
             dn: dn.clone(),
-            peer: number,
+            peer: wanted.number.clone(),
             peer_name: String::new(),
             direction: Direction::Outbound,
-            call_uuid: identity::call_uuid(refer),
-            data: carry.unwrap_or_default().into(),
-            told: told.into(),
+            call_uuid: said.call_uuid,
+            data: said.data.into(),
+            told: wanted.told.clone().into(),
             local: false,
+            dnis: None,
+            dial: said.dial,
         };
         let call = self.calls.next_call();
         self.calls.insert(Call::summon(call, parties, summons, now));
-        self.trunks.referred.insert(call, referrer);
         self.trunks.keep_attempts(call, attempts);
         self.counters.calls += 1;
         self.emit(call, EventKind::Dialing, now);
-        self.call_agent(call, (&dn, worker), mode, &phones, now);
-        self.calls.schedule(call);
+        call
     }
 
     /// Calls the phones of the agent, or takes the one that stands.
-    fn call_agent(
-        &mut self,
-        call: CallId,
-        (dn, worker): (&str, WorkerId),
-        mode: AnswerMode,
-        phones: &[Binding],
-        now: Instant,
-    ) {
-        let standing = self.standing_leg(dn).filter(|_| mode == AnswerMode::Nailed);
-        if let Some((standing, leg)) = standing {
-            return self.take_standing(call, standing, leg, now);
+    pub(super) fn call_agent(&mut self, call: CallId, worker: WorkerId, wanted: &Wanted, now: Instant) {
+        let nailed = self.admission.answer(&wanted.dn) == AnswerMode::Nailed;
+        match self.standing_leg(&wanted.dn).filter(|_| nailed) {
+            Some((standing, leg)) => self.take_standing(call, standing, leg, now),
+            None => {
+                for binding in &wanted.phones {
+                    self.ring(call, worker, binding, now);
+                }
+                if self.calls.get(call).is_some_and(|call| call.legs.is_empty()) {
+                    self.signal(call, Signal::NoTarget, now);
+                }
+            }
         }
-        for binding in phones {
-            self.ring(call, worker, binding, now);
-        }
-        if self.calls.get(call).is_some_and(|call| call.legs.is_empty()) {
-            self.signal(call, Signal::NoTarget, now);
-        }
+        self.calls.schedule(call);
     }
 
-    /// Reads what is wanted.
-    fn wanted(&mut self, refer: &Message, trunk: usize, now: Instant) -> Result<Wanted, Refusal> {
+    /// Says whether there may be another call at all.
+    pub(super) fn may_summon(&self) -> Result<(), Refusal> {
         if self.closing != Closing::No {
             return Err(Refusal::limit(503, Limit::Draining));
         }
         if self.calls.len() >= self.policy.max_calls {
             return Err(Refusal::limit(503, Limit::Calls));
         }
+        Ok(())
+    }
+
+    /// Returns the phones of a DN that may have another call.
+    pub(super) fn phones_of(&mut self, dn: &str, now: Instant) -> Result<Vec<Binding>, Refusal> {
+        let phones = self.reachable(dn, now);
+        if phones.is_empty() {
+            return Err(480.into());
+        }
+        if !self.has_room(dn) {
+            return Err(Refusal::limit(486, Limit::Dn));
+        }
+        Ok(phones)
+    }
+
+    /// Reads what is wanted.
+    fn wanted(&mut self, refer: &Message, trunk: usize, now: Instant) -> Result<Wanted, Refusal> {
+        self.may_summon()?;
         let dn = identity::user(refer.request_uri()).filter(|dn| self.admission.knows(dn)).ok_or(404u16)?;
         let mut values = refer.headers(Name::ReferTo);
         let (Some(value), None) = (values.next(), values.next()) else { return Err(400.into()) };
@@ -131,13 +168,7 @@ impl Gateway {
             _ => 400,
         })?;
         let number = identity::user(&target.target).filter(|number| is_number(number)).ok_or(400u16)?;
-        let phones = self.reachable(&dn, now);
-        if phones.is_empty() {
-            return Err(480.into());
-        }
-        if !self.has_room(&dn) {
-            return Err(Refusal::limit(486, Limit::Dn));
-        }
+        let phones = self.phones_of(&dn, now)?;
         let carry = self.peers.trunk(trunk).map(|trunk| trunk.carry.clone()).unwrap_or_default();
         let text = |(name, value): (String, Vec<u8>)| (name, String::from_utf8_lossy(&value).into_owned());
         let mut told: Vec<_> = carried(refer, target.replaces.as_ref()).into_iter().map(text).collect();

@@ -19,6 +19,7 @@ pub mod accept;
 pub mod capture;
 pub mod connect;
 pub mod flow;
+pub mod notice;
 mod ports;
 pub mod resolve;
 pub mod signalling;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::capture::{Capture, Ended as EndedCapture, Way};
 use super::connect::{self, Dialling, Errand};
 use super::flow::{Ended, Flow, FromFlow, Opening, Outgoing, Writer};
+use super::notice::{Notice, Notices};
 use super::resolve::Locator;
 use super::tally::{Count, Tally};
 use super::udp::{self, Datagram};
@@ -76,6 +77,8 @@ pub struct Parts {
     pub locator: Option<Locator>,
     /// What captured calls are written by; `None`: none is.
     pub capture: Option<Capture>,
+    /// The agents' side, where there is one.
+    pub notices: Option<Notices>,
 }
 
 /// A picture of the running gateway.
@@ -171,6 +174,7 @@ struct Task {
     drained: bool,
     outward: Outward,
     capture: Option<Capture>,
+    notices: Option<Notices>,
 }
 
 /// What the task needs to open connections and to ask for names.
@@ -194,7 +198,7 @@ struct Inputs {
 
 /// Starts the task. To be called within the runtime.
 pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
-    let Parts { gateway, workers, wake, udp, tally, dialling, locator, capture } = parts;
+    let Parts { gateway, workers, wake, udp, tally, dialling, locator, capture, notices } = parts;
     let (control, control_in) = mpsc::channel(256);
     let (flows, flows_in) = mpsc::channel(config.flow_queue.max(1));
     let (datagrams, datagrams_in) = mpsc::channel(config.udp_queue.max(1));
@@ -238,6 +242,7 @@ pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHand
         drained: false,
         outward,
         capture,
+        notices,
     };
     let inputs = Inputs { control: control_in, flows: flows_in, datagrams: datagrams_in, wake, gone };
     drop(alive);
@@ -417,10 +422,25 @@ impl Task {
                 // Without its writer the connection sends what waits, closes, and is then reported as closed.
                 Output::CloseFlow(flow) => drop(self.writers.remove(&flow)),
                 Output::Media(worker, order) => self.order(worker, order),
-                // Nobody listens: nothing to do.
-                Output::Event(event) => drop(self.events.send(Arc::new(event))),
+                Output::Event(event) => {
+                    let event = Arc::new(event);
+                    self.notice(Notice::Call(event.clone()));
+                    // Nobody listens: nothing to do.
+                    drop(self.events.send(event));
+                }
+                Output::Presence { dn, is_here } => self.notice(Notice::Presence { dn, is_here }),
+                Output::NotDialled { dial, dn, status } => {
+                    tracing::info!(%dial, status, "no call comes of it");
+                    self.notice(Notice::NotDialled { dial, dn, status });
+                }
                 Output::Drained => self.drained = true,
             }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        if let Some(notices) = &mut self.notices {
+            notices.send(notice, &self.tally);
         }
     }
 

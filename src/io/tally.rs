@@ -65,6 +65,8 @@ counts! {
     CaptureFull => "capture_full",
     /// Orders that had to wait because a worker's queue was full.
     OrderDelayed => "order_delayed",
+    /// Facts that the agents' side was not told of because it did not keep up.
+    NoticeMissed => "notice_missed",
     /// Commands that came while too many orders waited for the workers.
     CommandDropped => "command_dropped",
 }

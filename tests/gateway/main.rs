@@ -7,6 +7,7 @@ mod answering;
 mod calling_out;
 mod capturing;
 mod conferring;
+mod dialling;
 mod dn_to_dn;
 mod guessing;
 mod handing_over;

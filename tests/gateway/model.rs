@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crosspoint::call::{AnswerMode, CallEvent, Command, EventKind};
 use crosspoint::gateway::{Input, LocalCalls};
-use crosspoint::id::{CallId, LegId};
+use crosspoint::id::{CallId, DialId, LegId};
 use crosspoint::path::Path;
 use crosspoint::plan::{Digit, DtlsFailure, Report};
 use crosspoint::sip::message::{Message, Method};
@@ -368,11 +368,16 @@ impl World {
     fn command(&mut self) {
         let call = CallId(self.rng.random_range(1..8));
         let digit = Digit { event: 9, duration: Duration::from_millis(100) };
-        let command = match self.rng.random_range(0..8) {
-            0 => Command::Release { call },
-            1 | 2 => Command::Answer { call },
-            3 | 4 => Command::Hold { call },
-            5 | 6 => Command::Retrieve { call },
+        let command = match self.rng.random_range(0..10) {
+            0 | 1 => {
+                let (dn, to) =
+                    (self.pick(&DNS).unwrap().to_owned(), self.pick(&["1003", "5002", ""]).unwrap().to_owned());
+                Command::Dial { dial: DialId(self.rng.random()), dn, to, told: Vec::new() }
+            }
+            2 => Command::Release { call },
+            3 | 4 => Command::Answer { call },
+            5 | 6 => Command::Hold { call },
+            7 | 8 => Command::Retrieve { call },
             _ => Command::SendDigits { call, digits: vec![digit; 3] },
         };
         self.rig.input(Input::Command(command));
@@ -564,7 +569,7 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = only.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     let mut seen = BTreeSet::new();
-    let mut taken_up = (0, 0);
+    let (mut taken_up, mut dialled) = ((0, 0), 0);
     for seed in seeds {
         let script = || {
             let world = run(seed);
@@ -575,6 +580,8 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
             std::panic::catch_unwind(script).unwrap_or_else(|_| panic!("seed {seed} failed: SEED={seed} repeats it"));
         let counters = world.rig.snapshot().counters;
         taken_up = (taken_up.0 + counters.rebound, taken_up.1 + counters.resumed);
+        let of_dial = |event: &&CallEvent| event.dial.is_some() && event.kind == EventKind::Dialing;
+        dialled += world.rig.events.iter().filter(of_dial).count();
         seen.extend(world.rig.events.iter().map(|event| match &event.kind {
             EventKind::Released { cause, .. } => format!("{cause:?}"),
             other => format!("{other:?}"),
@@ -582,6 +589,7 @@ fn a_thousand_random_scripts_leave_no_orphan_behind() {
     }
     if only.is_none() {
         // The scripts reach what they are meant to reach.
+        assert!(dialled > 100, "calls come of commands: {dialled}");
         assert!(taken_up.0 > 100 && taken_up.1 > 50, "calls of lost browsers are taken up: {taken_up:?}");
         for kind in [
             "Established",

@@ -10,7 +10,7 @@ use crosspoint::gateway::{
     CallPolicy, CaptureOrder, CapturePolicy, Carry, Destination, DnRule, DnSet, Gateway, GatewayConfig, Input,
     Listener, ListenerId, MediaPolicy, OpusTerms, Output, RegistrationPolicy, Secret, Snapshot, Trunk, TrunkPolicy,
 };
-use crosspoint::id::{FlowId, LegId, PortPairId, WorkerId};
+use crosspoint::id::{DialId, FlowId, LegId, PortPairId, WorkerId};
 use crosspoint::path::{Path, Transport};
 use crosspoint::plan::{AudioCodec, Fingerprint, Latch, LegStats, Order, Report, Source, Topology, WorkerSite};
 use crosspoint::sip::endpoint::SourceLimit;
@@ -115,6 +115,10 @@ pub struct Rig {
     /// What was sent to each path and not yet looked at.
     pub sent: BTreeMap<Path, VecDeque<Message>>,
     pub events: Vec<CallEvent>,
+    /// Who came and who has left.
+    pub presence: Vec<(String, bool)>,
+    /// Dialling that came to nothing.
+    pub not_dialled: Vec<(DialId, String, u16)>,
     pub captures: Vec<CaptureOrder>,
     pub orders: Vec<(WorkerId, Order)>,
     pub ports: HashMap<LegId, Port>,
@@ -159,6 +163,8 @@ impl Rig {
             now,
             sent: BTreeMap::new(),
             events: Vec::new(),
+            presence: Vec::new(),
+            not_dialled: Vec::new(),
             captures: Vec::new(),
             orders: Vec::new(),
             ports: HashMap::new(),
@@ -304,6 +310,8 @@ impl Rig {
                 Output::CloseFlow(flow) => self.closed_flows.push(flow),
                 Output::Media(worker, order) => self.carry_out(worker, order),
                 Output::Event(event) => self.events.push(event),
+                Output::Presence { dn, is_here } => self.presence.push((dn, is_here)),
+                Output::NotDialled { dial, dn, status } => self.not_dialled.push((dial, dn, status)),
                 Output::Capture(order) => self.captures.push(order),
                 connect @ Output::Connect { .. } => self.connects.push(connect),
                 question @ Output::Resolve { .. } => self.questions.push(question),

@@ -155,6 +155,7 @@ impl Web {
             dialling: Dialling::default(),
             locator: None,
             capture: None,
+            notices: None,
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);

@@ -240,7 +240,9 @@ impl Gateway {
     pub(in crate::gateway) fn note_presence(&mut self, dn: &str, now: Instant) {
         let bindings = self.registrar.lookup(dn, now);
         self.trunks.verdicts.retain(dn, |flow| bindings.iter().any(|binding| binding.path.flow() == Some(flow)));
-        self.trunks.set_presence(dn, !bindings.is_empty(), now);
+        let is_here = !bindings.is_empty();
+        self.trunks.set_presence(dn, is_here, now);
+        self.tell_presence(dn, is_here, now);
     }
 }
 
