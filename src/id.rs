@@ -46,3 +46,20 @@ id!(
     /// Names a media worker thread, counted from 0.
     WorkerId, "worker-"
 );
+
+/// Names one run of the process: 64 random bits, drawn at its start. Identifiers count anew in each run; outside of it they
+/// stand behind this one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run-{self}")
+    }
+}

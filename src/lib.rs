@@ -10,12 +10,14 @@
 //!                     │
 //!  protocols (pure)   sip  sdp  capture  bayeux     rtp  webrtc  codec
 //!                     │                              │
-//!  domains (pure)     registrar  call  gateway       media
+//!  domains (pure)     registrar  call  gateway  desk media
 //!                     └───────────┬────── plan ──────┘
 //!  shell              io (signalling, worker)  http  config  telemetry  app
 //!                     │
 //!  beside it          lab (a stand-in Genesys; feature `lab`)  load (drives any gateway; feature `load`)
 //! ```
+//!
+//! [`desk`] is the agents' side: it learns of calls by their events and changes them by commands, as anybody outside.
 //!
 //! Imports run downward only, and signalling and media never import each other: `gateway` writes [`plan`]s, the media
 //! threads carry them out. `tests/architecture.rs` states who may import whom, and fails on anything else.
@@ -34,7 +36,9 @@
 //!    → writer. No round trip to the media threads: their ports are already bound, their credentials are plain data.
 //! 3. *A call event*: `call` → [`gateway::Output::Event`] → a bounded broadcast → whoever subscribes.
 //! 4. *A media event*: worker → a slot per leg → [`gateway::Input::Media`].
-//! 5. *A command*: page, REST or an embedding program → [`gateway::Input::Command`] → a procedure of the call.
+//! 5. *An event for the agent's desktop*: [`call::CallEvent`] → [`desk::Desk`] writes the message once → the Bayeux server
+//!    and the sinks. A REST request → [`desk::Operation`] → [`call::Command`]; its effect comes back as an event.
+//! 6. *A command*: page, REST or an embedding program → [`gateway::Input::Command`] → a procedure of the call.
 //!
 //! # The queues, and what each does when it is full
 //!
@@ -91,6 +95,7 @@ pub mod sip;
 pub mod webrtc;
 
 pub mod call;
+pub mod desk;
 pub mod gateway;
 pub mod media;
 pub mod registrar;

@@ -27,13 +27,18 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("call", &["sip", "sdp", "registrar"], true),
     ("media", &["rtp", "webrtc", "codec"], true),
     ("gateway", &["sip", "sdp", "registrar", "call"], true),
-    ("io", &["gateway", "call", "sip", "capture", "media", "webrtc", "rtp", "telemetry"], false),
-    ("http", &["io", "gateway", "call", "telemetry"], false),
-    ("config", &["sip", "sdp", "webrtc", "registrar", "call", "gateway", "media", "io", "http", "telemetry"], false),
+    ("desk", &["bayeux", "call"], true),
+    ("io", &["gateway", "desk", "bayeux", "call", "sip", "capture", "media", "webrtc", "rtp", "telemetry"], false),
+    ("http", &["io", "gateway", "desk", "bayeux", "call", "telemetry"], false),
+    (
+        "config",
+        &["sip", "sdp", "webrtc", "registrar", "call", "gateway", "desk", "media", "io", "http", "telemetry"],
+        false,
+    ),
     ("telemetry", &["rtp"], false),
     (
         "app",
-        &["sip", "sdp", "webrtc", "registrar", "call", "media", "gateway", "io", "http", "config", "telemetry"],
+        &["sip", "sdp", "webrtc", "registrar", "call", "media", "gateway", "desk", "io", "http", "config", "telemetry"],
         false,
     ),
     ("lab", &["app", "config", "http", "capture", "codec", "rtp"], false),
@@ -63,6 +68,7 @@ const IMPURE: &[(&str, &str)] = &[
 /// Crates that belong to one room, which wraps them.
 const WRAPPED: &[(&str, &[&str])] = &[
     ("opus::", &["codec"]),
+    ("argon2::", &["desk"]),
     ("dimpl::", &["webrtc"]),
     ("stun_types::", &["webrtc"]),
     ("sdp_types::", &["sdp"]),

@@ -1,0 +1,80 @@
+//! What GET shows: the agent, its devices, channels and calls, as GWS shapes them.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::Desk;
+use super::agent::Agent;
+use super::operation::{Refusal, Subresources};
+
+impl Desk {
+    /// `/me`
+    pub(super) fn me(&self, agent: &Agent, with: Subresources) -> Bytes {
+        let user = agent.config.user.as_str();
+        let (first, last) = agent.config.name.split_once(' ').unwrap_or((&agent.config.name, ""));
+        let mut me = json!({
+            "userName": user,
+            "id": user,
+            "firstName": first,
+            "lastName": last,
+            "employeeId": user,
+            "enabled": true,
+            "roles": ["ROLE_AGENT"],
+            "uri": self.uri("/me"),
+            "path": "/me",
+            "skills": skills(agent),
+        });
+        let mut show = |name: &str, value: Value| me.as_object_mut().map(|me| me.insert(name.to_owned(), value));
+        if with.devices {
+            show("devices", self.devices(agent));
+        }
+        if with.channels {
+            show("channels", self.channels(agent));
+        }
+        if with.calls {
+            show("calls", Value::Array(Vec::new()));
+        }
+        body("user", me)
+    }
+
+    pub(super) fn devices(&self, agent: &Agent) -> Value {
+        let devices = agent.config.dns.iter().map(|dn| self.device(agent, dn));
+        devices.map(|device| json!(device)).collect()
+    }
+
+    /// One device, by identifier, which is its number.
+    pub(super) fn one_device(&self, agent: &Agent, id: &str) -> Result<Bytes, Refusal> {
+        let dn = agent.config.dns.iter().find(|dn| *dn == id).ok_or_else(|| Refusal::NoDevice(id.to_owned()))?;
+        Ok(body("device", json!(self.device(agent, dn))))
+    }
+
+    pub(super) fn channels(&self, agent: &Agent) -> Value {
+        json!([{
+            "name": "voice",
+            "state": agent.state().name(),
+            "activity": if agent.is_at_work() { "Idle" } else { "Unknown" },
+            "reasons": agent.reason().into_iter().collect::<Vec<_>>(),
+            "userState": self.device(agent, &agent.dn).user_state,
+            "uri": self.uri("/me/channels/voice"),
+            "path": "/me/channels/voice",
+        }])
+    }
+
+    /// `/me/state`, the guide's.
+    pub(super) fn state(&self, agent: &Agent) -> Bytes {
+        let mut shown = json!({ "statusCode": 0, "state": agent.state().name(), "dn": agent.dn });
+        if let (Some(shown), Some(reason)) = (shown.as_object_mut(), agent.reason()) {
+            shown.insert("reason".to_owned(), reason.into());
+        }
+        super::message::json(&shown)
+    }
+}
+
+fn skills(agent: &Agent) -> Value {
+    agent.config.skills.iter().map(|(name, level)| json!({ "name": name, "level": level })).collect()
+}
+
+/// Writes what is shown behind its `statusCode`.
+pub(super) fn body(name: &str, value: Value) -> Bytes {
+    super::message::json(&json!({ "statusCode": 0, name: value }))
+}
