@@ -108,6 +108,14 @@ pub enum StartError {
         /// Why.
         error: TlsError,
     },
+    /// The TLS settings of a GWS.
+    #[error("gws {gws}: {error}")]
+    GwsTls {
+        /// Which GWS.
+        gws: String,
+        /// Why.
+        error: TlsError,
+    },
     /// Nothing to look up the names of trunks with.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -169,6 +177,7 @@ impl App {
         let sounds = compose::sounds(&self.config)?;
         let dialling = sip::dialling(&self.config, &addresses.sip)?;
         let locator = sip::locator(&self.config)?;
+        let upstreams = compose::upstreams(&self.config)?;
         let (sink, capture) = self.capture(&addresses, &tally)?.unzip();
         let wake = Arc::new(Notify::new());
         let mut workers = Vec::new();
@@ -186,7 +195,7 @@ impl App {
         drop(sink);
         let sites = workers.iter().map(worker::WorkerHandle::site).collect();
         let gateway = Gateway::new(settings, sites, certificate.fingerprint(), rand::make_rng(), Instant::now());
-        let Sockets { sip: sockets, http } = sockets;
+        let Sockets { sip: sockets, http: bound } = sockets;
         let (mut udp, mut streams) = (Vec::new(), Vec::new());
         for (at, socket) in sockets.into_iter().enumerate() {
             match socket {
@@ -223,8 +232,9 @@ impl App {
             sip::listen(&mut running.listeners, stream, gate.clone(), stop, signalling, look);
         }
         let gate = Gate::new(compose::limits(&self.config), tally);
-        for (at, listener) in http.into_iter().enumerate() {
-            self.listen(&mut running, at, listener, gate.clone());
+        let gws = Arc::new(http::gws::Proxy::new(upstreams, running.stop.subscribe()));
+        for (at, listener) in bound.into_iter().enumerate() {
+            self.listen(&mut running, at, listener, (gate.clone(), gws.clone()));
         }
         Ok(running)
     }
@@ -276,10 +286,12 @@ impl App {
         Ok(Tls { config: certificates.server_config(&["http/1.1"])?, certificates })
     }
 
-    fn listen(&self, running: &mut RunningApp, at: usize, bound: Bound, gate: Arc<Gate>) {
+    fn listen(&self, running: &mut RunningApp, at: usize, bound: Bound, shared: (Arc<Gate>, Arc<http::gws::Proxy>)) {
+        let (gate, gws) = shared;
         let Bound { listener, address, tls } = bound;
         let config = Arc::new(compose::http(&self.config, at, self.lab.clone()));
-        let router = http::router(http::Site { config: config.clone(), signalling: running.signalling.clone() });
+        let site = http::Site { config: config.clone(), signalling: running.signalling.clone(), gws };
+        let router = http::router(site);
         let local_only = tls.is_none() && address.ip().is_loopback();
         let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
         let stop = running.stop.subscribe();

@@ -62,6 +62,7 @@
 //! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |
 //! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |
+//! | pages → a GWS, requests and WebSockets | `gws.connections` | 503 with the reason |
 //! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |
 //! | requests → transactions, sessions | 100 000; four per call | 503, `overloaded` |
 //! | requests of one source that is not known | `limits.requests_per_second` | 503 by WebSocket, silence by UDP, `limited` |

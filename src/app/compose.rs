@@ -265,20 +265,29 @@ pub(super) fn limits(config: &Config) -> Limits {
 /// Makes the rules of the listener at this place.
 pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Config {
     let Some(listener) = config.listeners.get(at) else { return http::Config::default() };
-    let page = PageConfig { ws_path: listener.path.clone(), domain: config.server.domain.clone(), lab };
+    let page = PageConfig {
+        ws_path: listener.path.clone(),
+        domain: config.server.domain.clone(),
+        lab,
+        gws: gws::places(config),
+    };
     http::Config {
         ws_path: listener.path.clone(),
         origins: listener.origins.clone(),
         require_origin: listener.require_origin,
         public_metrics: listener.public_metrics,
+        frame_ancestors: listener.frame_ancestors.clone(),
+        connect: gws::direct(config),
         page: listener.pages.then_some(page),
         ..http::Config::default()
     }
 }
 
+mod gws;
 mod sounds;
 #[cfg(test)]
 mod tests;
 mod trunks;
 
+pub(super) use gws::upstreams;
 pub(super) use sounds::sounds;

@@ -69,6 +69,7 @@ impl Config {
         self.check_limits(&file)?;
         self.check_calls(&file)?;
         self.check_capture(&file)?;
+        self.check_gws(&file)?;
         let is_lab_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'+');
         for (at, number) in self.lab.numbers.iter().enumerate() {
             file.must(is_lab_number(&number.number), format!("lab.number[{at}].number"), &number.number, "digits")?;
@@ -159,13 +160,10 @@ fn check_listener(listener: &ListenerConfig, key: &str, file: &File) -> Result<(
     file.must(both, key("key"), if both { "" } else { "one of two" }, "certificate and key, or neither")?;
     let ok = listener.path.starts_with('/') && listener.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?');
     file.must(ok, key("path"), &listener.path, "a path that begins with /")?;
-    for origin in &listener.origins {
-        file.must(
-            is_origin(origin),
-            key("origins"),
-            origin,
-            "\"https://host\" or \"https://host:port\", nothing behind it",
-        )?;
+    let lists = [("origins", &listener.origins), ("frame_ancestors", &listener.frame_ancestors)];
+    for (name, origin) in lists.iter().flat_map(|(name, list)| list.iter().map(move |origin| (name, origin))) {
+        let allowed = "\"https://host\" or \"https://host:port\", nothing behind it";
+        file.must(is_origin(origin), key(name), origin, allowed)?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod calls;
 mod capture;
 mod check;
 mod dn;
+mod gws;
 mod lab;
 mod parse;
 mod session;
@@ -33,6 +34,7 @@ pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use capture::CaptureConfig;
 pub use check::Capacity;
 pub use dn::{Dn, DnEntry, DnRange, Secret};
+pub use gws::GwsConfig;
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
@@ -86,6 +88,9 @@ pub struct Config {
     /// `[capture]`
     #[serde(default)]
     pub capture: CaptureConfig,
+    /// `[[gws]]`
+    #[serde(default)]
+    pub gws: Vec<GwsConfig>,
     /// `[limits]`
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -149,6 +154,9 @@ pub struct ListenerConfig {
     /// Origins allowed beside the listener's own.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// Origins whose pages may show the phone in a frame, beside the listener's own.
+    #[serde(default)]
+    pub frame_ancestors: Vec<String>,
     /// Digest algorithm for requests that come in here.
     #[serde(default)]
     pub auth: AuthAlgorithm,

@@ -57,6 +57,7 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "certificate",
         "key",
         "origins",
+        "frame_ancestors",
         "latch",
         "media",
         "ha1",
@@ -74,6 +75,13 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "opus.bitrate",
         "opus.frame_ms",
         "folder",
+        "name",
+        "url",
+        "paths",
+        "ca",
+        "verify",
+        "direct",
+        "connections",
     ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
     let transport = ["transport", "tls", "sources", "large_over_tcp", "advertise"];
@@ -169,6 +177,11 @@ fn every_key_is_in_the_file() {
         "always",
         "max_mb",
         "total_mb",
+        "frame_ancestors",
+        "url",
+        "paths",
+        "direct",
+        "connections",
     ] {
         let is_there = |l: &str| l.trim_start_matches("# ").starts_with(&format!("{key} ="));
         assert!(GATEWAY.lines().any(is_there), "{key}");

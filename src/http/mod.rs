@@ -3,6 +3,7 @@
 //! We do not do HTTP/2, because browsers open WebSockets over HTTP/1.1 and the page is a handful of files.
 
 mod calls;
+pub mod gws;
 pub mod metrics;
 pub mod origin;
 pub mod pages;
@@ -13,10 +14,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub public_metrics: bool,
     /// Pages of these origins may show the phone in a frame, beside its own.
     pub frame_ancestors: Vec<String>,
+    /// Further origins that the page may call: each GWS that it reaches by itself.
+    pub connect: Vec<String>,
     /// What the phone page is told; `None`: no pages here.
     pub page: Option<PageConfig>,
     /// Bounds of a WebSocket.
@@ -72,6 +75,18 @@ pub struct PageConfig {
     /// Only in a lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lab: Option<LabHint>,
+    /// Each GWS that the page may connect to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gws: Vec<GwsPlace>,
+}
+
+/// Where the phone page finds a GWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GwsPlace {
+    /// Its name, for people.
+    pub name: String,
+    /// What stands before `/genesys/cometd` and `/api/v2`: `/gws/NAME` for one that is reached through us.
+    pub url: String,
 }
 
 /// What the sign-in form of a lab shows.
@@ -102,6 +117,7 @@ impl Default for Config {
             require_origin: false,
             public_metrics: false,
             frame_ancestors: Vec::new(),
+            connect: Vec::new(),
             page: None,
             websocket: WebSocketLimits::default(),
             header_timeout: Duration::from_secs(10),
@@ -128,6 +144,8 @@ pub struct Site {
     pub config: Arc<Config>,
     /// The way to signalling.
     pub signalling: Handle,
+    /// The way to each configured GWS.
+    pub gws: Arc<gws::Proxy>,
 }
 
 /// The connection that a request came by.
@@ -147,7 +165,8 @@ pub struct Link {
 pub fn is_ws_path(path: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
     let taken = ["/health", "/metrics", "/config.json"];
-    path.starts_with('/') && path.len() > 1 && path.bytes().all(is_plain) && !taken.contains(&path)
+    let is_free = !taken.contains(&path) && !path.starts_with("/gws/");
+    path.starts_with('/') && path.len() > 1 && path.bytes().all(is_plain) && is_free
 }
 
 /// Makes the routes; the configuration's path must satisfy [`is_ws_path`]. Each request must carry a [`Link`] as extension.
@@ -159,6 +178,7 @@ pub fn router(site: Site) -> Router {
         .route("/metrics", get(show_metrics))
         .route("/config.json", get(page_config))
         .merge(calls::routes())
+        .route("/gws/{*rest}", any(gws::pass).layer(DefaultBodyLimit::max(gws::MAX_BODY_BYTES)))
         .fallback(pages::serve)
         .layer(axum::middleware::from_fn_with_state(site.clone(), pages::add_policy))
         .with_state(site)

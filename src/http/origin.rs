@@ -22,11 +22,26 @@ pub fn judge(config: &Config, link: &Link, origin: Option<&str>, host: Option<&s
     if config.origins.iter().any(|allowed| Origin::parse(allowed).is_some_and(|allowed| allowed == origin)) {
         return Verdict::Allowed;
     }
-    let scheme = if link.secure { "https" } else { "http" };
-    let own = host.and_then(|host| Origin::parse(&format!("{scheme}://{host}")));
-    // A name that a stranger's DNS points at 127.0.0.1 must not become an own origin.
-    let is_own = own.is_some_and(|own| own == origin) && (!link.local_only || is_this_machine(&origin.host));
+    let is_own = own(link, host).is_some_and(|own| own == origin);
     if is_own { Verdict::Allowed } else { Verdict::Foreign }
+}
+
+/// Returns true where `origin` is the listener's own, and no other that may be allowed beside it.
+pub fn is_own(link: &Link, origin: &str, host: Option<&str>) -> bool {
+    own(link, host).is_some_and(|own| Origin::parse(origin) == Some(own))
+}
+
+/// Returns true where `host` may be the name of a page of the listener's own.
+pub fn is_own_host(link: &Link, host: Option<&str>) -> bool {
+    own(link, host).is_some()
+}
+
+/// The listener's own origin under the name that a request used.
+fn own(link: &Link, host: Option<&str>) -> Option<Origin> {
+    let scheme = if link.secure { "https" } else { "http" };
+    let own = Origin::parse(&format!("{scheme}://{}", host?))?;
+    // A name that a stranger's DNS points at 127.0.0.1 must not become an own origin.
+    (!link.local_only || is_this_machine(&own.host)).then_some(own)
 }
 
 /// Returns true for an origin as it may stand in the configuration: `https://host[:port]`, nothing behind it.

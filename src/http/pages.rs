@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-use super::{Link, Site};
+use super::{Config, Link, Site};
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
@@ -63,10 +63,14 @@ pub(super) async fn add_policy(
     request: Request,
     next: Next,
 ) -> Response {
+    let is_foreign = request.uri().path().starts_with("/gws/");
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).map(str::to_owned);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let policy = content_policy(&site.config.frame_ancestors, host.as_deref(), link.secure);
+    let policy = match is_foreign {
+        true => FOREIGN_POLICY.to_owned(),
+        false => content_policy(&site.config, host.as_deref(), link.secure),
+    };
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -79,18 +83,22 @@ pub(super) async fn add_policy(
     response
 }
 
+/// For what comes from a GWS: shown as a document, it could do nothing.
+const FOREIGN_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
+
 /// Nothing but our own files, and no inline script or style. The WebSocket's own address stands beside `'self'`,
 /// because not every browser takes `'self'` for `wss:`.
-fn content_policy(frame_ancestors: &[String], host: Option<&str>, secure: bool) -> String {
+fn content_policy(config: &Config, host: Option<&str>, secure: bool) -> String {
     let is_plain = |h: &&str| h.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
     let socket = host.filter(is_plain).map_or(String::new(), |host| {
         let scheme = if secure { "wss" } else { "ws" };
         format!(" {scheme}://{host}")
     });
-    let ancestors: String = frame_ancestors.iter().map(|a| format!(" {a}")).collect();
+    let list = |origins: &[String]| origins.iter().map(|origin| format!(" {origin}")).collect::<String>();
+    let (ancestors, connect) = (list(&config.frame_ancestors), list(&config.connect));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; \
-         connect-src 'self'{socket}; base-uri 'none'; form-action 'self'; frame-ancestors 'self'{ancestors}"
+         connect-src 'self'{socket}{connect}; base-uri 'none'; form-action 'self'; frame-ancestors 'self'{ancestors}"
     )
 }
 
@@ -100,15 +108,26 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_socket_and_nothing_inline() {
-        let policy = content_policy(&["https://desk.example".into()], Some("gw.example:8443"), true);
+        let config = Config { frame_ancestors: vec!["https://desk.example".into()], ..Config::default() };
+        let policy = content_policy(&config, Some("gw.example:8443"), true);
         assert!(policy.contains("connect-src 'self' wss://gw.example:8443;"), "{policy}");
         assert!(policy.ends_with("frame-ancestors 'self' https://desk.example"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
     }
 
     #[test]
+    fn the_policy_names_what_the_page_may_call_beside_us() {
+        let connect = vec!["https://gws.example".into(), "wss://gws.example".into()];
+        let policy = content_policy(&Config { connect, ..Config::default() }, Some("gw.example"), true);
+        assert!(
+            policy.contains("connect-src 'self' wss://gw.example https://gws.example wss://gws.example;"),
+            "{policy}"
+        );
+    }
+
+    #[test]
     fn a_host_header_cannot_write_into_the_policy() {
-        let policy = content_policy(&[], Some("a; script-src *"), true);
+        let policy = content_policy(&Config::default(), Some("a; script-src *"), true);
         assert!(policy.contains("connect-src 'self';"), "{policy}");
     }
 }

@@ -11,6 +11,7 @@ mod desk;
 mod dns;
 mod embed;
 #[cfg(feature = "lab")]
+mod gws;
 mod lab;
 #[cfg(feature = "load")]
 mod load;

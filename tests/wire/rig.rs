@@ -108,7 +108,7 @@ pub struct Web {
 }
 
 pub fn rules() -> http::Config {
-    let page = PageConfig { ws_path: "/ws".into(), domain: DOMAIN.into(), lab: None };
+    let page = PageConfig { ws_path: "/ws".into(), domain: DOMAIN.into(), lab: None, gws: Vec::new() };
     http::Config { page: Some(page), ..http::Config::default() }
 }
 
@@ -159,7 +159,8 @@ impl Web {
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);
-        let router = http::router(http::Site { config: rules.clone(), signalling: signalling.clone() });
+        let router =
+            http::router(http::Site { config: rules.clone(), signalling: signalling.clone(), gws: Default::default() });
         let stop = watch::channel(false).0;
         let (stop_accept, stop_each) = (stop.subscribe(), stop.subscribe());
         let door = Door { listener: ListenerId(0), local_only: true };
