@@ -61,6 +61,14 @@ pub enum Command {
         /// The agent's other call.
         with: CallId,
     },
+    /// Calls a number into the call, whose parties talk on meanwhile and hear it when it answers. That it does not is told
+    /// as [`EventKind::Declined`](super::EventKind::Declined).
+    SingleStepConference {
+        /// Which call.
+        call: CallId,
+        /// The third party.
+        to: String,
+    },
     /// Writes the call's SIP messages and its media, without encryption, to a file from here on, or ends that.
     Capture {
         /// Which call.

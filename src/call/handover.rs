@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::procedure::{Action, Conference, Members, Parts, Procedure, Referral, Transfer};
+use super::procedure::{Action, Addition, Conference, Members, Parts, Procedure, Referral, Transfer};
 use super::{Call, EventKind, LegKind, SetupLimits};
 use crate::id::LegId;
 
@@ -42,6 +42,11 @@ impl Call {
         let mut all = self.unhold();
         all.extend(actions);
         all
+    }
+
+    /// Begins to call a third party, the second guest: its leg is of the call, and was sent its INVITE.
+    pub fn begin_addition(&mut self, members: Members, limits: SetupLimits, now: Instant) {
+        self.procedure = Some(Procedure::Addition(Addition::begin(members, limits, now)));
     }
 
     /// The agent holds nobody any more.
@@ -115,6 +120,7 @@ impl Call {
     pub fn is_told_by(&mut self, leg: LegId, uuid: Option<&str>) -> bool {
         let is_other = match &mut self.procedure {
             Some(Procedure::Transfer(transfer)) => transfer.note_uuid(leg, uuid),
+            Some(Procedure::Addition(addition)) => leg == addition.target(),
             Some(Procedure::Conference(_)) => self.trunk_leg().is_some_and(|first| first.id != leg),
             _ => false,
         };

@@ -160,6 +160,7 @@ impl Call {
         match &mut self.procedure {
             Some(Procedure::Setup(setup)) => setup.add_callee(leg, now),
             Some(Procedure::Transfer(transfer)) => transfer.set_target(leg, now),
+            Some(Procedure::Addition(addition)) => addition.set_target(leg, now),
             Some(Procedure::Summons(summons)) => summons.add_phone(leg),
             _ => {}
         }
@@ -331,6 +332,7 @@ impl Call {
                 actions.extend(self.resume_wish());
             }
             Next::Joined { peer, uuid, known } => actions.extend(self.joined_anew(peer, uuid, known)),
+            Next::Conferring(members) => actions.extend(self.begin_conference(members)),
             Next::Resumed { old, new } => {
                 self.procedure = None;
                 actions.extend(self.replace_leg(old, new));

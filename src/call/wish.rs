@@ -75,7 +75,7 @@ impl Call {
             Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
             // What is handed on can be taken back; three are not held by one.
             Some(Procedure::Transfer(_)) if !hold => self.proceed(Signal::Wish(wish), now),
-            Some(Procedure::Conference(_)) => {
+            Some(Procedure::Addition(_) | Procedure::Conference(_)) => {
                 vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })]
             }
             Some(_) => {

@@ -232,6 +232,7 @@ impl Gateway {
                     self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
                 }
             }
+            Command::SingleStepConference { call, to } => self.command_add(call, to, now),
             Command::Capture { call, on } => self.command_capture(call, on, now),
             Command::SendDigits { call, digits } => {
                 let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };

@@ -13,7 +13,7 @@ use super::Gateway;
 use super::page::{self, PAGE_TYPE};
 use super::reach::Target;
 use super::routing::contact;
-use crate::call::procedure::{Parts, Referral, Reporter};
+use crate::call::procedure::{Guest, Members, Parts, Referral, Reporter};
 use crate::call::{Declined, Direction, EventKind, Leg, LegKind, Procedure, ReleaseCause, SetupLimits, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Transport;
@@ -111,6 +111,30 @@ impl Gateway {
             Ok(plan) => self.set_out(plan, Reporter::Nobody, now),
             Err(status) => self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now),
         }
+    }
+
+    /// The agent's wish to have a third party in the call.
+    pub(super) fn command_add(&mut self, call: CallId, to: String, now: Instant) {
+        let plan = self.plan_transfer(call, None, Aim::Number { to: to.clone(), headers: Vec::new() });
+        if let Err(status) = plan.and_then(|plan| self.add(&plan, to, now)) {
+            self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
+        }
+    }
+
+    /// Calls a number into a call.
+    fn add(&mut self, plan: &Plan, to: String, now: Instant) -> Result<(), u16> {
+        if !page::is_number(&to) {
+            return Err(484);
+        }
+        let (leg, limits) = self.dial_target(plan, &to, self.policy.transfer_timeout, now)?;
+        let stays = self.policy.conference_stays;
+        let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
+        let number = found.leg(plan.stays).and_then(|leg| leg.dn.clone()).unwrap_or_else(|| found.parties.peer.clone());
+        let guests = [Guest { leg: plan.stays, number }, Guest { leg, number: to }];
+        let members = Members { agent: plan.referrer, guests, held: found.held_legs(), stays };
+        found.begin_addition(members, limits, now);
+        self.calls.schedule(plan.call);
+        Ok(())
     }
 
     /// Carries a plan out; what goes wrong from here on is told as progress.

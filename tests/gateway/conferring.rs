@@ -4,7 +4,7 @@ use crosspoint::call::{Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
 use crosspoint::id::{CallId, LegId};
 use crosspoint::plan::{Digit, Order, Topology};
-use crosspoint::sip::message::Method;
+use crosspoint::sip::message::{Message, Method};
 
 use crate::handover::{Consult, consult, consult_ringing, read, refer};
 use crate::peers::{Talk, inbound_call, last_status, outbound_call, request};
@@ -232,4 +232,71 @@ fn keys_that_a_command_sends_go_to_all_who_hear_the_agent() {
     rig.input(Input::Command(Command::SendDigits { call, digits: vec![digit] }));
     assert_eq!(keyed(&rig, before), [(legs[1], 3), (legs[2], 3)]);
     assert_eq!(rig.events[events..].len(), 1);
+}
+
+/// The agent of a call has 6001 called into it; the INVITE at the trunk.
+fn adding(rig: &mut Rig, call: fn(&mut Rig) -> Talk) -> (Talk, Message) {
+    let talk = call(rig);
+    read(rig, &talk.browser);
+    rig.take(talk.trunk.path);
+    let id = calls(rig)[0];
+    rig.input(Input::Command(Command::SingleStepConference { call: id, to: "6001".into() }));
+    let invite = request(&rig.take(talk.trunk.path), Method::Invite);
+    (talk, invite)
+}
+
+#[test]
+fn a_third_party_is_called_into_a_call_whose_two_talk_on_until_it_answers() {
+    for call in [inbound_call, outbound_call] {
+        let mut rig = Rig::new();
+        let (mut talk, invite) = adding(&mut rig, call);
+        assert!(invite.request_uri().starts_with("sip:6001@"));
+        rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 180, None));
+        assert!(matches!(connected(&rig), Topology::Pair(..)), "they talk on");
+        assert!(rig.take(talk.browser.path).is_empty());
+        rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 200, Some(&sdp::trunk_answer_from(20_500))));
+        request(&rig.take(talk.trunk.path), Method::Ack);
+        assert!(matches!(connected(&rig), Topology::Mix(legs) if legs.len() == 3));
+        assert!(rig.kinds().contains(&&EventKind::ParticipantsUpdated { parties: vec!["1003".into(), "6001".into()] }));
+        assert_eq!((calls(&rig).len(), rig.ports.len()), (1, 3));
+        bye_of_customer(&mut rig, &mut talk);
+        assert!(matches!(connected(&rig), Topology::Pair(..)), "the customer leaves, the others go on");
+        assert_eq!(rig.snapshot().calls[0].peer, "6001");
+        let bye = talk.browser.within(&mut talk.at_browser, Method::Bye, &[], None);
+        rig.deliver(talk.browser.path, bye);
+        rig.assert_clean();
+    }
+}
+
+#[test]
+fn a_third_party_who_refuses_or_is_silent_leaves_the_call_as_it_was() {
+    let mut rig = Rig::new();
+    let (talk, invite) = adding(&mut rig, inbound_call);
+    rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 486, None));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(486) }));
+    assert!(matches!(connected(&rig), Topology::Pair(..)));
+    assert_eq!(rig.ports.len(), 2);
+
+    let mut rig = Rig::new();
+    let (talk, invite) = adding(&mut rig, inbound_call);
+    rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 180, None));
+    rig.advance(config().calls.transfer_timeout);
+    request(&rig.take(talk.trunk.path), Method::Cancel);
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(408) }));
+    let hold = Input::Command(Command::Hold { call: calls(&rig)[0] });
+    rig.input(hold);
+    assert!(matches!(rig.orders.last(), Some((_, Order::Connect(Topology::Parked(..))))), "it can be held again");
+}
+
+#[test]
+fn a_customer_who_leaves_while_a_third_party_is_called_ends_the_call() {
+    let mut rig = Rig::new();
+    let (mut talk, invite) = adding(&mut rig, inbound_call);
+    rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 180, None));
+    bye_of_customer(&mut rig, &mut talk);
+    let sent = rig.take(talk.trunk.path);
+    request(&sent, Method::Cancel);
+    request(&rig.take(talk.browser.path), Method::Bye);
+    rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 487, None));
+    rig.assert_clean();
 }

@@ -374,8 +374,9 @@ impl World {
                     (self.pick(&DNS).unwrap().to_owned(), self.pick(&["1003", "5002", ""]).unwrap().to_owned());
                 Command::Dial { dial: DialId(self.rng.random()), dn, to, told: Vec::new() }
             }
-            2 => Command::Release { call },
-            3 | 4 => Command::Answer { call },
+            2 => Command::SingleStepConference { call, to: "6001".to_owned() },
+            3 => Command::Release { call },
+            4 => Command::Answer { call },
             5 | 6 => Command::Hold { call },
             7 | 8 => Command::Retrieve { call },
             _ => Command::SendDigits { call, digits: vec![digit; 3] },

@@ -6,6 +6,7 @@
 //!    └───────────────────┴──────────────────────┴──────────────────────┴──> release ──> gone
 //! ```
 
+pub mod addition;
 pub mod alert;
 pub mod answer;
 pub mod conference;
@@ -30,6 +31,7 @@ use crate::id::{CallId, LegId};
 use crate::plan::LegStats;
 use crate::sdp::description;
 
+pub use addition::Addition;
 pub use alert::AnswerMode;
 pub use answer::Answer;
 pub use conference::{Conference, Guest, Members};
@@ -239,6 +241,8 @@ pub enum Procedure {
     Transfer(Transfer),
     /// The trunk hands a party on.
     Referral(Referral),
+    /// A third party is being called.
+    Addition(Addition),
     /// Three hear each other.
     Conference(Conference),
     /// A phone that lost its dialog is given the call back.
@@ -285,6 +289,8 @@ pub enum Next {
         /// Numbers of parties that may be left.
         known: Vec<(LegId, String)>,
     },
+    /// A third party has answered, and is to hear both others.
+    Conferring(Members),
     /// One leg is to take the place of another.
     Resumed {
         /// Whose place.
@@ -332,6 +338,7 @@ impl Procedure {
             Procedure::Hold(hold) => hold.on(signal, now),
             Procedure::Transfer(transfer) => transfer.on(signal, now),
             Procedure::Referral(referral) => referral.on(signal, now),
+            Procedure::Addition(addition) => addition.on(signal, now),
             Procedure::Conference(conference) => conference.on(signal, now),
             Procedure::Resume(resume) => resume.on(signal),
             Procedure::Release(release) => release.on(signal, now),
@@ -348,6 +355,7 @@ impl Procedure {
             Procedure::Hold(hold) => hold.deadline(),
             Procedure::Transfer(transfer) => transfer.deadline(),
             Procedure::Referral(referral) => Some(referral.deadline()),
+            Procedure::Addition(addition) => Some(addition.deadline()),
             Procedure::Conference(conference) => conference.deadline(),
             Procedure::Release(release) => Some(release.deadline()),
         }
