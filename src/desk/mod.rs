@@ -15,9 +15,11 @@
 pub mod agent;
 mod agents;
 pub mod message;
+
 pub mod operation;
 pub mod password;
 mod perform;
+pub mod request;
 mod resources;
 #[cfg(test)]
 mod tests;

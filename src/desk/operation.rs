@@ -157,6 +157,21 @@ pub enum Answer {
 /// Why an operation is refused. The text is the `statusMessage`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Nothing is at this path.
+    #[error("Resource is not found.")]
+    NoResource,
+    /// Something is, but not for this method; these are allowed, as the `Allow` field has them.
+    #[error("Method is not allowed, but {0}.")]
+    Method(&'static str),
+    /// The body is too long.
+    #[error("Request is too large.")]
+    TooLarge,
+    /// The body is something else than `application/json`.
+    #[error("Content-Type is not application/json.")]
+    MediaType,
+    /// The body is no JSON object.
+    #[error("Request is not a JSON object.")]
+    Malformed,
     /// No such agent is configured, or the agent is not logged in.
     #[error("Access denied")]
     Denied,
@@ -203,8 +218,11 @@ impl Refusal {
     pub fn http_status(&self) -> u16 {
         match self {
             Refusal::Denied | Refusal::Forbidden { .. } => 403,
-            Refusal::Missing(_) | Refusal::Invalid { .. } => 400,
-            Refusal::NoCall(_) | Refusal::NoDevice(_) => 404,
+            Refusal::Missing(_) | Refusal::Invalid { .. } | Refusal::Malformed => 400,
+            Refusal::NoCall(_) | Refusal::NoDevice(_) | Refusal::NoResource => 404,
+            Refusal::Method(_) => 405,
+            Refusal::TooLarge => 413,
+            Refusal::MediaType => 415,
             Refusal::WrongState { .. } => 409,
             Refusal::NotRegistered(_) => 500,
         }
@@ -215,9 +233,10 @@ impl Refusal {
         match self {
             Refusal::Missing(_) => 1,
             Refusal::Invalid { .. } | Refusal::WrongState { .. } => 2,
-            Refusal::Forbidden { .. } => 3,
+            Refusal::TooLarge | Refusal::MediaType | Refusal::Malformed => 2,
+            Refusal::Forbidden { .. } | Refusal::Method(_) => 3,
             Refusal::NotRegistered(_) => 4,
-            Refusal::NoCall(_) | Refusal::NoDevice(_) => 6,
+            Refusal::NoCall(_) | Refusal::NoDevice(_) | Refusal::NoResource => 6,
             Refusal::Denied => 20,
         }
     }

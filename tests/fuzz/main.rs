@@ -5,6 +5,7 @@ mod endpoint;
 mod gateway;
 mod load;
 mod media;
+mod rest;
 mod rtp;
 mod sdp;
 mod sip;
@@ -16,7 +17,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 22] = [
+const TARGETS: [(&str, Body); 23] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -25,6 +26,7 @@ const TARGETS: [(&str, Body); 22] = [
     ("sdp", sdp::sdp),
     ("sip_endpoint", endpoint::sip_endpoint),
     ("bayeux", bayeux::bayeux),
+    ("rest_request", rest::rest_request),
     ("stun", webrtc::stun),
     ("stun_stream", webrtc::stun_stream),
     ("srtp_unprotect", webrtc::srtp_unprotect),
