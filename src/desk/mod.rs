@@ -16,6 +16,7 @@ pub mod agent;
 mod agents;
 pub mod message;
 
+pub mod openapi;
 pub mod operation;
 pub mod password;
 mod perform;
