@@ -198,6 +198,11 @@ struct Inputs {
 
 /// Starts the task. To be called within the runtime.
 pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    let (handle, task, inputs) = assemble(config, parts)?;
+    Ok((handle, tokio::spawn(task.run(inputs))))
+}
+
+fn assemble(config: &Config, parts: Parts) -> std::io::Result<(Handle, Task, Inputs)> {
     let Parts { gateway, workers, wake, udp, tally, dialling, locator, capture, notices } = parts;
     let (control, control_in) = mpsc::channel(256);
     let (flows, flows_in) = mpsc::channel(config.flow_queue.max(1));
@@ -246,7 +251,7 @@ pub fn spawn(config: &Config, parts: Parts) -> std::io::Result<(Handle, JoinHand
     };
     let inputs = Inputs { control: control_in, flows: flows_in, datagrams: datagrams_in, wake, gone };
     drop(alive);
-    Ok((handle, tokio::spawn(task.run(inputs))))
+    Ok((handle, task, inputs))
 }
 
 /// Sleeps until `deadline`; without one, for ever.
@@ -530,3 +535,6 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

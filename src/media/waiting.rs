@@ -221,3 +221,6 @@ impl Waiting {
 fn verdict(ahead: u16) -> Verdict {
     if ahead == 0 { Verdict::Next } else { Verdict::Gap(ahead) }
 }
+
+#[cfg(test)]
+mod tests;

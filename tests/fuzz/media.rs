@@ -80,9 +80,19 @@ fn order(bytes: &[u8]) -> Option<Order> {
     })
 }
 
+/// How long a packet that shows a gap waits, and the buffer before the trunk, by the upper
+/// half of the first length, which no length needs.
+fn patience(data: &[u8]) -> (Duration, Dejitter) {
+    let what = data.get(1).map_or(0, |high| high >> 4);
+    let hold = Duration::from_millis(if what & 1 == 0 { 0 } else { 60 });
+    let ms = [0, 40, 90, 200][usize::from(what >> 1 & 3)];
+    (hold, Dejitter { ms, adaptive: what & 8 != 0 })
+}
+
 /// Datagrams, orders and time steps into an Opus leg and a G.711 leg that are joined, and a browser leg beside them:
 /// `[kind, length high, length low, …]`.
 pub fn media_engine(mut data: &[u8]) {
+    let (reorder_hold, dejitter) = patience(data);
     static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
     let certificate =
         CERTIFICATE.get_or_init(|| Arc::new(Certificate::generate(DtlsVersions::V12).expect("a certificate"))).clone();
@@ -94,7 +104,7 @@ pub fn media_engine(mut data: &[u8]) {
             browser,
             ntp_at_start: 1 << 40,
             sounds: [Sound::new(vec![900; 333])].into(),
-            reorder_hold: std::time::Duration::ZERO,
+            reorder_hold,
         },
         1,
         now,
@@ -103,13 +113,7 @@ pub fn media_engine(mut data: &[u8]) {
     let plans = [opus_leg(), audio(AudioCodec::Pcmu, 0, 8000, 30)];
     for (n, audio) in (1..).zip(plans) {
         let remote = Some(plain(n, audio));
-        let plan = RtpPlan {
-            pair: PortPairId(u64::from(n)),
-            ssrc: u32::from(n),
-            latch: Latch::Any,
-            dejitter: Default::default(),
-            remote,
-        };
+        let plan = RtpPlan { pair: PortPairId(u64::from(n)), ssrc: u32::from(n), latch: Latch::Any, dejitter, remote };
         engine.handle_order(Order::OpenRtp(LegId(u64::from(n)), Box::new(plan)), now, &mut out);
     }
     engine.handle_order(Order::Connect(Topology::Pair(LegId(1), LegId(2))), now, &mut out);
@@ -117,7 +121,7 @@ pub fn media_engine(mut data: &[u8]) {
     let mut packet = PacketBuf::new();
     let (mut datagrams, mut steps) = (0, 0);
     while let Some(([kind, high, low], rest)) = data.split_first_chunk::<3>() {
-        let len = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
+        let len = usize::from(u16::from_be_bytes([*high & 0x0F, *low])).min(rest.len());
         let (datagram, rest) = rest.split_at(len);
         data = rest;
         let n = 1 + (kind & 1);
@@ -142,6 +146,10 @@ pub fn media_engine(mut data: &[u8]) {
         engine.work_handshakes(1, now, &mut out);
         assert!(engine.poll_timeout().is_none_or(|due| due > now), "time stands still");
     }
+    // A step of 31 ms may pass before it is seen that a packet's time has come.
+    let longest = reorder_hold.max(Duration::from_millis(dejitter.ms.into())) + Duration::from_millis(31);
+    let counters = engine.counters();
+    assert!(u128::from(counters.waited_us) <= u128::from(counters.waited) * longest.as_micros(), "{counters:?}");
     // 120 ms of audio make 12 packets of 10 ms; keys and reports add a few. A step of 31 ms has two ticks at most, or four
     // frames of a tone for each leg.
     assert!(out.0 <= 8 + 32 * datagrams + 24 * steps, "{} packets out of {datagrams}", out.0);

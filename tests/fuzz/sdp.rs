@@ -7,7 +7,31 @@ use crosspoint::sdp::offer_answer::{
     offer_browser, offer_rtp,
 };
 
-fn browser() -> BrowserLocal {
+/// What a site may wish of Opus and beside it: as it comes, and with all that may be set.
+const WISHES: [Wish; 2] = [
+    Wish { dtx: false, opus_ptime_ms: 20, narrowband: true, noise: false, g711_first: false },
+    Wish { dtx: true, opus_ptime_ms: 40, narrowband: false, noise: true, g711_first: true },
+];
+
+#[derive(Clone, Copy)]
+struct Wish {
+    dtx: bool,
+    opus_ptime_ms: u8,
+    narrowband: bool,
+    noise: bool,
+    g711_first: bool,
+}
+
+impl Wish {
+    fn add(self, mut audio: AudioWish) -> AudioWish {
+        let Wish { opus_ptime_ms, narrowband, noise, g711_first, .. } = self;
+        (audio.opus_ptime_ms, audio.narrowband, audio.noise) = (opus_ptime_ms, narrowband, noise);
+        audio.codecs.rotate_left(usize::from(g711_first));
+        audio
+    }
+}
+
+fn browser(wish: Wish) -> BrowserLocal {
     BrowserLocal {
         candidates: vec!["203.0.113.5:10000".parse().expect("an address")],
         ice: IceCredentials { ufrag: "gatew4y0".to_owned(), pwd: "0123456789abcdefghijklmn".to_owned() },
@@ -15,12 +39,12 @@ fn browser() -> BrowserLocal {
         ssrc: 77,
         cname: "leg-1".to_owned(),
         session_id: 4711,
-        audio: AudioWish::browser(OpusParams::default()),
+        audio: wish.add(AudioWish::browser(OpusParams { dtx: wish.dtx, ..OpusParams::default() })),
     }
 }
 
-fn trunk() -> RtpLocal {
-    let audio = AudioWish::trunk(vec![AudioCodec::Pcmu, AudioCodec::Pcma]);
+fn trunk(wish: Wish) -> RtpLocal {
+    let audio = wish.add(AudioWish::trunk(vec![AudioCodec::Pcmu, AudioCodec::Pcma]));
     RtpLocal { rtp: "192.0.2.54:10020".parse().expect("an address"), session_id: 99, audio }
 }
 
@@ -50,28 +74,33 @@ pub fn sdp(data: &[u8]) {
             let _ = (media.candidates(), media.rtcp(), media.sha256_fingerprint(), media.ice(), media.direction());
         }
     }
-    if let Ok(first) = answer_browser(data, &browser(), None) {
-        check_answer(data, &first.sdp);
-        let again = answer_browser(data, &browser(), Some(&first.agreed)).expect("it was answered before");
-        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
-        assert!(!first.agreed.is_ice_restart(data));
-        let (offer, state) = offer_browser(&browser(), Some(&first.agreed));
-        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
-        let _ = accept_browser_answer(&state, data);
-    }
-    if let Ok(first) = answer_rtp(data, &trunk(), None) {
-        check_answer(data, &first.sdp);
-        assert!((10..=60).contains(&first.remote.audio.ptime_ms));
-        let again = answer_rtp(data, &trunk(), Some(&first.agreed)).expect("it was answered before");
-        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
-        let (offer, state) = offer_rtp(&trunk(), Some(&first.agreed));
-        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
-        let _ = accept_rtp_answer(&state, data);
-    }
     #[cfg(feature = "load")]
     for offered in [false, true] {
         let _ = crosspoint::load::browser::sdp::read(data, offered);
     }
-    let _ = accept_browser_answer(&offer_browser(&browser(), None).1, data);
-    let _ = accept_rtp_answer(&offer_rtp(&trunk(), None).1, data);
+    WISHES.into_iter().for_each(|wish| negotiate(data, wish));
+}
+
+/// Both kinds of legs with one wish.
+fn negotiate(data: &[u8], wish: Wish) {
+    if let Ok(first) = answer_browser(data, &browser(wish), None) {
+        check_answer(data, &first.sdp);
+        let again = answer_browser(data, &browser(wish), Some(&first.agreed)).expect("it was answered before");
+        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
+        assert!(!first.agreed.is_ice_restart(data));
+        let (offer, state) = offer_browser(&browser(wish), Some(&first.agreed));
+        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
+        let _ = accept_browser_answer(&state, data);
+    }
+    if let Ok(first) = answer_rtp(data, &trunk(wish), None) {
+        check_answer(data, &first.sdp);
+        assert!((10..=60).contains(&first.remote.audio.ptime_ms));
+        let again = answer_rtp(data, &trunk(wish), Some(&first.agreed)).expect("it was answered before");
+        assert_eq!(again.sdp, first.sdp, "the same offer gets the same answer");
+        let (offer, state) = offer_rtp(&trunk(wish), Some(&first.agreed));
+        assert_eq!(Session::parse(&offer).expect("our offer can be read").media().filter(|m| m.port() != 0).count(), 1);
+        let _ = accept_rtp_answer(&state, data);
+    }
+    let _ = accept_browser_answer(&offer_browser(&browser(wish), None).1, data);
+    let _ = accept_rtp_answer(&offer_rtp(&trunk(wish), None).1, data);
 }
