@@ -61,6 +61,9 @@
 //! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
 //! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |
+//! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged |
+//! | the journal → sinks | `outbox.max_mb` on disk | the oldest events go, `lost` of the sinks that had not had them |
+//! | what a GWS said → the desk | 1024 | the GWS is not read on |
 //! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |
 //! | pages → a GWS, requests and WebSockets | `gws.connections` | 503 with the reason |
 //! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |

@@ -19,12 +19,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::channel::{Channel, Pattern};
-use super::message::check_json;
+use super::message::{Login, check_json};
 use super::{BayeuxError, RequestId};
 
 /// Times and bounds of a client.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What each handshake gives as `ext.authentication`.
+    pub login: Option<Login>,
     /// What to subscribe to after each handshake.
     pub subscriptions: Vec<Pattern>,
     /// The first wait after a failure; it doubles.
@@ -42,6 +44,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
+            login: None,
             subscriptions: Vec::new(),
             backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(30),
@@ -189,6 +192,11 @@ impl Client {
         Ok(())
     }
 
+    /// Returns how many publications the server has not said yes or no to.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
     /// Takes one input. Answers to requests that are not under way are ignored.
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
@@ -334,10 +342,12 @@ impl Client {
         match self.step {
             Step::Handshake => {
                 let types = r#""supportedConnectionTypes":["long-polling"]"#;
-                (
-                    format!(r#"[{{"channel":"/meta/handshake","version":"1.0","minimumVersion":"1.0",{types}}}]"#),
-                    patience,
-                )
+                let ext = self.config.login.as_ref().map_or_else(String::new, |login| {
+                    let (user, password) = (text(&login.username), text(&login.password));
+                    format!(r#","ext":{{"authentication":{{"user":{user},"credentials":{password}}}}}"#)
+                });
+                let version = r#""version":"1.0","minimumVersion":"1.0""#;
+                (format!(r#"[{{"channel":"/meta/handshake",{version},{types}{ext}}}]"#), patience)
             }
             Step::Subscribe => {
                 let all: Vec<String> = self.config.subscriptions.iter().map(|pattern| text(pattern)).collect();

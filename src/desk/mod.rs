@@ -14,6 +14,7 @@
 
 pub mod agent;
 mod agents;
+pub mod journal;
 pub mod message;
 
 pub mod openapi;

@@ -17,12 +17,14 @@
 
 pub mod accept;
 pub mod capture;
+pub mod client;
 pub mod connect;
 pub mod flow;
 pub mod notice;
 mod ports;
 pub mod resolve;
 pub mod signalling;
+pub mod sink;
 pub mod stream;
 pub mod tally;
 pub mod tls;

@@ -255,7 +255,7 @@ fn assemble(config: &Config, parts: Parts) -> std::io::Result<(Handle, Task, Inp
 }
 
 /// Sleeps until `deadline`; without one, for ever.
-async fn until(deadline: Option<Instant>) {
+pub(super) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
