@@ -209,7 +209,7 @@ impl Writer {
         if self.waiting.len() as u64 > self.segment_bytes
             && let Some(until) = self.pace.refused_until
         {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
         }
     }
 
