@@ -30,6 +30,7 @@ use crate::http::server::Door;
 use crate::http::{self, LabHint};
 use crate::io::accept::{self, Gate};
 use crate::io::capture;
+use crate::io::desk;
 use crate::io::resolve::NoResolver;
 use crate::io::signalling::{self, Figures, Handle};
 use crate::io::tally::Tally;
@@ -224,6 +225,7 @@ impl App {
             listeners: JoinSet::new(),
             addresses,
             drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
+            desk: compose::desk(&self.config).map(|(config, accounts)| desk::spawn(config, accounts)),
         };
         let gate = sip::gate(&self.config, tally.clone());
         for stream in streams {
@@ -290,7 +292,12 @@ impl App {
         let (gate, gws) = shared;
         let Bound { listener, address, tls } = bound;
         let config = Arc::new(compose::http(&self.config, at, self.lab.clone()));
-        let site = http::Site { config: config.clone(), signalling: running.signalling.clone(), gws };
+        let site = http::Site {
+            config: config.clone(),
+            signalling: running.signalling.clone(),
+            desk: running.desk.as_ref().map(|(handle, _)| handle.clone()),
+            gws,
+        };
         let router = http::router(site);
         let local_only = tls.is_none() && address.ip().is_loopback();
         let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
@@ -349,6 +356,7 @@ pub struct RunningApp {
     listeners: JoinSet<()>,
     addresses: Addresses,
     drain: Duration,
+    desk: Option<(desk::Handle, JoinHandle<()>)>,
 }
 
 impl RunningApp {
@@ -389,6 +397,9 @@ impl RunningApp {
             self.task.abort();
         }
         self.listeners.shutdown().await;
+        if let Some((_, task)) = self.desk.take() {
+            task.abort();
+        }
     }
 }
 

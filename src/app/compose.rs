@@ -279,15 +279,18 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
         frame_ancestors: listener.frame_ancestors.clone(),
         connect: gws::direct(config),
         page: listener.pages.then_some(page),
+        desk: desk::rules(config, listener),
         ..http::Config::default()
     }
 }
 
+mod desk;
 mod gws;
 mod sounds;
 #[cfg(test)]
 mod tests;
 mod trunks;
 
+pub(super) use desk::desk;
 pub(super) use gws::upstreams;
 pub(super) use sounds::sounds;

@@ -20,6 +20,7 @@ mod audio;
 mod calls;
 mod capture;
 mod check;
+mod cometd;
 mod dn;
 mod gws;
 mod lab;
@@ -33,6 +34,7 @@ pub use audio::{BrowserCodecConfig, OpusConfig, OpusOverride};
 pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use capture::CaptureConfig;
 pub use check::Capacity;
+pub use cometd::{CometdConfig, CometdCookie, CometdTransport};
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use gws::GwsConfig;
 pub use lab::{LabBehaviour, LabConfig, LabNumber};
@@ -91,6 +93,9 @@ pub struct Config {
     /// `[[gws]]`
     #[serde(default)]
     pub gws: Vec<GwsConfig>,
+    /// `[cometd]`
+    #[serde(default)]
+    pub cometd: CometdConfig,
     /// `[limits]`
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -172,6 +177,9 @@ pub struct ListenerConfig {
     /// Shows `/metrics` to every address, not to loopback alone.
     #[serde(default)]
     pub public_metrics: bool,
+    /// Lets anybody shake hands with CometD, and see nothing of agents.
+    #[serde(default)]
+    pub anonymous_cometd: bool,
 }
 
 fn yes() -> bool {

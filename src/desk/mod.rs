@@ -15,6 +15,7 @@
 pub mod agent;
 mod agents;
 pub mod journal;
+pub mod login;
 pub mod message;
 
 pub mod openapi;

@@ -1,13 +1,18 @@
-//! What the gateway shows by HTTP: SIP over WebSocket (RFC 7118, RFC 6455), the phone page, health and metrics.
+//! What the gateway shows by HTTP: SIP over WebSocket (RFC 7118, RFC 6455), the phone page, CometD for agents, health and
+//! metrics.
 //!
 //! We do not do HTTP/2, because browsers open WebSockets over HTTP/1.1 and the page is a handful of files.
 
 mod calls;
+mod cometd;
+mod cors;
+pub mod credentials;
 pub mod gws;
 pub mod metrics;
 pub mod origin;
 pub mod pages;
 pub mod server;
+pub mod session;
 pub mod websocket;
 
 use std::net::SocketAddr;
@@ -17,11 +22,12 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::gateway::ListenerId;
+use crate::io::desk;
 use crate::io::signalling::Handle;
 use crate::telemetry::Address;
 
@@ -49,6 +55,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// Longest life of a connection that is no WebSocket; what is being answered is finished within as much again.
     pub connection_time: Duration,
+    /// What agents may do here.
+    pub desk: session::DeskRules,
 }
 
 /// Bounds of a WebSocket.
@@ -122,6 +130,7 @@ impl Default for Config {
             websocket: WebSocketLimits::default(),
             header_timeout: Duration::from_secs(10),
             connection_time: Duration::from_secs(120),
+            desk: session::DeskRules::default(),
         }
     }
 }
@@ -146,6 +155,8 @@ pub struct Site {
     pub signalling: Handle,
     /// The way to each configured GWS.
     pub gws: Arc<gws::Proxy>,
+    /// The way to the agents' side; `None`: there are no agents.
+    pub desk: Option<desk::Handle>,
 }
 
 /// The connection that a request came by.
@@ -165,7 +176,8 @@ pub struct Link {
 pub fn is_ws_path(path: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/-_.".contains(&b);
     let taken = ["/health", "/metrics", "/config.json"];
-    let is_free = !taken.contains(&path) && !path.starts_with("/gws/");
+    let rooms = ["/gws/", "/genesys/", "/api/", "/ui/"];
+    let is_free = !taken.contains(&path) && !rooms.iter().any(|room| path.starts_with(room));
     path.starts_with('/') && path.len() > 1 && path.bytes().all(is_plain) && is_free
 }
 
@@ -177,11 +189,24 @@ pub fn router(site: Site) -> Router {
         .route("/health", get(health))
         .route("/metrics", get(show_metrics))
         .route("/config.json", get(page_config))
+        .route("/ui/ad/v1/config.json", get(page_config))
         .merge(calls::routes())
         .route("/gws/{*rest}", any(gws::pass).layer(DefaultBodyLimit::max(gws::MAX_BODY_BYTES)))
+        .merge(agents(&site))
         .fallback(pages::serve)
         .layer(axum::middleware::from_fn_with_state(site.clone(), pages::add_policy))
         .with_state(site)
+}
+
+/// The routes of the agents' side. Without agents there are none.
+fn agents(site: &Site) -> Router<Site> {
+    if site.desk.is_none() {
+        return Router::new();
+    }
+    Router::new()
+        .route("/api/v2/logout", post(session::log_out))
+        .merge(cometd::routes())
+        .layer(axum::middleware::from_fn_with_state(site.clone(), session::admit))
 }
 
 /// 200 while signalling answers.

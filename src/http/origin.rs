@@ -15,11 +15,22 @@ pub enum Verdict {
 
 /// Judges `origin` of a request for `host`.
 pub fn judge(config: &Config, link: &Link, origin: Option<&str>, host: Option<&str>) -> Verdict {
-    let Some(origin) = origin else {
-        return if config.require_origin { Verdict::Missing } else { Verdict::Allowed };
-    };
+    if origin.is_none() && config.require_origin {
+        return Verdict::Missing;
+    }
+    judge_any(config.origins.iter(), link, origin, host)
+}
+
+/// Judges `origin` of a request for `host` by an allow-list; whoever names none is no page.
+pub(super) fn judge_any<'a>(
+    mut allowed: impl Iterator<Item = &'a String>,
+    link: &Link,
+    origin: Option<&str>,
+    host: Option<&str>,
+) -> Verdict {
+    let Some(origin) = origin else { return Verdict::Allowed };
     let Some(origin) = Origin::parse(origin) else { return Verdict::Foreign };
-    if config.origins.iter().any(|allowed| Origin::parse(allowed).is_some_and(|allowed| allowed == origin)) {
+    if allowed.any(|allowed| Origin::parse(allowed).is_some_and(|allowed| allowed == origin)) {
         return Verdict::Allowed;
     }
     let is_own = own(link, host).is_some_and(|own| own == origin);

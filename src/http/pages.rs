@@ -24,12 +24,19 @@ pub(super) async fn serve(State(site): State<Site>, method: Method, uri: Uri, he
     if site.config.page.is_none() {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     }
+    // A client that is told the guide's wrong path shall not take a page, or a 405, for CometD.
+    if uri.path() == "/cometd" || uri.path().starts_with("/cometd/") {
+        return (StatusCode::NOT_FOUND, "not found; CometD is at /genesys/cometd\n").into_response();
+    }
     if method != Method::GET && method != Method::HEAD {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
-        path => path,
+        // Where GWS has its desktop.
+        path => {
+            path.strip_prefix("ui/ad/v1/").map_or(path, |below| if below.is_empty() { "index.html" } else { below })
+        }
     };
     let Some(file) = Assets::get(path) else {
         return if path == "index.html" {

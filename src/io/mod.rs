@@ -19,6 +19,7 @@ pub mod accept;
 pub mod capture;
 pub mod client;
 pub mod connect;
+pub mod desk;
 pub mod flow;
 pub mod notice;
 mod ports;

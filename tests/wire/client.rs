@@ -76,6 +76,17 @@ pub async fn open_plain(address: SocketAddr, request: Request<'_>) -> Result<Cli
     open(TcpStream::connect(address).await.expect("connected"), request).await
 }
 
+/// Asks for a WebSocket without a subprotocol; returns the status of the refusal, `None` if there is none.
+pub async fn refused(address: SocketAddr, request: Request<'_>) -> Option<u16> {
+    let url = format!("ws://{}:{}{}", request.host, address.port(), request.path);
+    let stream = TcpStream::connect(address).await.expect("connected");
+    match client_async(url, stream).await {
+        Ok(_) => None,
+        Err(tungstenite::Error::Http(response)) => Some(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn send(&mut self, message: Message) {
         self.socket.send(message).await.expect("sent");

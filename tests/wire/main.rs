@@ -5,6 +5,7 @@
 #[cfg(all(feature = "lab", feature = "load"))]
 mod capturing;
 mod client;
+mod cometd;
 mod command;
 #[cfg(feature = "lab")]
 mod desk;

@@ -15,6 +15,7 @@ use crosspoint::http::server::Door;
 use crosspoint::http::{self, PageConfig};
 use crosspoint::io::accept::{self, Gate, Limits};
 use crosspoint::io::connect::Dialling;
+use crosspoint::io::desk;
 use crosspoint::io::signalling::{self, Handle};
 use crosspoint::io::tally::{Count, Tally};
 use crosspoint::path::Transport;
@@ -114,6 +115,11 @@ pub fn rules() -> http::Config {
 
 impl Web {
     pub async fn start(rules: http::Config, limits: Limits) -> Web {
+        Web::with_desk(rules, limits, None).await
+    }
+
+    /// With the agents' side, too.
+    pub async fn with_desk(rules: http::Config, limits: Limits, desk: Option<desk::Handle>) -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
         let web = Listener { transport: Transport::Ws, bind: address, advertise: address.to_string(), sha256: false };
@@ -159,8 +165,12 @@ impl Web {
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);
-        let router =
-            http::router(http::Site { config: rules.clone(), signalling: signalling.clone(), gws: Default::default() });
+        let router = http::router(http::Site {
+            config: rules.clone(),
+            signalling: signalling.clone(),
+            desk,
+            gws: Default::default(),
+        });
         let stop = watch::channel(false).0;
         let (stop_accept, stop_each) = (stop.subscribe(), stop.subscribe());
         let door = Door { listener: ListenerId(0), local_only: true };

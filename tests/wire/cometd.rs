@@ -1,0 +1,331 @@
+//! CometD by HTTP and WebSocket, without a client library: logins, cookies, origins, what is refused.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crosspoint::bayeux::Transport;
+use crosspoint::bayeux::channel::Channel;
+use crosspoint::desk::{PasswordHash, UserName};
+use crosspoint::http::session::{CookieMode, DeskRules};
+use crosspoint::http::{self};
+use crosspoint::io::accept::Limits;
+use crosspoint::io::desk::{self, Account, Handle};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::client;
+use crate::rig::{self, Web};
+
+const HANDSHAKE: &str =
+    r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
+
+struct Site {
+    web: Web,
+    desk: Handle,
+}
+
+/// An agent `anna` with the password `secret`.
+async fn site(rules: DeskRules) -> Site {
+    site_with(rules, desk::Config::default()).await
+}
+
+async fn site_with(rules: DeskRules, config: desk::Config) -> Site {
+    let account = |name: &str| Account { user: name.into(), password: PasswordHash::make("secret", [7; 16]) };
+    let (desk, _) = desk::spawn(config, vec![account("anna"), account("bert")]);
+    let rules = http::Config { desk: rules, ..rig::rules() };
+    Site { web: Web::with_desk(rules, Limits::default(), Some(desk.clone())).await, desk }
+}
+
+fn open() -> DeskRules {
+    DeskRules { anonymous: true, ..DeskRules::default() }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let field = |line: &'_ str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        self.head.lines().find(|line| field(line)).and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}\n{}", self.head, self.body))
+    }
+
+    /// The cookie that a browser sends back.
+    fn cookie(&self) -> String {
+        self.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned()
+    }
+}
+
+impl Site {
+    async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
+        ask(self.web.address, method, path, fields, body).await
+    }
+
+    async fn post(&self, fields: &[(&str, &str)], body: &Value) -> Answer {
+        self.ask("POST", "/genesys/cometd", fields, &body.to_string()).await
+    }
+
+    /// Logs in as GWS has it, and returns the cookie.
+    async fn log_in(&self, basic: &str) -> String {
+        self.ask("GET", "/api/v2/notifications", &[("Authorization", basic)], "").await.cookie()
+    }
+
+    /// Shakes hands, and returns the clientId.
+    async fn handshake(&self, cookie: &str) -> String {
+        let answer = self.ask("POST", "/genesys/cometd/handshake", &[("Cookie", cookie)], HANDSHAKE).await;
+        answer.json()[0]["clientId"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
+    }
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
+    let host = match fields.iter().any(|(name, _)| *name == "Host") {
+        true => String::new(),
+        false => format!("Host: localhost:{}\r\n", address.port()),
+    };
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let (head, body) = client::http(stream, &request).await;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, head, body }
+}
+
+const ANNA: &str = "Basic YW5uYTpzZWNyZXQ=";
+const BERT: &str = "Basic YmVydDpzZWNyZXQ=";
+
+#[tokio::test]
+async fn the_checks_of_the_guide_pass_as_written() {
+    let site = site(open()).await;
+    assert_eq!(site.ask("HEAD", "/ui/ad/v1/index.html", &[], "").await.status, 200);
+    assert_eq!(site.ask("HEAD", "/genesys/cometd", &[], "").await.status, 405);
+    assert_eq!(site.ask("GET", "/genesys/cometd", &[], "").await.status, 405);
+    assert_eq!(site.ask("GET", "/cometd/handshake", &[], "").await.status, 404);
+    assert_eq!(site.ask("POST", "/cometd/handshake", &[], HANDSHAKE).await.status, 404);
+    let json = [("Content-Type", "application/json")];
+    let reply = site.ask("POST", "/genesys/cometd/handshake", &json, HANDSHAKE).await.json();
+    assert_eq!(reply[0]["successful"], true);
+    assert_eq!(reply[0]["advice"]["timeout"], 60_000);
+    let client = reply[0]["clientId"].as_str().expect("a clientId");
+    for channel in ["/v2/me/calls", "/v2/me/*", "/v2/me/state"] {
+        let subscribe = json!({"channel": "/meta/subscribe", "subscription": channel, "clientId": client});
+        let reply = site.post(&[], &subscribe).await.json();
+        let error = reply[0]["error"].as_str().unwrap_or_default();
+        assert!(reply[0]["successful"] == false && error.starts_with("403"), "{channel}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_gets_no_session_where_that_is_not_allowed() {
+    let site = site(DeskRules::default()).await;
+    let reply = site.ask("POST", "/genesys/cometd/handshake", &[], HANDSHAKE).await.json();
+    assert_eq!(reply[0]["error"], "403::Handshake denied");
+    assert_eq!(reply[0]["advice"]["reconnect"], "none");
+}
+
+#[tokio::test]
+async fn a_login_by_basic_gets_its_own_events_and_nobody_elses() {
+    let site = site(DeskRules::default()).await;
+    let cookie = site.log_in(ANNA).await;
+    assert!(cookie.starts_with("JSESSIONID="), "{cookie}");
+    let client = site.handshake(&cookie).await;
+    let batch = json!([
+        {"channel": "/meta/subscribe", "subscription": "/v2/me/*", "clientId": client, "id": "1"},
+        {"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client, "id": "2"},
+    ]);
+    let replies = site.post(&[("Cookie", &cookie)], &batch).await.json();
+    assert!(replies.as_array().expect("an array").iter().all(|r| r["successful"] == true), "{replies}");
+    let calls = Channel::parse("/v2/me/calls").expect("a channel");
+    let (anna, bert) = (UserName::from("anna"), UserName::from("bert"));
+    site.desk.publish(Some(&bert), calls.clone(), r#"{"n":1}"#.into()).await.expect("alive");
+    site.desk.publish(Some(&anna), calls, r#"{"n":2}"#.into()).await.expect("alive");
+    let connect = json!({"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client, "id": "3"});
+    let got = site.post(&[("Cookie", &cookie)], &connect).await.json();
+    assert_eq!(got[0], json!({"channel": "/v2/me/calls", "data": {"n": 2}}));
+    assert_eq!((&got[1]["id"], got.as_array().map(Vec::len)), (&json!("3"), Some(2)));
+    let publish = json!({"channel": "/v2/me/calls", "data": {}, "clientId": client});
+    let refused = site.post(&[("Cookie", &cookie)], &publish).await.json();
+    assert_eq!(refused[0]["error"], "403:denied_by_security_policy:publish_denied");
+}
+
+#[tokio::test]
+async fn a_handshake_can_log_in_and_sets_the_cookie() {
+    let site = site(DeskRules::default()).await;
+    let of = |password: &str| {
+        let ext = json!({"authentication": {"username": "anna", "password": password}});
+        json!([{"channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["long-polling"], "ext": ext}])
+    };
+    let wrong = site.post(&[], &of("wrong")).await;
+    assert_eq!((&wrong.json()[0]["error"], wrong.header("set-cookie")), (&json!("403::Handshake denied"), None));
+    let right = site.post(&[], &of("secret")).await;
+    let client = right.json()[0]["clientId"].as_str().expect("a clientId").to_owned();
+    let flags = right.header("set-cookie").expect("a cookie");
+    assert!(flags.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{flags}");
+    let subscribe = json!({"channel": "/meta/subscribe", "subscription": "/v2/me/calls", "clientId": client});
+    let reply = site.post(&[("Cookie", &right.cookie())], &subscribe).await.json();
+    assert_eq!(reply[0]["successful"], true, "{reply}");
+}
+
+#[tokio::test]
+async fn a_stolen_client_id_is_unknown_without_its_cookie() {
+    let site = site(open()).await;
+    let (anna, bert) = (site.log_in(ANNA).await, site.log_in(BERT).await);
+    let client = site.handshake(&anna).await;
+    let connect = json!([{"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client}]);
+    let other = site.log_in(ANNA).await;
+    for fields in [&[][..], &[("Cookie", bert.as_str())], &[("Cookie", other.as_str())]] {
+        let reply = site.post(fields, &connect).await.json();
+        assert_eq!(reply[0]["error"], "402::Unknown client");
+        assert_eq!(reply[0]["advice"]["reconnect"], "handshake");
+    }
+    let reply = site.post(&[("Cookie", &anna)], &connect).await.json();
+    assert_eq!(reply[0]["successful"], true);
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_sessions_of_all_tabs_at_once() {
+    let site = site(DeskRules::default()).await;
+    let cookie = site.log_in(ANNA).await;
+    let client = site.handshake(&cookie).await;
+    let connect = json!([{"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client}]);
+    site.post(&[("Cookie", &cookie)], &connect).await;
+    let fields = [("Cookie", cookie.as_str())];
+    let (held, ()) = tokio::join!(site.post(&fields, &connect), async {
+        while site.desk.figures().await.expect("alive").held == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let token = site.ask("GET", "/api/v2/notifications", &[("Cookie", &cookie)], "").await;
+        let token = token.header("x-csrf-token").expect("a token").to_owned();
+        let forged = site.ask("POST", "/api/v2/logout", &[("Cookie", &cookie)], "").await;
+        assert_eq!((forged.status, &forged.json()["statusCode"]), (403, &json!(20)));
+        let out = site.ask("POST", "/api/v2/logout", &[("Cookie", &cookie), ("X-CSRF-TOKEN", &token)], "").await;
+        assert_eq!(out.status, 200);
+        assert!(out.header("set-cookie").is_some_and(|gone| gone.contains("Max-Age=0")), "{}", out.head);
+    });
+    assert_eq!(held.json()[0]["advice"]["reconnect"], "none");
+    let reply = site.post(&[("Cookie", &cookie)], &connect).await.json();
+    assert_eq!(reply[0]["error"], "402::Unknown client");
+}
+
+#[tokio::test]
+async fn whoever_is_not_logged_in_is_told_so_in_the_words_of_both_dialects() {
+    let site = site(DeskRules::default()).await;
+    let told = site.ask("POST", "/api/v2/logout", &[("Cookie", "JSESSIONID=guessed")], "").await;
+    let body = json!({"statusCode": 20, "statusMessage": "Access denied", "error": "Not authenticated"});
+    assert_eq!((told.status, told.json()), (403, body.clone()));
+    let wrong = site.ask("GET", "/api/v2/notifications", &[("Authorization", "Basic YW5uYTp4")], "").await;
+    assert_eq!((wrong.status, wrong.json()), (403, body));
+    assert_eq!(wrong.header("www-authenticate"), None, "a browser would ask, and keep the password");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_need_to_be_on_the_list_and_are_told_exactly() {
+    let site = site(DeskRules { origins: ["https://desk.example".to_owned()].into(), ..open() }).await;
+    let path = "/genesys/cometd/handshake";
+    let preflight = [
+        ("Origin", "https://desk.example"),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type,x-csrf-token"),
+    ];
+    let told = site.ask("OPTIONS", path, &preflight, "").await;
+    assert_eq!(told.status, 204);
+    assert_eq!(told.header("access-control-allow-origin"), Some("https://desk.example"));
+    assert_eq!(told.header("access-control-allow-credentials"), Some("true"));
+    let allowed = told.header("access-control-allow-headers").expect("a list");
+    assert!(allowed.contains("Content-Type") && allowed.contains("X-CSRF-TOKEN"), "{allowed}");
+    let reply = site.ask("POST", path, &[("Origin", "https://desk.example")], HANDSHAKE).await;
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, Some("https://desk.example")));
+    assert_eq!(reply.header("access-control-expose-headers"), Some("X-CSRF-HEADER,X-CSRF-TOKEN"));
+    for origin in ["https://evil.example", "http://desk.example", "null", "https://desk.example.evil.example"] {
+        let told = site.ask("OPTIONS", path, &[("Origin", origin)], "").await;
+        assert_eq!((told.status, told.header("access-control-allow-origin")), (403, None), "{origin}");
+        assert_eq!(site.ask("POST", path, &[("Origin", origin)], HANDSHAKE).await.status, 403, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_gets_its_callback_called_and_only_pages_on_the_list_get_one() {
+    let site = site(DeskRules { cookie: CookieMode::Embedded, ..open() }).await;
+    let message =
+        HANDSHAKE.replace('"', "%22").replace('[', "%5B").replace(']', "%5D").replace('{', "%7B").replace('}', "%7D");
+    let path = |callback: &str| format!("/genesys/cometd/handshake?jsonp={callback}&message={message}");
+    let told = site.ask("GET", &path("org.cometd.cb_1"), &[], "").await;
+    assert_eq!(told.header("content-type"), Some("text/javascript;charset=utf-8"));
+    assert!(told.body.starts_with("/**/org.cometd.cb_1([{") && told.body.ends_with("}])"), "{}", told.body);
+    for bad in ["alert(1)", "a%3Bb", "", &"x".repeat(65)] {
+        assert_eq!(site.ask("GET", &path(bad), &[], "").await.status, 400, "{bad}");
+    }
+    for referer in [("Referer", "https://evil.example/"), ("X-None", "")] {
+        let told = site.ask("GET", &path("cb"), &[("Sec-Fetch-Site", "cross-site"), referer], "").await;
+        assert_eq!(told.status, 403, "{referer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_is_switched_off_is_refused() {
+    let only = |transport: Transport| DeskRules { transports: [transport].into(), ..open() };
+    let socket = |address| {
+        let request = client::Request { path: "/genesys/cometd", protocol: None, ..client::Request::default() };
+        async move { client::refused(address, request).await }
+    };
+    let site_a = site(only(Transport::WebSocket)).await;
+    assert_eq!(site_a.ask("POST", "/genesys/cometd/", &[], HANDSHAKE).await.status, 400);
+    assert_eq!(site_a.ask("GET", "/genesys/cometd?jsonp=cb&message=%5B%5D", &[], "").await.status, 400);
+    assert_eq!(socket(site_a.web.address).await, None);
+    let site_b = site(only(Transport::LongPolling)).await;
+    assert_eq!(socket(site_b.web.address).await, Some(400));
+    assert_eq!(site_b.ask("POST", "/genesys/cometd/", &[], HANDSHAKE).await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_bounds_are_refused() {
+    let site = site(open()).await;
+    assert_eq!(site.ask("POST", "/genesys/cometd", &[], &"x".repeat(70_000)).await.status, 413);
+    for body in ["", "[]", "{", "[1]", &format!("[{}]", vec!["{}"; 65].join(",")), &"[".repeat(100)] {
+        assert_eq!(site.ask("POST", "/genesys/cometd", &[], body).await.status, 400, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_it_waits_gives_its_place_back() {
+    let site = site(DeskRules::default()).await;
+    let cookie = site.log_in(ANNA).await;
+    let client = site.handshake(&cookie).await;
+    let connect = json!([{"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client}]);
+    site.post(&[("Cookie", &cookie)], &connect).await;
+    let held = tokio::time::timeout(Duration::from_millis(200), site.post(&[("Cookie", &cookie)], &connect)).await;
+    assert!(held.is_err(), "it is held");
+    for _ in 0..400 {
+        if site.desk.figures().await.expect("alive").held == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?}", site.desk.figures().await);
+}
+
+#[tokio::test]
+async fn guesses_are_slowed_down() {
+    let site = site(DeskRules::default()).await;
+    let peer = "192.0.2.9".parse().expect("an address");
+    for _ in 0..3 {
+        assert_eq!(site.desk.log_in("anna", "wrong", peer).await, Err(desk::Denied::Wrong));
+    }
+    let begun = tokio::time::Instant::now();
+    assert_eq!(site.desk.log_in("anna", "wrong", peer).await, Err(desk::Denied::Wrong));
+    let all =
+        (0..12).map(|_| tokio::time::timeout(Duration::from_millis(400), site.desk.log_in("anna", "wrong", peer)));
+    let heard = futures_util::future::join_all(all).await;
+    let refused = heard.iter().filter(|heard| matches!(heard, Ok(Err(desk::Denied::TooSoon(_))))).count();
+    let verified = heard.iter().filter(|heard| matches!(heard, Ok(Err(desk::Denied::Wrong)))).count();
+    assert!(refused > 0 && verified < 2, "{heard:?}");
+    assert!(begun.elapsed() > Duration::from_millis(300), "{:?}", begun.elapsed());
+}
