@@ -8,5 +8,6 @@ export default defineConfig({
     // The gateway's Content-Security-Policy allows no data: fonts or scripts; keep every asset a file.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1000,
+    rollupOptions: { input: ["index.html", "widget.html"] },
   },
 });

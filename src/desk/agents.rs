@@ -152,6 +152,7 @@ impl Desk {
                 user_name: agent.config.user.as_str(),
                 dn: &agent.dn,
                 timestamp: self.clock.unix_ms(now),
+                until: agent.until().map(|at| self.clock.unix_ms(at)),
             };
             self.publish_of(agent, STATE, event_id.clone(), &change, now);
         }

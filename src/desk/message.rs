@@ -70,6 +70,9 @@ pub(super) struct StateChange<'a> {
     pub(super) user_name: &'a str,
     pub(super) dn: &'a str,
     pub(super) timestamp: i64,
+    /// When it ends by itself, on the same clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<i64>,
 }
 
 /// Writes a message. Ours are maps with keys of text, which serde_json always writes.

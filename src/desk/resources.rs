@@ -49,7 +49,7 @@ impl Desk {
     }
 
     pub(super) fn channels(&self, agent: &Agent) -> Value {
-        json!([{
+        let mut voice = json!({
             "name": "voice",
             "state": agent.state().name(),
             "activity": if agent.is_at_work() { "Idle" } else { "Unknown" },
@@ -57,7 +57,11 @@ impl Desk {
             "userState": self.device(agent, &agent.dn).user_state,
             "uri": self.uri("/me/channels/voice"),
             "path": "/me/channels/voice",
-        }])
+        });
+        if let (Some(voice), Some(at)) = (voice.as_object_mut(), agent.until()) {
+            voice.insert("until".to_owned(), self.clock.unix_ms(at).into());
+        }
+        Value::Array(vec![voice])
     }
 
     /// `/me/state`, the guide's.

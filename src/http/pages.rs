@@ -105,7 +105,8 @@ fn content_policy(config: &Config, host: Option<&str>, secure: bool) -> String {
     let (ancestors, connect) = (list(&config.frame_ancestors), list(&config.connect));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; \
-         connect-src 'self'{socket}{connect}; base-uri 'none'; form-action 'self'; frame-ancestors 'self'{ancestors}"
+         connect-src 'self'{socket}{connect}; \
+         frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'{ancestors}"
     )
 }
 

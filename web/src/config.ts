@@ -6,12 +6,18 @@ export interface PhoneConfig {
   domain: string;
   /** Only where the gateway runs as a lab. */
   lab?: LabHint;
+  /** The gateway has agents, and so a desktop's server of its own. */
+  desk?: boolean;
+  /** Each further GWS: its name, and what stands before `/api/v2` there. */
+  gws?: { name: string; url: string }[];
 }
 
 export interface LabHint {
   /** DNs that can sign in, `5001-5999`. */
   dns: string;
   password: string;
+  /** Agents that can log in to the desktop; the password is the same. */
+  agents?: string;
   numbers: { number: string; what: string }[];
 }
 

@@ -1,4 +1,5 @@
 import { loadConfig, socketUrl, type PhoneConfig } from "./config";
+import { Desktop } from "./desktop";
 import { forgetSignIn, instanceId, rememberedSignIn, rememberSignIn } from "./instance";
 import { Phone, type Account, type Call, type Registration } from "./phone";
 import { keyClick, LevelMeter, Ringer } from "./sound";
@@ -52,6 +53,10 @@ const phone = new Phone({
 });
 
 const transfer = new Transfer(phone, showNotice, hear);
+const desktop = new Desktop(phone, showNotice);
+/** Where a GWS has its desktop, there is no phone: that is in another tab, or on the table. */
+const isDesktop = location.pathname.startsWith("/ui/ad/");
+document.body.toggleAttribute("data-desktop", isDesktop);
 
 function hear(stream: MediaStream): void {
   remote.srcObject = stream;
@@ -105,6 +110,7 @@ function showCall(call: Call | null, ended?: string): void {
   mute.textContent = call?.muted ? "Unmute" : "Mute";
   placeCall.hidden = Boolean(call);
   transfer.follow(call);
+  desktop.follow(call);
   document.title = state === "incoming" ? `☎ ${call?.peer} · crosspoint` : "crosspoint phone";
   if (state === "incoming" && !phone.autoAnswer) {
     ringer.start();
@@ -199,13 +205,26 @@ document.addEventListener("keydown", (e) => {
 });
 window.setInterval(showDuration, 500);
 
+/** A frame of another site has the microphone only where that site lets it. */
+function offerWindow(): void {
+  if (window.parent === window || isDesktop) return;
+  const policy = (document as unknown as { featurePolicy?: { allowsFeature(name: string): boolean } }).featurePolicy;
+  element("framed").hidden = policy?.allowsFeature("microphone") ?? true;
+}
+element("pop-up").addEventListener("click", () => {
+  const opened = window.open(location.href, "crosspoint-phone", "popup,width=360,height=640");
+  if (!opened) showNotice("The browser did not let a window open.");
+});
+
 dn.value = localStorage.getItem(DN_KEY) ?? "";
 autoAnswer.checked = phone.autoAnswer = localStorage.getItem(AUTO_ANSWER_KEY) === "true";
 
 loadConfig().then(
   (loaded) => {
     config = loaded;
-    const before = rememberedSignIn();
+    desktop.start(loaded);
+    offerWindow();
+    const before = isDesktop ? null : rememberedSignIn();
     if (before) {
       // The page was reloaded: a call that it had is waiting at the gateway.
       dn.value = before.dn;

@@ -14,6 +14,8 @@ export interface Call {
   peer: string;
   muted: boolean;
   held: boolean;
+  /** The key that joins it to the call of the agent desktop. */
+  callUuid?: string;
   /** `performance.now()` of the answer. */
   establishedAt?: number;
 }
@@ -39,6 +41,9 @@ const COMMAND_TYPE = "application/vnd.crosspoint+json";
 const RESUME = "X-Crosspoint-Resume";
 /** Header of what the gateway says of our DN at the SIP Server: of the 200 to REGISTER, and of a MESSAGE later. */
 const TRUNK = "X-Crosspoint-Trunk";
+
+/** Header of either side's messages that names the call as the agent desktop knows it. */
+const CALL_UUID = "X-Genesys-CallUUID";
 
 /** Who looks after a second call beside the phone's own, and after what is wished of both. */
 export interface SecondLine {
@@ -69,6 +74,11 @@ export class Phone {
 
   get call(): Call | null {
     return this.#call;
+  }
+
+  /** The number that is signed in. */
+  get dn(): string | undefined {
+    return this.#ua?.isRegistered() ? this.#account?.dn : undefined;
   }
 
   /** What a tab may keep to sign in again after a reload: good for this gateway alone, unlike the password. */
@@ -214,7 +224,9 @@ export class Phone {
     // Called by nobody: the gateway keeps the line for calls that are answered elsewhere (answer = "nailed").
     const standing = unasked && party.uri.host === "anonymous.invalid";
     this.#session = session;
-    this.#update({ state: incoming ? "incoming" : "dialing", peer: standing ? "Standing line" : shown(party), muted: false, held: false });
+    const callUuid: string | undefined = incoming ? request.getHeader(CALL_UUID) : undefined;
+    const peer = standing ? "Standing line" : shown(party);
+    this.#update({ state: incoming ? "incoming" : "dialing", peer, muted: false, held: false, ...(callUuid && { callUuid }) });
 
     if (session.connection) this.#listen(session.connection);
     session.on("peerconnection", (e) => this.#listen(e.peerconnection));
@@ -225,7 +237,9 @@ export class Phone {
       const early = e.originator === "remote" && "response" in e && Boolean(e.response.body);
       this.#update({ ...this.#call, state: early ? "early" : "ringing" });
     });
-    session.on("accepted", () => {
+    session.on("accepted", (e: IncomingEvent | OutgoingEvent) => {
+      const told: string | undefined = !incoming && "response" in e ? e.response.getHeader(CALL_UUID) : undefined;
+      if (told && this.#call) this.#call = { ...this.#call, callUuid: told };
       if (this.#call) this.#update({ ...this.#call, state: "established", establishedAt: performance.now() });
     });
     session.on("confirmed", () => {

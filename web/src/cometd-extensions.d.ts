@@ -1,0 +1,5 @@
+declare module "cometd/AckExtension" {
+  import type { Extension } from "cometd";
+  const AckExtension: new () => Extension;
+  export default AckExtension;
+}

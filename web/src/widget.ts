@@ -1,0 +1,46 @@
+import { CometD } from "cometd";
+
+/** What a widget says of itself, as in GWS's widget API. */
+interface Widget {
+  id: string;
+  title: string;
+  url: string;
+  width: number;
+  height: number;
+}
+
+function element<T extends HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`no #${id} in the page`);
+  return found as T;
+}
+
+/** The desktop's own CometD: widgets of the same origin listen by it. */
+const cometd = new CometD("desktop");
+cometd.unregisterTransport("callback-polling");
+cometd.configure({ url: new URL("/genesys/cometd", location.href).href, logLevel: "warn", useWorkerScheduler: false });
+
+function registerWidget({ id, title, url, width, height }: Widget): void {
+  const frame = document.createElement("iframe");
+  frame.id = id;
+  frame.title = title;
+  frame.src = url;
+  frame.width = String(width);
+  frame.height = String(height);
+  // Without it a frame of another origin has no microphone.
+  frame.allow = "microphone; autoplay";
+  element("widgets").append(frame);
+}
+
+Object.assign(window, { genesys: { wwe: { cometd, service: { registerWidget } } } });
+
+element<HTMLFormElement>("log-in").addEventListener("submit", (e) => {
+  e.preventDefault();
+  const authentication = { username: element<HTMLInputElement>("user").value, password: element<HTMLInputElement>("password").value };
+  cometd.handshake({ ext: { authentication } }, (reply) => {
+    element("status").textContent = reply.successful ? "Connected" : "The login was refused.";
+    if (!reply.successful) return;
+    element("log-in").hidden = true;
+    registerWidget({ id: "webrtc-phone", title: "WebRTC Phone", url: "index.html", width: 300, height: 500 });
+  });
+});
