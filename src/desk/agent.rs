@@ -11,9 +11,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::password::PasswordHash;
+use crate::id::CallId;
 
 /// The name that an agent logs in with; compared as it is written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,12 +144,25 @@ pub(super) struct Agent {
     pub(super) since: Instant,
     /// Events so far.
     sequence: u64,
+    /// Its calls, in the order in which they came.
+    pub(super) calls: Vec<CallId>,
+    /// One of its calls since it had none has been answered.
+    pub(super) has_talked: bool,
 }
 
 impl Agent {
     pub(super) fn new(config: AgentConfig, number: u64, now: Instant) -> Agent {
         let dn = config.dns.first().cloned().unwrap_or_default();
-        Agent { config, number, dn, state: State::LoggedOut, since: now, sequence: 0 }
+        Agent {
+            config,
+            number,
+            dn,
+            state: State::LoggedOut,
+            since: now,
+            sequence: 0,
+            calls: Vec::new(),
+            has_talked: false,
+        }
     }
 
     /// Takes what the configuration says from here on; what the agent does goes on, where it still may.
@@ -192,6 +206,16 @@ impl Agent {
 
     pub(super) fn leave(&mut self, now: Instant) -> bool {
         self.go(State::LoggedOut, now)
+    }
+
+    /// Its last call is over.
+    pub(super) fn call_over(&mut self, after_call_work: Duration, now: Instant) -> bool {
+        let by_own_word = matches!(self.state, State::AfterCallWork { until: None, .. });
+        if !self.is_at_work() || by_own_word || after_call_work.is_zero() {
+            return false;
+        }
+        let then = self.then();
+        self.go(State::AfterCallWork { until: Some(now + after_call_work), then }, now)
     }
 
     /// Returns when it has had its time to finish a call.

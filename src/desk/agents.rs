@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::agent::{Agent, AgentConfig, AgentState, AgentView, Rest, UserName};
-use super::message::{self, DEVICES, Device, DeviceStateChange, INTERACTIONS, STATE, StateChange, UserState};
+use super::message::{self, DEVICES, Device, DeviceStateChange, Happened, INTERACTIONS, STATE, StateChange, UserState};
 use super::operation::{Answer, Operation, Refusal};
 use super::{Desk, Output, Published};
+use crate::id::CallId;
 
 /// Longest reason for not being ready, characters.
 const MAX_REASON: usize = 64;
@@ -39,7 +40,7 @@ impl Desk {
             since: agent.since,
             skills: agent.config.skills.clone(),
             is_here: self.here.contains(&agent.dn),
-            calls: 0,
+            calls: agent.calls.len(),
         }
     }
 
@@ -78,8 +79,38 @@ impl Desk {
                 self.tell_of(&mut agent, true, now);
             }
         }
+        self.rehome(|_| true, now);
         for user in changed {
             self.tell_others(&user);
+        }
+    }
+
+    /// Finds anew whose the calls at some numbers are: an agent who works there takes them over; who has gone home keeps
+    /// what it had, as long as nobody does.
+    fn rehome(&mut self, at: impl Fn(&str) -> bool, now: Instant) {
+        let concerned: Vec<CallId> =
+            self.calls.values().filter(|c| c.sides.iter().any(|s| at(&s.dn))).map(|c| c.id).collect();
+        for id in concerned {
+            let Some(mut call) = self.calls.remove(&id) else { continue };
+            for index in 0..call.sides.len() {
+                let side = &call.sides[index];
+                let before = side.owner.clone().filter(|user| self.agents.contains_key(user));
+                let after = self.owner(&side.dn).cloned();
+                let at_work = after.as_ref().and_then(|user| self.agents.get(user)).is_some_and(Agent::is_at_work);
+                if !at(&side.dn) || before == after || (before.is_some() && !at_work) {
+                    continue;
+                }
+                if let Some(agent) = before.and_then(|user| self.agents.get_mut(&user)) {
+                    agent.calls.retain(|other| *other != id);
+                }
+                if let Some(agent) = after.as_ref().and_then(|user| self.agents.get_mut(user)) {
+                    agent.calls.push(id);
+                    agent.has_talked |= call.sides[index].was_answered;
+                }
+                call.sides[index].owner = after;
+                self.tell_side(&mut call, index, &Happened::status(None), now);
+            }
+            self.calls.insert(id, call);
         }
     }
 
@@ -171,12 +202,12 @@ impl Desk {
         }
     }
 
-    fn agent_event(&self, agent: &mut Agent) -> Arc<str> {
+    pub(super) fn agent_event(&self, agent: &mut Agent) -> Arc<str> {
         let sequence = agent.next_event();
         format!("{}-a{}-{sequence}", self.config.run, agent.number).into()
     }
 
-    fn publish_of(
+    pub(super) fn publish_of(
         &mut self,
         agent: &Agent,
         channel: &'static str,
@@ -235,6 +266,7 @@ impl Desk {
         }
         self.work_at(user, dn, now)?;
         self.change(user, now, |agent| !agent.is_at_work() && agent.rest(Rest::NotReady(None), now));
+        self.take_over(user, now);
         Ok(())
     }
 
@@ -254,6 +286,13 @@ impl Desk {
         Ok(())
     }
 
+    /// An agent has begun to work: calls at its number are its own.
+    fn take_over(&mut self, user: &UserName, now: Instant) {
+        if let Some(dn) = self.agents.get(user).map(|agent| agent.dn.clone()) {
+            self.rehome(|other| other == dn, now);
+        }
+    }
+
     /// Takes an agent's word about what it does.
     pub(super) fn set_state(&mut self, user: &UserName, what: Operation, now: Instant) -> Result<Answer, Refusal> {
         self.agent(user)?;
@@ -266,7 +305,8 @@ impl Desk {
             self.change(user, now, |agent| agent.leave(now));
             return Ok(Answer::Done);
         }
-        if !self.agent(user)?.is_at_work() {
+        let begins = !self.agent(user)?.is_at_work();
+        if begins {
             let dn = self.agent(user)?.dn.clone();
             self.work_at(user, dn, now)?;
         }
@@ -275,6 +315,9 @@ impl Desk {
             Operation::NotReady { reason } => agent.rest(Rest::NotReady(reason), now),
             _ => agent.finish_work(now),
         });
+        if begins {
+            self.take_over(user, now);
+        }
         Ok(Answer::Done)
     }
 }

@@ -1,9 +1,18 @@
 //! The messages that desktops get: GWS's own, with the fields of the guide beside them.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use super::Desk;
 use super::agent::AgentState;
+use super::call::{Call, Side, Sight};
+use super::operation::AttachedData;
+use crate::call::{Direction, ReleaseCause};
+use crate::id::CallId;
+use crate::plan::LegStats;
 
 /// Channel of calls.
 pub const CALLS: &str = "/v2/me/calls";
@@ -78,4 +87,338 @@ pub(super) struct StateChange<'a> {
 /// Writes a message. Ours are maps with keys of text, which serde_json always writes.
 pub(super) fn json(message: &impl Serialize) -> Bytes {
     serde_json::to_vec(message).unwrap_or_else(|_| b"{}".to_vec()).into()
+}
+
+/// What a message about a call is for.
+#[derive(Debug, Default)]
+pub(super) struct Happened<'a> {
+    notification: &'static str,
+    /// The guide's name of it.
+    event: Option<&'static str>,
+    /// The number that the call was handed on to.
+    to: Option<&'a str>,
+    /// What is said beyond GWS's own fields.
+    extensions: Map<String, Value>,
+}
+
+impl<'a> Happened<'a> {
+    pub(super) fn status(event: Option<&'static str>) -> Happened<'a> {
+        Happened { notification: "StatusChange", event, ..Happened::default() }
+    }
+
+    pub(super) fn data() -> Happened<'a> {
+        Happened { notification: "AttachedDataChanged", ..Happened::default() }
+    }
+
+    pub(super) fn participants() -> Happened<'a> {
+        Happened { notification: "ParticipantsUpdated", ..Happened::default() }
+    }
+
+    pub(super) fn recording() -> Happened<'a> {
+        Happened { notification: "CallRecordingStateChange", ..Happened::default() }
+    }
+
+    pub(super) fn transferred(to: &'a str) -> Happened<'a> {
+        Happened { to: Some(to), ..Happened::status(Some("CallTransferred")) }
+    }
+
+    /// The call is over; figures are of the media of the agent's phone, and of the trunk.
+    pub(super) fn released(cause: &ReleaseCause, browser: Option<LegStats>, trunk: Option<LegStats>) -> Happened<'a> {
+        let (name, status) = cause_name(cause);
+        let mut extensions = Map::new();
+        extensions.insert("releaseCause".to_owned(), name.into());
+        if let Some(status) = status {
+            extensions.insert("releaseStatus".to_owned(), status.into());
+        }
+        let legs = [("browser", browser), ("trunk", trunk)];
+        let legs = legs.into_iter().filter_map(|(name, stats)| Some((name.to_owned(), figures(&stats?))));
+        let media: Map<String, Value> = legs.collect();
+        if !media.is_empty() {
+            extensions.insert("media".to_owned(), media.into());
+        }
+        Happened { extensions, ..Happened::status(Some("CallReleased")) }
+    }
+
+    /// The call is over, and the fact that said so did not come to us.
+    pub(super) fn lost() -> Happened<'a> {
+        let mut happened = Happened::status(Some("CallReleased"));
+        happened.extensions.insert("releaseCause".to_owned(), "EventsLost".into());
+        happened
+    }
+}
+
+fn cause_name(cause: &ReleaseCause) -> (&'static str, Option<u16>) {
+    match cause {
+        ReleaseCause::Agent => ("Agent", None),
+        ReleaseCause::Trunk => ("OtherParty", None),
+        ReleaseCause::Refused(status) => ("Refused", Some(*status)),
+        ReleaseCause::AckTimeout => ("AckTimeout", None),
+        ReleaseCause::PeerLost => ("PeerLost", None),
+        ReleaseCause::FlowLost => ("ConnectionLost", None),
+        ReleaseCause::ConsentLost => ("MediaLost", None),
+        ReleaseCause::DtlsFailed => ("HandshakeFailed", None),
+        ReleaseCause::Transferred => ("Transferred", None),
+        ReleaseCause::Merged => ("Conferenced", None),
+        ReleaseCause::Command => ("Desktop", None),
+        ReleaseCause::Shutdown => ("Shutdown", None),
+    }
+}
+
+fn figures(stats: &LegStats) -> Value {
+    json!({
+        "received": stats.received,
+        "sent": stats.sent,
+        "lost": stats.lost,
+        "late": stats.late,
+        "concealed": stats.concealed,
+        "discarded": stats.discarded,
+        "jitterMs": f64::from(stats.jitter_us) / 1000.0,
+        "rttMs": (stats.rtt_us > 0).then(|| f64::from(stats.rtt_us) / 1000.0),
+    })
+}
+
+/// Somebody whom the agent talks with. Nobody told us a number after E.164, nor how to write it for people.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Participant<'a> {
+    e164_number: &'static str,
+    formatted_phone_number: &'a str,
+    phone_number: &'a str,
+    digits: &'a str,
+}
+
+/// A call, by GWS's names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CallBody<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    told: Told<'a>,
+    state: &'static str,
+    call_type: &'static str,
+    participants: Vec<Participant<'a>>,
+    capabilities: Vec<&'static str>,
+    user_data: &'a AttachedData,
+    /// Seconds since it was answered.
+    duration: String,
+    mute: &'static str,
+    #[serde(flatten)]
+    places: Places,
+    #[serde(flatten)]
+    guide: Guide<'a>,
+}
+
+/// What somebody told us of a call.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_uuid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conn_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dnis: Option<&'a str>,
+    /// The call is being captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_state: Option<&'static str>,
+}
+
+/// Where a call, and what belongs to it, is found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Places {
+    device_uri: String,
+    uri: String,
+    path: String,
+    /// The call that this one is a consultation for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_call_uri: Option<String>,
+}
+
+/// A call, by the guide's names.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Guide<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ani: Option<&'a str>,
+    direction: &'static str,
+}
+
+/// `/v2/me/calls`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallStateChange<'a> {
+    message_type: &'static str,
+    notification_type: &'static str,
+    event_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    call: &'a CallBody<'a>,
+    phone_number: &'a str,
+    extensions: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transferred_to: Option<&'a str>,
+    timestamp: i64,
+    #[serde(flatten)]
+    flat: Flat<'a>,
+}
+
+/// The guide's payload, without a `call` around it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Flat<'a> {
+    call_id: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ani: Option<&'a str>,
+    user_data: &'a AttachedData,
+    /// Seconds since it was answered.
+    duration: u64,
+}
+
+/// What was asked of a call, or of a phone, and did not come about.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Failure<'a> {
+    pub(super) message_type: &'static str,
+    pub(super) event_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) operation_name: Option<&'a str>,
+    pub(super) error_message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) call_id: Option<&'a str>,
+    /// The number that was to be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) destination: Option<&'a str>,
+    pub(super) phone_number: &'a str,
+    pub(super) timestamp: i64,
+}
+
+impl Desk {
+    /// Returns the name that a call has in the API: 32 characters, of no other call in any run.
+    pub(super) fn call_name(&self, call: CallId) -> String {
+        format!("{:016X}{:016X}", self.config.run.0, call.0)
+    }
+
+    /// Describes a call as one side has it.
+    pub(super) fn call_body(&self, call: &Call, side: &Side, at: Instant) -> Value {
+        let id = self.call_name(call.id);
+        self.with_body(call, side, &id, at, |body| json!(body))
+    }
+
+    pub(super) fn call_message(
+        &self,
+        call: &Call,
+        side: &Side,
+        event_id: &str,
+        happened: &Happened<'_>,
+        at: Instant,
+    ) -> Bytes {
+        let id = self.call_name(call.id);
+        self.with_body(call, side, &id, at, |body| {
+            json(&CallStateChange {
+                message_type: "CallStateChangeMessage",
+                notification_type: happened.notification,
+                event_id,
+                event: happened.event,
+                call: body,
+                phone_number: &side.dn,
+                extensions: &happened.extensions,
+                transferred_to: happened.to,
+                timestamp: self.clock.unix_ms(at),
+                flat: Flat {
+                    call_id: &id,
+                    state: body.state,
+                    ani: body.guide.ani,
+                    user_data: &call.facts.data,
+                    duration: talked(call, at),
+                },
+            })
+        })
+    }
+
+    fn with_body<T>(
+        &self,
+        call: &Call,
+        side: &Side,
+        id: &str,
+        at: Instant,
+        write: impl FnOnce(&CallBody<'_>) -> T,
+    ) -> T {
+        let participant = |number| Participant {
+            e164_number: "",
+            formatted_phone_number: number,
+            phone_number: number,
+            digits: number,
+        };
+        // Who withholds its number is there, but nobody.
+        let participants = call.participants(side).into_iter().filter(|number| !number.is_empty()).map(participant);
+        let sight = self.sight(call, side);
+        let peer = Some(side.peer.as_str()).filter(|peer| !peer.is_empty());
+        let is_inbound = side.direction == Direction::Inbound;
+        let (from, to) = if is_inbound { (peer, Some(side.dn.as_str())) } else { (Some(side.dn.as_str()), peer) };
+        let path = format!("/calls/{id}");
+        let parent = call.consultation.filter(|_| !side.is_second).map(|c| self.call_name(c.parent));
+        write(&CallBody {
+            id,
+            told: Told {
+                call_uuid: call.facts.call_uuid.as_deref(),
+                conn_id: call.facts.conn_id.as_deref(),
+                dnis: call.facts.dnis.as_deref().filter(|_| is_inbound),
+                recording_state: call.is_captured.then_some("Recording"),
+            },
+            state: sight.state.name(),
+            call_type: self.call_type(call, side),
+            participants: participants.collect(),
+            capabilities: sight.capabilities(),
+            user_data: &call.facts.data,
+            duration: talked(call, at).to_string(),
+            mute: "Off",
+            places: Places {
+                device_uri: self.uri(&format!("/devices/{}", side.dn)),
+                uri: self.uri(&format!("/me/calls/{id}")),
+                path,
+                parent_call_uri: parent.map(|parent| self.uri(&format!("/me/calls/{parent}"))),
+            },
+            guide: Guide {
+                from,
+                to,
+                ani: peer.filter(|_| is_inbound),
+                direction: if is_inbound { "Inbound" } else { "Outbound" },
+            },
+        })
+    }
+
+    fn call_type(&self, call: &Call, side: &Side) -> &'static str {
+        if call.consultation.is_some() && !side.is_second {
+            return "Consult";
+        }
+        let is_ours = call.sides.len() > 1 || self.candidates.contains_key(&side.peer);
+        match side.direction {
+            _ if is_ours => "Internal",
+            Direction::Inbound => "Inbound",
+            Direction::Outbound => "Outbound",
+        }
+    }
+
+    /// Returns what decides what can be done with a call.
+    pub(super) fn sight(&self, call: &Call, side: &Side) -> Sight {
+        let agent = side.owner.as_ref().and_then(|user| self.agents.get(user));
+        let others = agent.map_or(0, |agent| agent.calls.iter().filter(|id| **id != call.id).count());
+        Sight {
+            // A side that nobody was told of yet is about to be.
+            state: side.state.unwrap_or(super::call::CallState::Dialing),
+            is_second: side.is_second,
+            is_conference: call.is_conference(),
+            has_other: others > 0 || call.wanted.is_some(),
+        }
+    }
+}
+
+/// Seconds since a call was answered.
+fn talked(call: &Call, at: Instant) -> u64 {
+    call.answered_at.map_or(0, |since| at.saturating_duration_since(since).as_secs())
 }

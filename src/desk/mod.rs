@@ -14,6 +14,10 @@
 
 pub mod agent;
 mod agents;
+pub mod call;
+mod calls;
+mod dials;
+mod early;
 pub mod journal;
 pub mod login;
 pub mod message;
@@ -27,7 +31,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,10 +39,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::call::{CallEvent, Command};
-use crate::id::RunId;
+use crate::id::{CallId, DialId, RunId};
 
 use agent::Agent;
 pub use agent::{AgentConfig, AgentState, AgentView, UserName};
+use call::Call;
+pub use call::CallState;
+use dials::Dials;
+use early::Early;
 pub use operation::{Answer, AttachedData, CallName, CallOperation, Operation, Refusal, Subresources};
 pub use password::PasswordHash;
 
@@ -53,8 +61,12 @@ pub struct DeskConfig {
     pub after_call_work: Duration,
     /// What the addresses of resources begin with: `https://host:port`, without a slash at the end.
     pub base_uri: String,
-    /// Beginnings of names of header fields that hold user data; the rest of the name is the key.
+    /// Beginnings of names of the trunk's header fields that hold user data; the rest of the name is the key, as it is
+    /// written. Other fields are no user data.
     pub user_data_fields: Vec<String>,
+    /// Beginning of the names of header fields by which the trunk is told the user data of a call that is dialled here;
+    /// none: it is not told. The trunk's `carry_out` has to let them pass.
+    pub user_data_out: Option<String>,
 }
 
 /// Names what a desktop asked until it is answered; never reused.
@@ -65,7 +77,19 @@ pub struct OperationId(pub u64);
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A fact of a call; those of one call in their order.
-    Call(CallEvent),
+    Call(Arc<CallEvent>),
+    /// No call comes of a [`Command::Dial`].
+    NotDialled {
+        /// As in the command.
+        dial: DialId,
+        /// Why, as a final status of SIP.
+        status: u16,
+    },
+    /// Facts of calls did not come through; calls that are not among these are over.
+    Missed {
+        /// The calls that there are.
+        alive: Vec<CallId>,
+    },
     /// Phones of a number.
     Presence {
         /// The number.
@@ -165,6 +189,9 @@ pub struct Desk {
     /// Numbers that a browser has registered as: none beyond those of the configuration.
     here: HashSet<String>,
     due: BTreeSet<(Instant, UserName)>,
+    calls: BTreeMap<CallId, Call>,
+    early: Early,
+    dials: Dials,
     outputs: VecDeque<Output>,
 }
 
@@ -180,6 +207,9 @@ impl Desk {
             next_agent: 0,
             here: HashSet::new(),
             due: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            early: Early::default(),
+            dials: Dials::default(),
             outputs: VecDeque::new(),
         };
         desk.reconfigure(agents, now);
@@ -190,7 +220,9 @@ impl Desk {
     /// Takes an input; what follows is in [`Desk::poll_output`].
     pub fn handle_input(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Call(_) => {}
+            Input::Call(event) => self.call_event(&event, now),
+            Input::NotDialled { dial, status } => self.not_dialled(dial, status, now),
+            Input::Missed { alive } => self.missed(&alive, now),
             Input::Presence { dn, is_here } => self.presence(dn, is_here, now),
             Input::Operation { request, agent, what } => {
                 let answer = match self.operate(&agent, what, now) {
@@ -200,7 +232,7 @@ impl Desk {
                 self.outputs.push_back(Output::Answer(request, answer));
             }
             Input::Interaction { agent, data } => self.interaction(&agent, data, now),
-            Input::Told { .. } => {}
+            Input::Told { call_uuid, conn_id, user_data } => self.told(call_uuid, conn_id, user_data, now),
             Input::Reconfigured(agents) => self.reconfigure(agents, now),
             Input::Gone { agent } => self.gone(&agent, now),
             Input::Tick => {}

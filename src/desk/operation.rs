@@ -143,6 +143,31 @@ pub enum CallOperation {
     ClearCall,
 }
 
+impl CallOperation {
+    /// Returns the name of the operation.
+    pub fn name(&self) -> &'static str {
+        match self {
+            CallOperation::Answer => "Answer",
+            CallOperation::Hangup => "Hangup",
+            CallOperation::Hold => "Hold",
+            CallOperation::Retrieve => "Retrieve",
+            CallOperation::SendDtmf { .. } => "SendDtmf",
+            CallOperation::SingleStepTransfer { .. } => "SingleStepTransfer",
+            CallOperation::InitiateTransfer { .. } => "InitiateTransfer",
+            CallOperation::CompleteTransfer { .. } => "CompleteTransfer",
+            CallOperation::InitiateConference { .. } => "InitiateConference",
+            CallOperation::CompleteConference { .. } => "CompleteConference",
+            CallOperation::SingleStepConference { .. } => "SingleStepConference",
+            CallOperation::SwapCalls { .. } => "SwapCalls",
+            CallOperation::AttachUserData(_) => "AttachUserData",
+            CallOperation::UpdateUserData(_) => "UpdateUserData",
+            CallOperation::DeleteUserData => "DeleteUserData",
+            CallOperation::DeleteUserDataPair { .. } => "DeleteUserDataPair",
+            CallOperation::ClearCall => "ClearCall",
+        }
+    }
+}
+
 /// What a desktop is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {

@@ -1,15 +1,18 @@
 //! What GET shows: the agent, its devices, channels and calls, as GWS shapes them.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Desk;
 use super::agent::Agent;
+use super::call::Call;
 use super::operation::{Refusal, Subresources};
 
 impl Desk {
     /// `/me`
-    pub(super) fn me(&self, agent: &Agent, with: Subresources) -> Bytes {
+    pub(super) fn me(&self, agent: &Agent, with: Subresources, now: Instant) -> Bytes {
         let user = agent.config.user.as_str();
         let (first, last) = agent.config.name.split_once(' ').unwrap_or((&agent.config.name, ""));
         let mut me = json!({
@@ -32,7 +35,7 @@ impl Desk {
             show("channels", self.channels(agent));
         }
         if with.calls {
-            show("calls", Value::Array(Vec::new()));
+            show("calls", self.calls_of(agent, now));
         }
         body("user", me)
     }
@@ -52,7 +55,7 @@ impl Desk {
         let mut voice = json!({
             "name": "voice",
             "state": agent.state().name(),
-            "activity": if agent.is_at_work() { "Idle" } else { "Unknown" },
+            "activity": if agent.calls.is_empty() { "Idle" } else { "HandlingInteractions" },
             "reasons": agent.reason().into_iter().collect::<Vec<_>>(),
             "userState": self.device(agent, &agent.dn).user_state,
             "uri": self.uri("/me/channels/voice"),
@@ -62,6 +65,26 @@ impl Desk {
             voice.insert("until".to_owned(), self.clock.unix_ms(at).into());
         }
         Value::Array(vec![voice])
+    }
+
+    pub(super) fn calls_of(&self, agent: &Agent, now: Instant) -> Value {
+        let calls = agent.calls.iter().filter_map(|id| self.calls.get(id));
+        let own = calls.filter_map(|call| Some((call, call.side_of(&agent.config.user)?)));
+        own.filter(|(_, side)| side.state.is_some()).map(|(call, side)| self.call_body(call, side, now)).collect()
+    }
+
+    /// One call of the agent, by any of its names.
+    pub(super) fn one_call(&self, agent: &Agent, name: &str, now: Instant) -> Result<Bytes, Refusal> {
+        let unknown = || Refusal::NoCall(name.to_owned());
+        let call = self.find(agent, name).ok_or_else(unknown)?;
+        let side = call.side_of(&agent.config.user).filter(|side| side.state.is_some()).ok_or_else(unknown)?;
+        Ok(body("call", self.call_body(call, side, now)))
+    }
+
+    /// Returns a call of the agent by any of its names: ours, its CallUUID, its ConnID.
+    pub(super) fn find(&self, agent: &Agent, name: &str) -> Option<&Call> {
+        let calls = agent.calls.iter().filter_map(|id| self.calls.get(id));
+        calls.into_iter().find(|call| self.call_name(call.id).eq_ignore_ascii_case(name) || call.facts.is_named(name))
     }
 
     /// `/me/state`, the guide's.

@@ -1,11 +1,17 @@
 //! Agents at their desks, in simulated time.
 
+mod calls;
+mod operations;
+
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::id::RunId;
+use crate::call::{Direction, EventKind};
+
+static PASSWORD: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::make("crosspoint", [1; 16]));
 
 /// Wall time of the first moment of each test, ms.
 const START_MS: i64 = 1_700_000_000_000;
@@ -19,7 +25,7 @@ struct Room {
 fn agent(user: &str, dns: &[&str]) -> AgentConfig {
     AgentConfig {
         user: user.into(),
-        password: PasswordHash::make("crosspoint", [1; 16]),
+        password: PASSWORD.clone(),
         name: "Ann Agent".to_owned(),
         dns: dns.iter().map(|dn| (*dn).to_owned()).collect(),
         skills: vec![("support".to_owned(), 5)],
@@ -33,6 +39,7 @@ fn config() -> DeskConfig {
         after_call_work: Duration::from_secs(30),
         base_uri: "https://desk.test".to_owned(),
         user_data_fields: vec!["X-Genesys-UserData-".to_owned()],
+        user_data_out: Some("X-UserData-".to_owned()),
     }
 }
 
@@ -94,6 +101,78 @@ impl Room {
     }
 }
 
+/// A call, as signalling tells of it.
+struct Line {
+    event: CallEvent,
+}
+
+impl Line {
+    /// A customer calls 5001.
+    fn inbound(call: u64) -> Line {
+        Line {
+            event: CallEvent {
+                call: CallId(call),
+                sequence: 0,
+                at: Instant::now(),
+                kind: EventKind::Dialing,
+                dn: "5001".to_owned(),
+                peer: "5551234567".to_owned(),
+                direction: Direction::Inbound,
+                call_uuid: None,
+                data: Arc::from([]),
+                dnis: None,
+                dial: None,
+                local: false,
+            },
+        }
+    }
+
+    fn outbound(call: u64, to: &str) -> Line {
+        let mut line = Line::inbound(call);
+        (line.event.direction, line.event.peer) = (Direction::Outbound, to.to_owned());
+        line
+    }
+
+    fn uuid(mut self, uuid: &str) -> Line {
+        self.event.call_uuid = Some(uuid.to_owned());
+        self
+    }
+
+    fn data(mut self, fields: &[(&str, &str)]) -> Line {
+        self.event.data = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self
+    }
+
+    fn tell(&mut self, room: &mut Room, kind: EventKind) -> Vec<Output> {
+        (self.event.kind, self.event.at) = (kind, room.now);
+        let outputs = room.input(Input::Call(Arc::new(self.event.clone())));
+        self.event.sequence += 1;
+        outputs
+    }
+
+    /// Comes to be answered.
+    fn answered(&mut self, room: &mut Room) -> Vec<Output> {
+        let kinds = [EventKind::Dialing, EventKind::Ringing, EventKind::Established];
+        kinds.into_iter().flat_map(|kind| self.tell(room, kind)).collect()
+    }
+
+    fn released(&mut self, room: &mut Room, cause: crate::call::ReleaseCause) -> Vec<Output> {
+        self.tell(room, EventKind::Released { cause, browser: None, trunk: None })
+    }
+
+    fn name(&self) -> String {
+        format!("00000000000000AB{:016X}", self.event.call.0)
+    }
+}
+
+fn commands(outputs: &[Output]) -> Vec<Command> {
+    let commands = outputs.iter().filter_map(|output| match output {
+        Output::Command(command) => Some(command.clone()),
+        _ => None,
+    });
+    commands.collect()
+}
+
 /// What desktops of `owner` get on `channel`.
 fn told(outputs: &[Output], owner: &str, channel: &str) -> Vec<Value> {
     let published = outputs.iter().filter_map(|output| match output {
@@ -142,7 +221,7 @@ fn events_of_an_agent_are_numbered_without_gaps() {
     let mut outputs = room.done("agent5001", Operation::Ready);
     outputs.extend(room.done("agent5001", Operation::NotReady { reason: None }));
     outputs.extend(room.input(Input::Presence { dn: "5001".into(), is_here: true }));
-    outputs.extend(room.input(Input::Interaction { agent: user("agent5001"), data: serde_json::json!({"a": 1}) }));
+    outputs.extend(room.input(Input::Interaction { agent: user("agent5001"), data: json!({"a": 1}) }));
     let published = outputs.iter().filter_map(|output| match output {
         Output::Publish(published) => Some(published.event_id.to_string()),
         _ => None,
@@ -211,11 +290,11 @@ fn an_agent_whose_browsers_have_all_logged_out_takes_no_calls() {
 #[test]
 fn an_interaction_goes_to_its_agent_as_it_is_with_an_identifier() {
     let mut room = Room::new();
-    let data = serde_json::json!({ "interaction": { "id": "1", "media": "chat" } });
+    let data = json!({ "interaction": { "id": "1", "media": "chat" } });
     let outputs = room.input(Input::Interaction { agent: user("agent5002"), data });
     let told = told(&outputs, "agent5002", "/v2/me/interactions");
     assert_eq!(told[0]["interaction"]["media"], "chat");
     assert_eq!(told[0]["eventId"], "00000000000000ab-a2-0");
-    let data = serde_json::json!(["no object"]);
+    let data = json!(["no object"]);
     assert_eq!(room.input(Input::Interaction { agent: user("agent5002"), data }), []);
 }

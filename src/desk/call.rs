@@ -1,0 +1,344 @@
+//! A call as the desks of its agents have it.
+//!
+//! ```text
+//!  Dialing ──┐                  ┌──hold──> Held ──┐
+//!            ├──answered──> Established <──retrieve┘        each ──> Released, and forgotten
+//!  Ringing ──┘
+//! ```
+//! A call between two of our own numbers has two sides, each with its own state: the one dials, the other one rings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::agent::UserName;
+use super::operation::{AttachedData, CallOperation};
+use crate::call::{self, CallEvent, Direction};
+use crate::id::{CallId, DialId};
+
+/// Most pairs of user data of one call.
+const MAX_PAIRS: usize = 256;
+/// Most bytes of the user data of one call, keys and values.
+const MAX_BYTES: usize = 65_536;
+/// Former CallUUIDs by which a call can still be named.
+const MAX_FORMER: usize = 4;
+
+/// State of a call at one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallState {
+    /// The agent calls.
+    Dialing,
+    /// The agent is called.
+    Ringing,
+    /// The parties talk.
+    Established,
+    /// The agent has the other party on hold.
+    Held,
+    /// It is over.
+    Released,
+}
+
+impl CallState {
+    /// Returns the name that messages use.
+    pub fn name(self) -> &'static str {
+        match self {
+            CallState::Dialing => "Dialing",
+            CallState::Ringing => "Ringing",
+            CallState::Established => "Established",
+            CallState::Held => "Held",
+            CallState::Released => "Released",
+        }
+    }
+
+    pub(super) fn is_talking(self) -> bool {
+        matches!(self, CallState::Established | CallState::Held)
+    }
+}
+
+/// A call at one number.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) dn: String,
+    pub(super) peer: String,
+    pub(super) direction: Direction,
+    /// Whose desktop shows it.
+    pub(super) owner: Option<UserName>,
+    /// `None` before there is anything to show.
+    pub(super) state: Option<CallState>,
+    pub(super) was_answered: bool,
+    /// The call's commands act for the other side.
+    pub(super) is_second: bool,
+    /// The other party has put this one on hold.
+    pub(super) is_held_by_peer: bool,
+    /// Its place among the sides that the call has had.
+    number: u32,
+    /// Events so far.
+    sequence: u64,
+}
+
+impl Side {
+    /// Returns the identifier of its next event, behind the run's.
+    pub(super) fn next_event(&mut self, call: CallId) -> String {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        match self.number {
+            0 => format!("{call}-{sequence}"),
+            number => format!("{call}.{number}-{sequence}"),
+        }
+    }
+}
+
+/// Who told what of a call.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) call_uuid: Option<String>,
+    former: Vec<String>,
+    pub(super) conn_id: Option<String>,
+    pub(super) dnis: Option<String>,
+    pub(super) data: AttachedData,
+    /// Header fields that `data` has been told by already.
+    fields: Option<call::UserData>,
+}
+
+/// How a call hangs together with another one of its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Consultation {
+    pub(super) parent: CallId,
+}
+
+/// A consultation that begins when the other party is on hold.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) user: UserName,
+    pub(super) to: String,
+    pub(super) data: AttachedData,
+    pub(super) operation: &'static str,
+    pub(super) at: Instant,
+}
+
+/// How long the other party may take to be put on hold.
+const HOLD_TIME: Duration = Duration::from_secs(32);
+
+impl Wanted {
+    /// Returns true while it may still come about.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < HOLD_TIME
+    }
+}
+
+/// A call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) sides: Vec<Side>,
+    sides_made: u32,
+    pub(super) facts: Facts,
+    /// Numbers of all parties but the agent, once they are more than one, or others than at first.
+    pub(super) parties: Option<Vec<String>>,
+    pub(super) consultation: Option<Consultation>,
+    pub(super) wanted: Option<Wanted>,
+    pub(super) dial: Option<DialId>,
+    /// The number that handed it on, while events still bear it: it has left.
+    pub(super) left: Option<String>,
+    pub(super) answered_at: Option<Instant>,
+    pub(super) is_captured: bool,
+    /// What was asked last, to tell what was declined.
+    pub(super) asked: Option<&'static str>,
+}
+
+impl Call {
+    pub(super) fn new(event: &CallEvent) -> Call {
+        Call {
+            id: event.call,
+            sides: Vec::new(),
+            sides_made: 0,
+            facts: Facts::default(),
+            parties: None,
+            consultation: None,
+            wanted: None,
+            dial: event.dial,
+            left: None,
+            answered_at: None,
+            is_captured: false,
+            asked: None,
+        }
+    }
+
+    pub(super) fn add_side(&mut self, dn: &str, owner: Option<UserName>, direction: Direction) -> &mut Side {
+        let number = self.sides_made;
+        self.sides_made += 1;
+        self.sides.push(Side {
+            dn: dn.to_owned(),
+            peer: String::new(),
+            direction,
+            owner,
+            state: None,
+            was_answered: false,
+            is_second: false,
+            is_held_by_peer: false,
+            number,
+            sequence: 0,
+        });
+        self.sides.last_mut().expect("it has just been added")
+    }
+
+    pub(super) fn side_of(&self, user: &UserName) -> Option<&Side> {
+        self.sides.iter().find(|side| side.owner.as_ref() == Some(user))
+    }
+
+    pub(super) fn is_conference(&self) -> bool {
+        self.parties.as_ref().is_some_and(|parties| parties.len() > 1)
+    }
+
+    /// Returns the numbers of those that the side talks with.
+    pub(super) fn participants<'a>(&'a self, side: &'a Side) -> Vec<&'a str> {
+        let Some(parties) = &self.parties else { return vec![&side.peer] };
+        let near = self.sides.iter().find(|other| !other.is_second).filter(|_| side.is_second);
+        let others = parties.iter().filter(|party| **party != side.dn).map(String::as_str);
+        near.into_iter().map(|near| near.dn.as_str()).chain(others).collect()
+    }
+}
+
+impl Facts {
+    /// Takes the key to the CTI call; returns true where it is another one.
+    pub(super) fn take_uuid(&mut self, uuid: Option<&String>) -> bool {
+        if uuid.is_none() || uuid == self.call_uuid.as_ref() {
+            return false;
+        }
+        if let Some(former) = std::mem::replace(&mut self.call_uuid, uuid.cloned()) {
+            self.former.truncate(MAX_FORMER - 1);
+            self.former.insert(0, former);
+        }
+        true
+    }
+
+    /// Takes what header fields say that they have not said before; returns true where user data changes. A pair that
+    /// somebody took away does not come back by the field that it came with.
+    pub(super) fn take_fields(&mut self, fields: &call::UserData, prefixes: &[String]) -> bool {
+        if self.fields.as_ref().is_some_and(|known| Arc::ptr_eq(known, fields)) {
+            return false;
+        }
+        let known = self.fields.replace(Arc::clone(fields)).unwrap_or_default();
+        let new = fields.iter().filter(|field| !known.contains(field));
+        let pairs =
+            new.filter_map(|(name, value)| Some((key(name, prefixes)?.to_owned(), Value::from(value.as_str()))));
+        let pairs: AttachedData = pairs.collect();
+        self.attach(pairs)
+    }
+
+    /// Puts pairs over those of the same key, as far as there is room; returns true where that changes anything.
+    pub(super) fn attach(&mut self, pairs: AttachedData) -> bool {
+        let mut changed = false;
+        let mut size: usize = size(&self.data);
+        for (key, value) in pairs {
+            let old = self.data.get(&key);
+            if old == Some(&value) {
+                continue;
+            }
+            let more = pair_size(&key, &value);
+            let less = old.map_or(0, |old| pair_size(&key, old));
+            if size - less + more > MAX_BYTES || (old.is_none() && self.data.len() >= MAX_PAIRS) {
+                continue;
+            }
+            size = size - less + more;
+            self.data.insert(key, value);
+            changed = true;
+        }
+        changed
+    }
+
+    /// Says whether pairs have room beside those that are there.
+    pub(super) fn has_room(&self, pairs: &AttachedData) -> bool {
+        let new = pairs.keys().filter(|key| !self.data.contains_key(*key)).count();
+        self.data.len() + new <= MAX_PAIRS && size(&self.data) + size(pairs) <= MAX_BYTES
+    }
+
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.has_uuid(name) || self.conn_id.as_deref() == Some(name)
+    }
+
+    pub(super) fn has_uuid(&self, name: &str) -> bool {
+        self.call_uuid.as_deref() == Some(name) || self.former.iter().any(|former| former == name)
+    }
+}
+
+/// Returns the key of user data that a header field holds, if it holds any.
+fn key<'a>(field: &'a str, prefixes: &[String]) -> Option<&'a str> {
+    let behind = |prefix: &String| {
+        let (start, rest) = field.split_at_checked(prefix.len())?;
+        (start.eq_ignore_ascii_case(prefix) && !rest.is_empty()).then_some(rest)
+    };
+    prefixes.iter().find_map(behind)
+}
+
+pub(super) fn size(data: &AttachedData) -> usize {
+    data.iter().map(|(key, value)| pair_size(key, value)).sum()
+}
+
+fn pair_size(key: &str, value: &Value) -> usize {
+    key.len()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 24,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(|value| pair_size("", value) + 1).sum(),
+            Value::Object(map) => size(map),
+        }
+}
+
+/// What decides what an agent can do with a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    pub(super) state: CallState,
+    pub(super) is_second: bool,
+    pub(super) is_conference: bool,
+    /// The agent has another call that this one can be joined with.
+    pub(super) has_other: bool,
+}
+
+/// What can be done with user data.
+const DATA: [&str; 4] = ["AttachUserData", "UpdateUserData", "DeleteUserData", "DeleteUserDataPair"];
+/// What can be done with two calls.
+const BOTH: [&str; 3] = ["SwapCalls", "CompleteTransfer", "CompleteConference"];
+
+impl Sight {
+    /// Returns what can be done, by the names of the operations.
+    pub(super) fn capabilities(self) -> Vec<&'static str> {
+        let mut all: Vec<&str> = match self.state {
+            CallState::Released => return Vec::new(),
+            CallState::Ringing if self.is_second => vec![],
+            CallState::Ringing => vec!["Answer"],
+            CallState::Dialing => vec!["Hangup"],
+            _ if self.is_second => vec!["Hangup"],
+            CallState::Established if self.is_conference => vec!["Hangup", "SendDtmf"],
+            CallState::Established => vec![
+                "Hangup",
+                "Hold",
+                "SendDtmf",
+                "InitiateTransfer",
+                "InitiateConference",
+                "SingleStepTransfer",
+                "SingleStepConference",
+            ],
+            CallState::Held => {
+                vec!["Hangup", "Retrieve", "InitiateTransfer", "InitiateConference", "SingleStepTransfer"]
+            }
+        };
+        if self.state.is_talking() && self.has_other && !self.is_second {
+            all.extend(BOTH);
+        }
+        all.extend(DATA);
+        all
+    }
+
+    /// Says whether an operation may be tried. A call that rings can be refused, which GWS does not list.
+    pub(super) fn allows(self, what: &CallOperation) -> bool {
+        let name = match what {
+            CallOperation::ClearCall => "Hangup",
+            other => other.name(),
+        };
+        let refuses = name == "Hangup" && self.state == CallState::Ringing;
+        let answers_consultation = name.starts_with("Complete") && self.state == CallState::Dialing && self.has_other;
+        refuses || answers_consultation || self.capabilities().contains(&name)
+    }
+}

@@ -1,0 +1,394 @@
+//! What desktops are told of calls.
+
+use super::*;
+use crate::call::{Declined, ReleaseCause};
+use crate::plan::LegStats;
+
+const CALLS: &str = "/v2/me/calls";
+
+fn events(outputs: &[Output], owner: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    told(outputs, owner, CALLS).iter().map(|data| (text(&data["event"]), text(&data["call"]["state"]))).collect()
+}
+
+fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+    wanted.iter().map(|(event, state)| ((*event).to_owned(), (*state).to_owned())).collect()
+}
+
+#[test]
+fn a_call_that_rings_is_told_with_all_that_is_known_of_it_in_both_dialects() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(7).uuid("UIVB0001").data(&[
+        ("X-Genesys-UserData-customer_id", "98765"),
+        ("x-genesys-userdata-segment", "premium"),
+        ("User-to-User", "00aa"),
+    ]);
+    line.event.dnis = Some("18005551234".to_owned());
+    assert_eq!(told(&line.tell(&mut room, EventKind::Dialing), "agent5001", CALLS), [Value::Null; 0]);
+    let told = told(&line.tell(&mut room, EventKind::Ringing), "agent5001", CALLS);
+    let name = line.name();
+    assert_eq!(
+        told,
+        [json!({
+            "messageType": "CallStateChangeMessage",
+            "notificationType": "StatusChange",
+            "eventId": "00000000000000ab-call-7-0",
+            "event": "CallRinging",
+            "call": {
+                "id": name,
+                "callUuid": "UIVB0001",
+                "state": "Ringing",
+                "deviceUri": "https://desk.test/api/v2/devices/5001",
+                "participants": [{
+                    "e164Number": "",
+                    "formattedPhoneNumber": "5551234567",
+                    "phoneNumber": "5551234567",
+                    "digits": "5551234567",
+                }],
+                "dnis": "18005551234",
+                "callType": "Inbound",
+                "capabilities":
+                    ["Answer", "AttachUserData", "UpdateUserData", "DeleteUserData", "DeleteUserDataPair"],
+                "userData": { "customer_id": "98765", "segment": "premium" },
+                "duration": "0",
+                "mute": "Off",
+                "uri": format!("https://desk.test/api/v2/me/calls/{name}"),
+                "path": format!("/calls/{name}"),
+                "from": "5551234567",
+                "to": "5001",
+                "ani": "5551234567",
+                "direction": "Inbound",
+            },
+            "phoneNumber": "5001",
+            "extensions": {},
+            "timestamp": START_MS,
+            "callId": name,
+            "state": "Ringing",
+            "ani": "5551234567",
+            "userData": { "customer_id": "98765", "segment": "premium" },
+            "duration": 0,
+        })]
+    );
+}
+
+#[test]
+fn what_nobody_told_is_left_out() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1);
+    line.event.peer = String::new();
+    line.tell(&mut room, EventKind::Dialing);
+    let told = told(&line.tell(&mut room, EventKind::Ringing), "agent5001", CALLS);
+    let call = told[0]["call"].as_object().unwrap();
+    for key in ["connId", "callUuid", "dnis", "ani", "from", "parentCallUri", "recordingState"] {
+        assert!(!call.contains_key(key), "{key}");
+    }
+    assert_eq!((&call["participants"], &call["userData"]), (&json!([]), &json!({})));
+    assert!(told[0].get("ani").is_none());
+}
+
+#[test]
+fn an_inbound_call_runs_its_course_and_is_followed_by_after_call_work() {
+    let mut room = Room::new();
+    room.done("agent5001", Operation::Ready);
+    let mut line = Line::inbound(1);
+    let outputs = line.answered(&mut room);
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallRinging", "Ringing"), ("CallEstablished", "Established")]));
+    let outputs = line.tell(&mut room, EventKind::Held { by_agent: true });
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallHeld", "Held")]));
+    let outputs = line.tell(&mut room, EventKind::Retrieved { by_agent: true });
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallRetrieved", "Established")]));
+    room.now += Duration::from_secs(83);
+    let seen = LegStats { received: 4150, sent: 4149, lost: 2, jitter_us: 1500, ..LegStats::default() };
+    let kind = EventKind::Released { cause: ReleaseCause::Trunk, browser: Some(seen), trunk: None };
+    let outputs = line.tell(&mut room, kind);
+    let told_calls = told(&outputs, "agent5001", CALLS);
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallReleased", "Released")]));
+    assert_eq!((&told_calls[0]["call"]["duration"], &told_calls[0]["duration"]), (&json!("83"), &json!(83)));
+    assert_eq!(told_calls[0]["call"]["capabilities"], json!([]));
+    let extensions = &told_calls[0]["extensions"];
+    assert_eq!(extensions["releaseCause"], "OtherParty");
+    assert_eq!(extensions["media"]["browser"]["received"], 4150);
+    assert_eq!(extensions["media"]["browser"]["jitterMs"], 1.5);
+    assert!(extensions["media"].get("trunk").is_none());
+    assert_eq!(told(&outputs, "agent5001", "/v2/me/state")[0]["event"], "AfterCallWork");
+    assert_eq!(room.desk.poll_timeout(), Some(room.now + Duration::from_secs(30)));
+    room.now += Duration::from_millis(29_999);
+    assert_eq!(room.input(Input::Tick), []);
+    room.now += Duration::from_millis(1);
+    let outputs = room.input(Input::Tick);
+    assert_eq!(told(&outputs, "agent5001", "/v2/me/state")[0]["event"], "Ready");
+    assert_eq!(room.desk.poll_timeout(), None);
+}
+
+#[test]
+fn a_call_that_nobody_answered_leaves_nothing_to_finish() {
+    let mut room = Room::new();
+    room.done("agent5001", Operation::Ready);
+    let mut line = Line::inbound(1);
+    line.tell(&mut room, EventKind::Dialing);
+    line.tell(&mut room, EventKind::Ringing);
+    line.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(room.state("agent5001"), "Ready");
+    assert_eq!(room.shown("agent5001", Operation::Calls)["calls"], json!([]));
+}
+
+#[test]
+fn after_call_work_ends_by_the_agents_word_and_leads_back_to_what_was_before() {
+    let mut room = Room::new();
+    room.done("agent5001", Operation::NotReady { reason: Some("Lunch".into()) });
+    let mut line = Line::inbound(1);
+    line.answered(&mut room);
+    line.released(&mut room, ReleaseCause::Agent);
+    assert_eq!(room.state("agent5001"), "AfterCallWork");
+    room.now += Duration::from_secs(30);
+    room.input(Input::Tick);
+    assert_eq!(room.shown("agent5001", Operation::State)["reason"], "Lunch");
+    let mut line = Line::inbound(2);
+    line.answered(&mut room);
+    line.released(&mut room, ReleaseCause::Agent);
+    room.done("agent5001", Operation::Ready);
+    assert_eq!(room.desk.poll_timeout(), None);
+    // What the agent said of itself has no end of its own.
+    room.done("agent5001", Operation::AfterCallWork);
+    assert_eq!(room.desk.poll_timeout(), None);
+}
+
+#[test]
+fn without_after_call_work_the_agent_is_ready_at_once() {
+    let mut room = Room::with(DeskConfig { after_call_work: Duration::ZERO, ..config() });
+    room.done("agent5001", Operation::Ready);
+    let mut line = Line::inbound(1);
+    line.answered(&mut room);
+    let outputs = line.released(&mut room, ReleaseCause::Agent);
+    assert_eq!(told(&outputs, "agent5001", "/v2/me/state"), [Value::Null; 0]);
+    assert_eq!(room.state("agent5001"), "Ready");
+}
+
+#[test]
+fn after_call_work_begins_with_the_end_of_the_last_call() {
+    let mut room = Room::new();
+    room.done("agent5001", Operation::Ready);
+    let (mut one, mut two) = (Line::inbound(1), Line::inbound(2));
+    one.answered(&mut room);
+    two.tell(&mut room, EventKind::Dialing);
+    one.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(room.state("agent5001"), "Ready");
+    two.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(room.state("agent5001"), "AfterCallWork");
+}
+
+#[test]
+fn events_of_a_call_are_numbered_without_gaps_whoever_causes_them() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(3);
+    let mut outputs = line.answered(&mut room);
+    let data = json!({ "note": "called twice" }).as_object().unwrap().clone();
+    let what = Operation::OnCall(line.name(), CallOperation::AttachUserData(data));
+    outputs.extend(room.done("agent5001", what));
+    outputs.extend(line.tell(&mut room, EventKind::Held { by_agent: true }));
+    outputs.extend(line.tell(&mut room, EventKind::Declined { why: Declined::Busy }));
+    outputs.extend(line.released(&mut room, ReleaseCause::Agent));
+    let ids: Vec<String> = told(&outputs, "agent5001", CALLS).iter().map(|d| d["eventId"].to_string()).collect();
+    let wanted: Vec<String> = (0..6).map(|n| format!("\"00000000000000ab-call-3-{n}\"")).collect();
+    assert_eq!(ids, wanted);
+}
+
+#[test]
+fn both_agents_of_a_call_between_two_numbers_see_their_own_side_of_it() {
+    let mut room = Room::new();
+    let mut line = Line::outbound(4, "5002");
+    line.event.local = true;
+    let outputs = line.answered(&mut room);
+    let caller = pairs(&[("CallDialing", "Dialing"), ("CallEstablished", "Established")]);
+    assert_eq!(events(&outputs, "agent5001"), caller);
+    let called = pairs(&[("CallRinging", "Ringing"), ("CallEstablished", "Established")]);
+    assert_eq!(events(&outputs, "agent5002"), called);
+    let (one, two) = (told(&outputs, "agent5001", CALLS), told(&outputs, "agent5002", CALLS));
+    assert_eq!((&one[0]["call"]["direction"], &two[0]["call"]["direction"]), (&json!("Outbound"), &json!("Inbound")));
+    assert_eq!(two[0]["call"]["from"], "5001");
+    assert_eq!(two[0]["call"]["callType"], "Internal");
+    assert_eq!(two[0]["eventId"], "00000000000000ab-call-4.1-0");
+    let outputs = line.tell(&mut room, EventKind::Held { by_agent: false });
+    assert_eq!(events(&outputs, "agent5002"), pairs(&[("CallHeld", "Held")]));
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("-", "Established")]));
+    let outputs = line.released(&mut room, ReleaseCause::Agent);
+    assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallReleased", "Released")]));
+    assert_eq!(events(&outputs, "agent5002"), pairs(&[("CallReleased", "Released")]));
+}
+
+#[test]
+fn an_agent_who_hands_a_call_on_is_done_with_it_though_the_call_goes_on() {
+    let mut room = Room::new();
+    room.done("agent5001", Operation::Ready);
+    let mut line = Line::inbound(5);
+    line.answered(&mut room);
+    let outputs = line.tell(&mut room, EventKind::Transferred { to: "6001".into() });
+    assert_eq!(
+        events(&outputs, "agent5001"),
+        pairs(&[("CallTransferred", "Established"), ("CallReleased", "Released")])
+    );
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["transferredTo"], "6001");
+    assert_eq!(room.state("agent5001"), "AfterCallWork");
+    let later = line.tell(&mut room, EventKind::Held { by_agent: false });
+    assert_eq!(events(&later, "agent5001"), []);
+    let outputs = line.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(events(&outputs, "agent5001"), []);
+}
+
+#[test]
+fn an_agent_whom_a_call_was_handed_on_to_sees_it_as_it_is() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(6).data(&[("X-Genesys-UserData-customer_id", "98765")]);
+    line.answered(&mut room);
+    line.tell(&mut room, EventKind::Transferred { to: "5002".into() });
+    line.event.dn = "5002".to_owned();
+    let outputs = line.tell(&mut room, EventKind::ParticipantsUpdated { parties: vec!["5551234567".into()] });
+    assert_eq!(events(&outputs, "agent5002")[0], ("CallEstablished".into(), "Established".into()));
+    let told = told(&outputs, "agent5002", CALLS);
+    assert_eq!(told[0]["call"]["userData"]["customer_id"], "98765");
+    assert_eq!(events(&outputs, "agent5001"), []);
+}
+
+#[test]
+fn a_conference_shows_all_others_and_cannot_be_held() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(8);
+    line.answered(&mut room);
+    let parties = vec!["5551234567".to_owned(), "6001".to_owned()];
+    let outputs = line.tell(&mut room, EventKind::ParticipantsUpdated { parties });
+    let told = told(&outputs, "agent5001", CALLS);
+    assert_eq!(told[0]["notificationType"], "ParticipantsUpdated");
+    let numbers: Vec<&Value> =
+        told[0]["call"]["participants"].as_array().unwrap().iter().map(|p| &p["phoneNumber"]).collect();
+    assert_eq!(numbers, ["5551234567", "6001"]);
+    let capabilities = told[0]["call"]["capabilities"].as_array().unwrap();
+    assert!(capabilities.contains(&json!("Hangup")) && !capabilities.contains(&json!("Hold")), "{capabilities:?}");
+}
+
+#[test]
+fn user_data_that_the_trunk_changes_is_told_and_what_the_agent_took_away_does_not_come_back() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(9).data(&[("X-Genesys-UserData-a", "1"), ("X-Genesys-UserData-b", "2")]);
+    line.answered(&mut room);
+    let what = CallOperation::DeleteUserDataPair { key: "a".to_owned() };
+    room.done("agent5001", Operation::OnCall(line.name(), what));
+    line = line.data(&[("X-Genesys-UserData-a", "1"), ("X-Genesys-UserData-b", "3")]);
+    let outputs = line.tell(&mut room, EventKind::AttachedDataChanged);
+    let told_data = told(&outputs, "agent5001", CALLS);
+    assert_eq!(told_data.len(), 1);
+    assert_eq!(told_data[0]["notificationType"], "AttachedDataChanged");
+    assert_eq!(told_data[0]["call"]["userData"], json!({ "b": "3" }));
+    // Fields that are no user data are no news for a desktop.
+    line = line.data(&[("X-Genesys-UserData-b", "3"), ("Diversion", "<sip:1@a>")]);
+    assert_eq!(told(&line.tell(&mut room, EventKind::AttachedDataChanged), "agent5001", CALLS), [Value::Null; 0]);
+}
+
+#[test]
+fn what_a_real_gws_says_of_a_call_is_joined_by_its_uuid_whichever_comes_first() {
+    let mut room = Room::new();
+    let data = json!({ "customer_id": "98765" }).as_object().unwrap().clone();
+    let tell = |uuid: &str| Input::Told {
+        call_uuid: uuid.to_owned(),
+        conn_id: Some("006c03a7194aa020".to_owned()),
+        user_data: data.clone(),
+    };
+    assert_eq!(room.input(tell("EARLY")), []);
+    let outputs = Line::inbound(1).uuid("EARLY").answered(&mut room);
+    let ringing = &told(&outputs, "agent5001", CALLS)[0];
+    assert_eq!((&ringing["call"]["connId"], &ringing["userData"]), (&json!("006c03a7194aa020"), &json!(data)));
+    let mut late = Line::inbound(2).uuid("LATE");
+    late.answered(&mut room);
+    let outputs = room.input(tell("LATE"));
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["notificationType"], "AttachedDataChanged");
+    assert_eq!(room.input(tell("LATE")), []);
+    assert_eq!(room.input(tell("UNKNOWN")), []);
+    room.now += Duration::from_secs(61);
+    let outputs = Line::inbound(3).uuid("UNKNOWN").answered(&mut room);
+    assert!(told(&outputs, "agent5001", CALLS)[0]["call"].get("connId").is_none());
+}
+
+#[test]
+fn a_call_is_found_by_each_of_its_names_by_its_agent_alone() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(10).uuid("OLD");
+    line.answered(&mut room);
+    line = line.uuid("NEW");
+    let outputs = line.tell(&mut room, EventKind::CallUuidChanged);
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["call"]["callUuid"], "NEW");
+    let conn_id = Some("006c03a7194aa020".to_owned());
+    room.input(Input::Told { call_uuid: "NEW".into(), conn_id, user_data: AttachedData::new() });
+    for name in [line.name(), "NEW".into(), "OLD".into(), "006c03a7194aa020".into()] {
+        assert_eq!(room.shown("agent5001", Operation::Call(name.clone()))["call"]["id"], line.name(), "{name}");
+        assert_eq!(room.refused("agent5002", Operation::Call(name.clone())), Refusal::NoCall(name));
+    }
+    let unknown = room.refused("agent5001", Operation::Call("006c03a7194aa021".into()));
+    assert_eq!((unknown.http_status(), unknown.status_code()), (404, 6));
+}
+
+#[test]
+fn calls_of_a_number_without_an_agent_are_told_to_the_sinks_alone() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1);
+    line.event.dn = "5900".to_owned();
+    let outputs = line.answered(&mut room);
+    let owners: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Publish(published) => Some((published.owner.clone(), published.dn.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(owners, [(None, "5900".to_owned()), (None, "5900".to_owned())]);
+}
+
+#[test]
+fn an_agent_who_begins_to_work_at_a_number_takes_over_its_calls() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1);
+    line.event.dn = "5101".to_owned();
+    line.answered(&mut room);
+    let outputs = room.done("agent5002", Operation::StartSession { channels: vec![], dn: Some("5101".into()) });
+    assert_eq!(events(&outputs, "agent5002"), pairs(&[("-", "Established")]));
+    assert_eq!(room.shown("agent5002", Operation::Calls)["calls"][0]["id"], line.name());
+    line.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(room.state("agent5002"), "AfterCallWork");
+}
+
+#[test]
+fn calls_whose_end_was_missed_are_over() {
+    let mut room = Room::new();
+    let (mut one, mut two) = (Line::inbound(1), Line::inbound(2));
+    one.answered(&mut room);
+    two.answered(&mut room);
+    let outputs = room.input(Input::Missed { alive: vec![CallId(2)] });
+    assert_eq!(events(&outputs, "agent5001")[0], ("CallReleased".into(), "Released".into()));
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["extensions"]["releaseCause"], "EventsLost");
+    assert_eq!(room.shown("agent5001", Operation::Calls)["calls"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_view_of_an_agent_counts_its_calls() {
+    let mut room = Room::new();
+    let busy = |outputs: &[Output]| {
+        outputs.iter().rev().find_map(|o| match o {
+            Output::Agent(view) => Some((view.user.to_string(), view.calls)),
+            _ => None,
+        })
+    };
+    let mut line = Line::inbound(1);
+    let outputs = line.tell(&mut room, EventKind::Dialing);
+    assert_eq!(busy(&outputs), Some(("agent5001".to_owned(), 1)));
+    let outputs = line.released(&mut room, ReleaseCause::Refused(480));
+    assert_eq!(busy(&outputs), Some(("agent5001".to_owned(), 0)));
+}
+
+#[test]
+fn a_capture_is_told_as_a_recording() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1);
+    line.answered(&mut room);
+    let outputs = line.tell(&mut room, EventKind::CaptureStarted { name: "x".into() });
+    let begun = &told(&outputs, "agent5001", CALLS)[0];
+    assert_eq!(begun["notificationType"], "CallRecordingStateChange");
+    assert_eq!(begun["call"]["recordingState"], "Recording");
+}
