@@ -1,5 +1,6 @@
 //! `[lab]`: the stand-in Genesys of `crosspoint lab`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
@@ -21,6 +22,58 @@ pub struct LabConfig {
     /// Numbers that can be dialled.
     #[serde(rename = "number")]
     pub numbers: Vec<LabNumber>,
+    /// Numbers that are routed to agents.
+    #[serde(rename = "queue")]
+    pub queues: Vec<LabQueue>,
+    /// Who calls them.
+    pub customer: LabCustomer,
+}
+
+/// `[[lab.queue]]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabQueue {
+    /// What customers dial.
+    pub number: String,
+    /// What an agent must be good at; without it nothing in particular.
+    pub skill: Option<String>,
+    /// How good at least.
+    #[serde(default = "one")]
+    pub level: u8,
+    /// How long an agent is rung before it becomes NotReady and the next one is.
+    #[serde(default = "fifteen")]
+    pub answer_seconds: u16,
+}
+
+fn one() -> u8 {
+    1
+}
+
+fn fifteen() -> u16 {
+    15
+}
+
+/// `[lab.customer]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabCustomer {
+    /// Its number (ANI).
+    pub number: String,
+    /// How long it waits for an agent; 0: for ever.
+    pub patience_seconds: u16,
+    /// What is known of it.
+    pub user_data: BTreeMap<String, String>,
+}
+
+impl Default for LabCustomer {
+    fn default() -> Self {
+        let data = [("customer_id", "98765"), ("account_type", "premium"), ("call_reason", "support")];
+        LabCustomer {
+            number: "5551234567".to_owned(),
+            patience_seconds: 120,
+            user_data: data.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        }
+    }
 }
 
 impl Default for LabConfig {
@@ -44,6 +97,8 @@ impl Default for LabConfig {
                 number("6009", LabBehaviour::HangUp),
                 number("6010", LabBehaviour::Digits),
             ],
+            queues: Vec::new(),
+            customer: LabCustomer::default(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use check::Capacity;
 pub use cometd::{CometdConfig, CometdCookie, CometdTransport};
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use gws::GwsConfig;
-pub use lab::{LabBehaviour, LabConfig, LabNumber};
+pub use lab::{LabBehaviour, LabConfig, LabCustomer, LabNumber, LabQueue};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};

@@ -1,5 +1,6 @@
 //! The RTP end of one call of the lab: a packet every 20 ms out, measurements of what comes in.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,10 @@ const FRAME: usize = 160;
 const FRAME_TIME: Duration = Duration::from_millis(20);
 /// An arrival later than this after the one before it is a gap.
 const GAP: Duration = Duration::from_millis(60);
+/// Samples that wait between two ends that are joined: 100 ms.
+const MOST_WAITING: usize = 800;
+/// Keys that wait there.
+const MOST_KEYS: usize = 32;
 /// Tries for two ports that stand side by side.
 const PAIRS: usize = 100;
 
@@ -51,6 +56,24 @@ pub struct LabCallReport {
     pub strange: u64,
 }
 
+/// What one end of two that are joined has heard, and the other is to say.
+#[derive(Debug, Default)]
+struct Way {
+    pcm: VecDeque<i16>,
+    keys: VecDeque<Digit>,
+}
+
+/// Two calls of the lab that hear each other: the ways out of this end and into it.
+#[derive(Clone, Debug, Default)]
+struct Joint {
+    heard: Arc<Mutex<Way>>,
+    said: Arc<Mutex<Way>>,
+}
+
+fn open(way: &Mutex<Way>) -> MutexGuard<'_, Way> {
+    way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[derive(Debug)]
 struct State {
     report: LabCallReport,
@@ -58,6 +81,7 @@ struct State {
     sound: Sound,
     generator: Option<Generator>,
     echo_digits: bool,
+    joint: Option<Joint>,
     heard: Vec<i16>,
     echo: Vec<i16>,
     last_audio: Option<Instant>,
@@ -112,6 +136,7 @@ impl Audio {
             generator: Generator::new(&sound),
             sound,
             echo_digits,
+            joint: None,
             heard: Vec::new(),
             echo: Vec::new(),
             last_audio: None,
@@ -144,6 +169,13 @@ impl Audio {
         let mut state = self.lock();
         state.generator = generator;
         state.sound = sound;
+    }
+
+    /// Lets both ends hear each other, and nothing else; keys go through as well.
+    pub fn join(&self, other: &Audio) {
+        let joint = Joint::default();
+        other.lock().joint = Some(Joint { heard: joint.said.clone(), said: joint.heard.clone() });
+        self.lock().joint = Some(joint);
     }
 
     /// Presses keys, 100 ms each.
@@ -261,7 +293,13 @@ impl State {
         } else {
             g711::decode_ulaw(view.payload(), &mut pcm)
         };
-        if self.sound == Sound::Echo && self.echo.len() < KEPT {
+        if let Some(joint) = &self.joint {
+            let mut way = open(&joint.heard);
+            way.pcm.extend(&pcm);
+            // The other end's clock may be the slower one.
+            let surplus = way.pcm.len().saturating_sub(MOST_WAITING);
+            way.pcm.drain(..surplus);
+        } else if self.sound == Sound::Echo && self.echo.len() < KEPT {
             self.echo.extend_from_slice(&pcm);
         }
         self.heard.extend_from_slice(&pcm);
@@ -272,7 +310,12 @@ impl State {
     fn key(&mut self, digit: Digit) {
         self.report.digits.extend(key_char(digit.event));
         self.report.digit_lengths.push(digit.duration);
-        if self.echo_digits {
+        if let Some(joint) = &self.joint {
+            let mut way = open(&joint.heard);
+            if way.keys.len() < MOST_KEYS {
+                way.keys.push_back(digit);
+            }
+        } else if self.echo_digits {
             self.sender.send(digit);
         }
     }
@@ -282,6 +325,12 @@ impl State {
             self.key(digit);
         }
         let remote = self.remote.filter(|r| r.hears && r.rtp.port() != 0)?;
+        let joint = self.joint.clone();
+        if let Some(joint) = &joint {
+            for digit in open(&joint.said).keys.drain(..) {
+                self.sender.send(digit);
+            }
+        }
         let timestamp = self.header.timestamp;
         self.header.timestamp = timestamp.wrapping_add(FRAME as u32);
         let mut header = RtpHeader { timestamp, pt: Pt(remote.pt), ..self.header };
@@ -293,7 +342,12 @@ impl State {
             }
             None => {
                 let mut pcm = [0; FRAME];
-                if let Some(generator) = &mut self.generator {
+                if let Some(joint) = &joint {
+                    let mut way = open(&joint.said);
+                    if way.pcm.len() >= FRAME {
+                        pcm.iter_mut().zip(way.pcm.drain(..FRAME)).for_each(|(out, sample)| *out = sample);
+                    }
+                } else if let Some(generator) = &mut self.generator {
                     generator.fill(&mut pcm);
                 } else if self.sound == Sound::Echo && self.echo.len() >= FRAME {
                     pcm.copy_from_slice(&self.echo[..FRAME]);

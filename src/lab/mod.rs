@@ -14,9 +14,11 @@
 mod audio;
 mod call;
 mod digest;
+mod inbound;
 mod message;
 mod pcap;
 mod registrar;
+pub mod routing;
 pub mod scenario;
 mod server;
 mod sound;
@@ -33,6 +35,7 @@ use tokio::task::JoinHandle;
 use crate::config;
 
 pub use audio::LabCallReport;
+pub use inbound::{Customer, CustomerStatus, Floor};
 pub use pcap::Recorder;
 pub use sound::Sound;
 pub use terminal::{console, hint, phone_page, play_by_hand, welcome};
@@ -54,6 +57,10 @@ pub enum Behaviour {
     NoAnswer,
     /// Refuses with this status: 486, 603, 404.
     Refuse(u16),
+    /// It is a DN: rings there, and joins the two.
+    Connect,
+    /// It is routed: answers with an announcement until an agent has been found.
+    Queue,
 }
 
 /// Settings of the stand-in.
@@ -69,6 +76,51 @@ pub struct LabConfig {
     pub schedule: Option<(String, Duration)>,
     /// Password that DNs need to register (digest, MD5); `None`: none.
     pub password: Option<String>,
+    /// Numbers that are DNs of the gateway: whoever dials one is joined with it.
+    pub dns: Vec<config::DnRange>,
+    /// Numbers that are routed to agents, where somebody tells of agents: [`start_with`].
+    pub queues: Vec<routing::Queue>,
+    /// The customer who calls such a number by itself.
+    pub customer: CustomerConfig,
+}
+
+/// A customer of the lab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomerConfig {
+    /// Its number (ANI).
+    pub number: String,
+    /// What is known of it.
+    pub user_data: Vec<(String, String)>,
+    /// How long it waits for an agent; `None`: for ever.
+    pub patience: Option<Duration>,
+}
+
+impl Default for CustomerConfig {
+    fn default() -> Self {
+        let data = [("customer_id", "98765"), ("account_type", "premium"), ("call_reason", "support")];
+        let user_data = data.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        CustomerConfig { number: "5551234567".to_owned(), user_data, patience: None }
+    }
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        LabConfig::from(&config::LabConfig::default())
+    }
+}
+
+/// A call to a DN of the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CallIn {
+    dn: String,
+    from: String,
+    /// What the caller dialled, where it was not the DN.
+    dialled: Option<String>,
+    /// `X-Genesys-CallUUID`; `None`: a new one.
+    uuid: Option<String>,
+    headers: Vec<(String, String)>,
+    /// The Call-ID of the call that it is joined with when it is answered.
+    join: Option<String>,
 }
 
 impl From<&config::LabConfig> for LabConfig {
@@ -93,7 +145,36 @@ impl From<&config::LabConfig> for LabConfig {
             numbers: from.numbers.iter().map(|n| (n.number.clone(), behaviour(n))).collect(),
             schedule: (!every.is_zero()).then(|| (from.customer_calls.clone(), every)),
             password: from.password.clone(),
+            dns: Vec::new(),
+            queues: from.queues.iter().map(queue).collect(),
+            customer: customer(&from.customer),
         }
+    }
+}
+
+impl LabConfig {
+    /// Takes what the lab needs of a whole configuration: its own part, and the DNs of the gateway.
+    pub fn of(config: &config::Config) -> LabConfig {
+        let dns = config.dns.iter().map(|entry| entry.number.clone()).collect();
+        LabConfig { dns, ..LabConfig::from(&config.lab) }
+    }
+}
+
+fn queue(from: &config::LabQueue) -> routing::Queue {
+    routing::Queue {
+        number: from.number.clone(),
+        skill: from.skill.clone(),
+        level: from.level,
+        answer_within: Duration::from_secs(u64::from(from.answer_seconds)),
+    }
+}
+
+fn customer(from: &config::LabCustomer) -> CustomerConfig {
+    let patience = Duration::from_secs(u64::from(from.patience_seconds));
+    CustomerConfig {
+        number: from.number.clone(),
+        user_data: from.user_data.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        patience: (!patience.is_zero()).then_some(patience),
     }
 }
 
@@ -111,7 +192,7 @@ pub enum CallStatus {
 }
 
 enum Command {
-    Call { dn: String, from: String, sound: Sound, reply: oneshot::Sender<Option<LabCall>> },
+    Call { call: CallIn, sound: Sound, reply: oneshot::Sender<Option<LabCall>> },
     HangUp(String),
     Press(String, String),
     Play(String, Sound),
@@ -189,22 +270,35 @@ pub struct LabHandle {
     commands: mpsc::Sender<Command>,
     complaints: Complaints,
     task: JoinHandle<()>,
+    /// Where customers of routed numbers enter.
+    arrivals: Option<mpsc::Sender<inbound::Arrival>>,
+    customer: CustomerConfig,
 }
 
-/// Binds the SIP socket and starts. To be called within a tokio runtime.
+/// Binds the SIP socket and starts, without agents: no number is routed. To be called within a tokio runtime.
 ///
 /// # Errors
 /// The SIP address is taken, or not of this machine.
 pub fn start(config: LabConfig) -> std::io::Result<LabHandle> {
+    start_with(config, None)
+}
+
+/// As [`start`], with somebody who tells of the agents and is told what becomes of them.
+///
+/// # Errors
+/// The SIP address is taken, or not of this machine.
+pub fn start_with(config: LabConfig, floor: Option<Arc<dyn Floor>>) -> std::io::Result<LabHandle> {
     let socket = std::net::UdpSocket::bind(config.sip)?;
     socket.set_nonblocking(true)?;
     let socket = tokio::net::UdpSocket::from_std(socket)?;
     let address = socket.local_addr()?;
     let (commands, queue) = mpsc::channel(64);
     let complaints = Complaints::default();
-    let server = server::Server::new(config, address, commands.clone(), complaints.clone());
+    let customer = config.customer.clone();
+    let arrivals = floor.map(|floor| inbound::open(&config, floor, commands.clone()));
+    let server = server::Server::new(config, address, commands.clone(), complaints.clone(), arrivals.clone());
     let task = tokio::spawn(server.run(socket, queue));
-    Ok(LabHandle { address, commands, complaints, task })
+    Ok(LabHandle { address, commands, complaints, task, arrivals, customer })
 }
 
 impl LabHandle {
@@ -215,10 +309,17 @@ impl LabHandle {
 
     /// Has a customer call a DN; `None` where no port is free or the lab stops.
     pub async fn call_dn(&self, dn: &str, from: &str, sound: Sound) -> Option<LabCall> {
-        let (reply, call) = oneshot::channel();
-        let command = Command::Call { dn: dn.to_owned(), from: from.to_owned(), sound, reply };
-        self.commands.send(command).await.ok()?;
-        call.await.ok().flatten()
+        let call = CallIn { dn: dn.to_owned(), from: from.to_owned(), ..CallIn::default() };
+        call_in(&self.commands, call, sound).await
+    }
+
+    /// Has the customer of the configuration dial a number that is routed; `None`: there is no such number, or nobody tells
+    /// of agents. The customer echoes.
+    pub async fn customer(&self, number: &str) -> Option<Customer> {
+        let arrivals = self.arrivals.as_ref()?;
+        let (arrival, customer) = inbound::arrival(&self.customer.number, number, self.customer.patience, None);
+        arrivals.send(arrival).await.ok()?;
+        customer.accepted().await
     }
 
     /// Returns all calls, those included that ended in the last minute.
@@ -245,6 +346,12 @@ impl LabHandle {
         let _ = self.commands.send(Command::Stop).await;
         let _ = self.task.await;
     }
+}
+
+async fn call_in(commands: &mpsc::Sender<Command>, call: CallIn, sound: Sound) -> Option<LabCall> {
+    let (reply, made) = oneshot::channel();
+    commands.send(Command::Call { call, sound, reply }).await.ok()?;
+    made.await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ impl Registrar {
     }
 }
 
-fn user(value: &str) -> String {
+/// Returns the user part of the address in a header field.
+pub(super) fn user(value: &str) -> String {
     let uri = uri_of(value);
     let rest = uri.split_once(':').map_or(uri.as_str(), |(_, rest)| rest);
     rest.split_once('@').map_or("", |(user, _)| user).to_owned()

@@ -1,5 +1,6 @@
 //! The lab's task: one SIP socket, all calls, and their deadlines.
 
+mod joined;
 mod made;
 mod referred;
 mod taken;
@@ -13,11 +14,15 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use joined::Joined;
+pub(super) use made::new_uuid;
+
 use super::audio::Audio;
 use super::call::{Call, Resend, Side, Step};
+use super::inbound::Arrival;
 use super::message::{self, Received, tag_of};
 use super::registrar::Registrar;
-use super::{COMPLAINTS, Command, Complaints, LabCall, LabConfig, Sound};
+use super::{COMPLAINTS, CallIn, Command, Complaints, LabCall, LabConfig, Sound};
 
 /// How long a number rings.
 const RING: Duration = Duration::from_millis(200);
@@ -26,6 +31,8 @@ const STOP: Duration = Duration::from_secs(2);
 /// Calls at a time; further ones are answered 503.
 const CALLS: usize = 1000;
 const TONE: Sound = Sound::Tone { hz: 440, dbm0: -10 };
+/// What a customer hears who waits for an agent, and then while the agent's phone rings.
+const ANNOUNCEMENT: Sound = Sound::Tone { hz: 620, dbm0: -16 };
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, UPDATE, REGISTER, REFER";
 
 pub(super) struct Server {
@@ -40,6 +47,7 @@ pub(super) struct Server {
     guid: String,
     count: u32,
     registrar: Registrar,
+    joined: Joined,
 }
 
 impl Server {
@@ -48,6 +56,7 @@ impl Server {
         address: SocketAddr,
         commands: mpsc::Sender<Command>,
         complaints: Complaints,
+        arrivals: Option<mpsc::Sender<Arrival>>,
     ) -> Self {
         let guid = format!("{:032X}", rand::rng().random::<u128>());
         let password = config.password.clone();
@@ -64,6 +73,7 @@ impl Server {
             registrar: Registrar::new(password, guid.clone()),
             guid,
             count: 0,
+            joined: Joined::new(arrivals),
         }
     }
 
@@ -81,6 +91,7 @@ impl Server {
                 () = sleep_until(due.into()) => {}
             }
             self.handle_timeout(Instant::now());
+            self.tend_joined(Instant::now());
             for (bytes, to) in std::mem::take(&mut self.out) {
                 if let Err(error) = socket.send_to(&bytes, to).await {
                     tracing::debug!(%error, "lab: not sent");
@@ -205,8 +216,8 @@ impl Server {
 
     fn obey(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Call { dn, from, sound, reply } => {
-                let call = self.make(&dn, &from, sound, now);
+            Command::Call { call, sound, reply } => {
+                let call = self.make(call, sound, now);
                 let _ = reply.send(call);
             }
             Command::HangUp(call_id) => self.hang_up(&call_id, now),
@@ -241,7 +252,10 @@ impl Server {
             && due <= now
         {
             self.next_customer = Some(now + every);
-            self.make(&dn, "5550100", TONE, now);
+            if !self.arrives(&dn) {
+                let from = "5550100".to_owned();
+                self.make(CallIn { dn, from, ..CallIn::default() }, TONE, now);
+            }
         }
         let due: Vec<String> = self
             .calls

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod routed;
+
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Two labs on loopback, one calling the numbers of the other.
@@ -17,6 +19,7 @@ fn pair(numbers: &[(&str, Behaviour)]) -> Pair {
         numbers,
         schedule: None,
         password: None,
+        ..LabConfig::default()
     };
     let nowhere = "127.0.0.1:9".parse().unwrap();
     let numbers = start(config(nowhere, numbers.iter().map(|(n, b)| ((*n).to_owned(), b.clone())).collect())).unwrap();
@@ -133,6 +136,7 @@ async fn customers_call_on_schedule() {
         numbers: Vec::new(),
         schedule: Some(("5001".into(), every)),
         password: None,
+        ..LabConfig::default()
     };
     let scheduled = start(config).unwrap();
     tokio::time::sleep(every * 4).await;

@@ -58,7 +58,14 @@ fn trunk() -> SocketAddr {
 }
 
 fn lab_behind(rig: &Rig) -> LabHandle {
-    let config = LabConfig { sip: rig.trunk, gateway: rig.sip(), numbers: numbers(), schedule: None, password: None };
+    let config = LabConfig {
+        sip: rig.trunk,
+        gateway: rig.sip(),
+        numbers: numbers(),
+        schedule: None,
+        password: None,
+        ..LabConfig::default()
+    };
     lab::start(config).expect("the lab starts")
 }
 

@@ -29,7 +29,14 @@ impl Desk {
     async fn open(library: Library) -> Desk {
         let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
         let rig = Rig::start(trunk, "resume = true").await;
-        let config = LabConfig { sip: trunk, gateway: rig.sip(), numbers: Vec::new(), schedule: None, password: None };
+        let config = LabConfig {
+            sip: trunk,
+            gateway: rig.sip(),
+            numbers: Vec::new(),
+            schedule: None,
+            password: None,
+            ..LabConfig::default()
+        };
         let lab = lab::start(config).expect("the lab starts");
         let proxy = Proxy::start(rig.app.addresses().http[0]).await;
         let agent = rig.agent(Kind::Chromium, library, &rig.account_by(&proxy, "5001", AGENT_HZ)).await;

@@ -26,8 +26,15 @@ async fn scene(folder: &Path, keys: &[(&str, &str)]) -> (Rig, LabHandle, Desk) {
     let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let rig = rig(sip, &keys.chain([folder]).collect::<Vec<_>>()).await;
     let numbers = ["6001", "6002"].map(|number| (number.to_owned(), Behaviour::Answer(Sound::Echo))).to_vec();
-    let lab =
-        lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: None }).expect("started");
+    let lab = lab::start(LabConfig {
+        sip,
+        gateway: rig.sip(),
+        numbers,
+        schedule: None,
+        password: None,
+        ..LabConfig::default()
+    })
+    .expect("started");
     let desk = Desk::sign_in(&rig).await;
     (rig, lab, desk)
 }
@@ -273,7 +280,7 @@ async fn without_a_folder_nothing_is_captured() {
     let sip = server();
     let rig = rig(sip, &[]).await;
     let numbers = vec![("6001".to_owned(), Behaviour::Answer(Sound::Echo))];
-    let lab = LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: None };
+    let lab = LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: None, ..LabConfig::default() };
     let _lab = lab::start(lab).expect("started");
     let desk = Desk::sign_in(&rig).await;
     desk.act(AgentAct::Dials("6001".into())).await.expect("dialled");

@@ -33,8 +33,15 @@ async fn scene() -> (Rig, LabHandle, Client<TcpStream>) {
         ("6005".to_owned(), Behaviour::Refuse(603)),
         ("6006".to_owned(), Behaviour::Refuse(486)),
     ];
-    let lab =
-        lab::start(LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: None }).expect("started");
+    let lab = lab::start(LabConfig {
+        sip,
+        gateway: rig.sip(),
+        numbers,
+        schedule: None,
+        password: None,
+        ..LabConfig::default()
+    })
+    .expect("started");
     let mut browser = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
     let answer = browser.sign_in("5001").await;
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");

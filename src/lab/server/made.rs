@@ -9,22 +9,35 @@ use tokio::sync::watch;
 use super::super::audio::Audio;
 use super::super::call::{Call, Pending, Resend, Sequence, Side};
 use super::super::message::{self, Received, tag_of, write_sdp};
-use super::super::{CallStatus, LabCall, Sound};
+use super::super::{CallIn, CallStatus, LabCall, Sound};
 use super::{ALLOW, Server};
 
+/// Makes an `X-Genesys-CallUUID`: 32 characters of `[0-9A-Z]`.
+pub(in crate::lab) fn new_uuid() -> String {
+    format!("{:032X}", rand::rng().random::<u128>())
+}
+
 impl Server {
-    /// A customer calls a DN.
-    pub(super) fn make(&mut self, dn: &str, from: &str, sound: Sound, now: Instant) -> Option<LabCall> {
+    /// A customer calls a DN, or is put through to one.
+    pub(super) fn make(&mut self, call: CallIn, sound: Sound, now: Instant) -> Option<LabCall> {
+        let CallIn { dn, from, dialled, uuid, headers: more, join } = call;
+        if join.as_deref().is_some_and(|taken| !self.is_taken(taken)) {
+            return None;
+        }
         let audio = Audio::bind(self.address.ip(), sound, false, rand::rng().random()).ok()?;
         let lab = self.address;
-        let gateway = self.registrar.address(dn, now).unwrap_or(self.config.gateway);
+        let gateway = self.registrar.address(&dn, now).unwrap_or(self.config.gateway);
         let id = self.identifier();
         let branch = format!("z9hG4bK{id}");
-        let uuid = format!("{:032X}", rand::rng().random::<u128>());
-        let (local, remote) = (format!("sip:{from}@{lab};tag={id}"), format!("<sip:{dn}@{gateway}>"));
+        let uuid = uuid.unwrap_or_else(new_uuid);
+        let (local, remote) = match dialled {
+            // A call that was routed keeps the number that was dialled in its To.
+            Some(number) => (format!("sip:{from}@{lab};tag={id}"), format!("<sip:{number}@{lab}>")),
+            None => (format!("sip:{from}@{lab};tag={id}"), format!("<sip:{dn}@{gateway}>")),
+        };
         let target = format!("sip:{dn}@{gateway}");
         let call_id = format!("{id}@{}", lab.ip());
-        let headers = [
+        let mut headers = vec![
             ("From", local.clone()),
             ("To", remote.clone()),
             ("Call-ID", call_id.clone()),
@@ -39,12 +52,13 @@ impl Server {
             ("Min-SE", "90".to_owned()),
             ("Supported", "uui,timer".to_owned()),
         ];
+        headers.extend(more.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let sdp = write_sdp(audio.local, &[0, 8], Some(101), u64::from(self.count));
         let invite = message::request("INVITE", &target, &headers, &sdp)?;
         self.out.push((invite.clone(), gateway));
         let call = Call {
             side: Side::Made { branch, ack: None, cancelled: false },
-            number: dn.to_owned(),
+            number: dn,
             call_id: call_id.clone(),
             // The bracket style differs between INVITE and ACK, as the SIP Server's does.
             local: format!("<sip:{from}@{lab}>;tag={id}"),
@@ -58,7 +72,10 @@ impl Server {
             pending: Pending { resend: Some(Resend::new(invite, true, now)), steps: Vec::new() },
         };
         let seen = self.seen(&call);
-        self.calls.insert(call_id, call);
+        self.calls.insert(call_id.clone(), call);
+        if let Some(taken) = join {
+            self.joined.add(taken, call_id);
+        }
         Some(seen)
     }
 

@@ -1,6 +1,6 @@
 //! Calls that the gateway makes to our numbers.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt;
 use tokio::sync::watch;
@@ -9,7 +9,8 @@ use super::super::audio::Audio;
 use super::super::call::{Call, Pending, Resend, Sequence, Side, Step};
 use super::super::message::{self, Received, read_sdp, tag_of, uri_of, write_sdp};
 use super::super::{Behaviour, CallStatus, Sound, speech};
-use super::{ALLOW, CALLS, RING, Server, TONE};
+use super::made::new_uuid;
+use super::{ALLOW, ANNOUNCEMENT, CALLS, RING, Server, TONE};
 
 impl Server {
     /// A new call for one of our numbers.
@@ -20,6 +21,8 @@ impl Server {
         let mut behaviour = match self.config.numbers.iter().find(|(n, _)| *n == number) {
             _ if open >= CALLS || self.stopping.is_some() => Behaviour::Refuse(503),
             Some((_, behaviour)) => behaviour.clone(),
+            None if self.is_queue(&number) => Behaviour::Queue,
+            None if self.config.dns.iter().any(|range| range.contains(&number)) => Behaviour::Connect,
             None => Behaviour::Refuse(404),
         };
         let has_body = !invite.body().is_empty();
@@ -34,7 +37,7 @@ impl Server {
             remote: invite.header("From"),
             target: uri_of(&invite.header("Contact")),
             peer: invite.from,
-            dialog: Sequence { ours: 0, theirs: invite.cseq(), uuid: self.guid.clone() },
+            dialog: Sequence { ours: 0, theirs: invite.cseq(), uuid: new_uuid() },
             call_id: call_id.clone(),
             side: Side::Taken { invite: Box::new(invite), behaviour: behaviour.clone(), response: Vec::new() },
             audio: None,
@@ -51,6 +54,8 @@ impl Server {
             Behaviour::EchoDigits => (Sound::Silence, RING),
             Behaviour::HangUpAfter(_) => (TONE, RING),
             Behaviour::EarlyMedia(wait) => (TONE, wait),
+            Behaviour::Queue => (ANNOUNCEMENT, RING),
+            Behaviour::Connect => (Sound::Silence, Duration::MAX),
         };
         let echo_digits = behaviour == Behaviour::EchoDigits;
         let ssrc = rand::rng().random();
@@ -60,12 +65,20 @@ impl Server {
         let early = matches!(behaviour, Behaviour::EarlyMedia(_));
         self.with(&call_id, |call, _| {
             call.audio = Some(audio);
-            call.pending.at(now + answer_in, Step::Answer);
+            call.pending.steps.extend(now.checked_add(answer_in).map(|at| (at, Step::Answer)));
             if let (true, Side::Taken { invite, .. }) = (early, &call.side) {
                 call.take_sdp(invite);
             }
         });
-        if early {
+        if behaviour == Behaviour::Connect || behaviour == Behaviour::Queue {
+            let goes_on = match behaviour {
+                Behaviour::Queue => self.queue_up(&call_id),
+                _ => self.call_through(&call_id, now),
+            };
+            if !goes_on {
+                self.finish(&call_id, 503, now);
+            }
+        } else if early {
             self.provisional(&call_id, 183, "Session Progress");
         } else {
             self.provisional(&call_id, 180, "Ringing");
