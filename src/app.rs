@@ -12,6 +12,7 @@
 //! ```
 
 mod compose;
+mod remote;
 mod sip;
 
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
+
+pub use remote::Remote;
 
 use crate::call::{CallEvent, Command};
 use crate::config::{Config, ListenerConfig};

@@ -197,7 +197,7 @@ fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
     let (config, scenario) = lab_config(file, scenario)?;
     start_log(&config)?;
     with_runtime(async move {
-        let settings = lab::LabConfig::from(&config.lab);
+        let settings = lab::LabConfig::of(&config);
         let is_tls: Vec<bool> = config.listeners.iter().map(|listener| listener.tls).collect();
         let mut hint = lab::hint(&config);
         if scenario.is_some() {
@@ -219,9 +219,10 @@ fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
                 done = run_until_asked(running) => done,
             };
         }
-        let address = settings.sip;
-        let peer = lab::start(settings).map_err(|error| format!("lab {address}: {error}"))?;
-        println!("{}", lab::welcome(&hint, &plain, &tls));
+        let (address, queues) = (settings.sip, settings.queues.clone());
+        let floor = lab::floor::Phones::of(running.remote(), &settings.queues);
+        let peer = lab::start_with(settings, Some(floor)).map_err(|error| format!("lab {address}: {error}"))?;
+        println!("{}", lab::welcome(&hint, &queues, &plain, &tls));
         let done = tokio::select! {
             done = run_until_asked(running) => done,
             // The input may end (no terminal); the lab goes on.

@@ -2,7 +2,8 @@
 //!
 //! It is the other side of the gateway, so it shares none of its SIP: messages are built and read with `rsip`, their shape is
 //! that of the SIP Server (no rport, Via not first, From without `<>`, `X-Genesys-CallUUID`). Its numbers echo, play, refuse or
-//! hang up; its customers call a DN, where it registered or at the gateway's address. A REFER is carried out for a party of the
+//! hang up; its customers call a DN, where it registered or at the gateway's address, or a number that is routed to an
+//! agent ([`routing`]); whoever dials a DN is put through. A REFER is carried out for a party of the
 //! lab that goes away: the target is not called. We do not keep route sets, because no proxy stands between; the only transport is UDP.
 //!
 //! ```text
@@ -14,6 +15,7 @@
 mod audio;
 mod call;
 mod digest;
+pub mod floor;
 mod inbound;
 mod message;
 mod pcap;
@@ -273,6 +275,7 @@ pub struct LabHandle {
     /// Where customers of routed numbers enter.
     arrivals: Option<mpsc::Sender<inbound::Arrival>>,
     customer: CustomerConfig,
+    queues: Vec<routing::Queue>,
 }
 
 /// Binds the SIP socket and starts, without agents: no number is routed. To be called within a tokio runtime.
@@ -294,11 +297,11 @@ pub fn start_with(config: LabConfig, floor: Option<Arc<dyn Floor>>) -> std::io::
     let address = socket.local_addr()?;
     let (commands, queue) = mpsc::channel(64);
     let complaints = Complaints::default();
-    let customer = config.customer.clone();
+    let (customer, queues) = (config.customer.clone(), config.queues.clone());
     let arrivals = floor.map(|floor| inbound::open(&config, floor, commands.clone()));
     let server = server::Server::new(config, address, commands.clone(), complaints.clone(), arrivals.clone());
     let task = tokio::spawn(server.run(socket, queue));
-    Ok(LabHandle { address, commands, complaints, task, arrivals, customer })
+    Ok(LabHandle { address, commands, complaints, task, arrivals, customer, queues })
 }
 
 impl LabHandle {

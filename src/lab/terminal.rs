@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::routing::Queue;
 use super::scenario::{self, AgentAct, Place, Scenario};
-use super::{LabHandle, Sound};
+use super::{Customer, CustomerStatus, LabHandle, Sound};
 use crate::config::{Config, LabBehaviour};
 use crate::http::{LabHint, LabNumber};
 
@@ -54,7 +55,7 @@ pub fn phone_page(plain: &[SocketAddr], tls: &[SocketAddr]) -> String {
 
 /// Returns what a person needs to begin: where the phone is, who can sign in, what to dial. `plain` and `tls` are the
 /// addresses of the listeners.
-pub fn welcome(hint: &LabHint, plain: &[SocketAddr], tls: &[SocketAddr]) -> String {
+pub fn welcome(hint: &LabHint, queues: &[Queue], plain: &[SocketAddr], tls: &[SocketAddr]) -> String {
     let mut text = String::from("\ncrosspoint lab: the gateway, with a stand-in Genesys behind it\n\n");
     let pages = plain.iter().map(|a| ("http", a, "")).chain(tls.iter().map(|a| ("https", a, "  (self-signed)")));
     for (scheme, address, note) in pages {
@@ -65,29 +66,72 @@ pub fn welcome(hint: &LabHint, plain: &[SocketAddr], tls: &[SocketAddr]) -> Stri
         let _ =
             writeln!(text, "  {}  {}  {}", if at == 0 { "dial    " } else { "        " }, number.number, number.what);
     }
+    for queue in queues {
+        let _ = writeln!(text, "  routed    {}  to an agent who is ready", queue.number);
+    }
     text.push_str("\nEnter: a customer calls 5001; a DN and Enter: calls that DN; Ctrl-C ends all calls.\n");
+    if let Some(queue) = queues.first() {
+        let _ = writeln!(text, "c and Enter: a customer calls {}, and is routed.", queue.number);
+    }
     text
 }
 
-/// Has a customer call whenever a person types a DN, or nothing for 5001, and Enter. Returns when the input ends.
+/// Has a customer call whenever a person types a DN, a number that is routed, `c` for the first of these, or nothing for 5001,
+/// and Enter. Returns when the input ends.
 pub async fn console(lab: &LabHandle) {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let dn = if line.trim().is_empty() { "5001" } else { line.trim() };
-        if !dn.bytes().all(|b| b.is_ascii_digit()) {
-            println!("{dn}: a DN is digits");
-            continue;
-        }
-        let Some(mut call) = lab.call_dn(dn, CUSTOMER, Sound::Echo).await else {
-            println!("no call could be made");
-            continue;
+        let number = match line.trim() {
+            "" => "5001",
+            "c" => lab.queues.first().map_or("c", |queue| queue.number.as_str()),
+            number => number,
         };
-        println!("customer {CUSTOMER} calls {dn}; it echoes");
-        let dn = dn.to_owned();
-        tokio::spawn(async move {
-            let status = call.wait_for(|_| false).await;
-            println!("the call for {dn} is over: {status:?}");
-        });
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
+            println!("{number}: a number is digits");
+        } else if lab.queues.iter().any(|queue| queue.number == number) {
+            match lab.customer(number).await {
+                Some(customer) => drop(tokio::spawn(narrate(customer, number.to_owned()))),
+                None => println!("{number} takes no customers"),
+            }
+        } else {
+            call(lab, number).await;
+        }
+    }
+}
+
+/// Has a customer call a DN.
+async fn call(lab: &LabHandle, dn: &str) {
+    let Some(mut call) = lab.call_dn(dn, CUSTOMER, Sound::Echo).await else {
+        println!("no call could be made");
+        return;
+    };
+    println!("customer {CUSTOMER} calls {dn}; it echoes");
+    let dn = dn.to_owned();
+    tokio::spawn(async move {
+        let status = call.wait_for(|_| false).await;
+        println!("the call for {dn} is over: {status:?}");
+    });
+}
+
+/// Says what becomes of a customer.
+async fn narrate(mut customer: Customer, number: String) {
+    println!("a customer calls {number}");
+    let mut last = CustomerStatus::Arriving;
+    loop {
+        let before = last.clone();
+        last = customer.wait_for(|status| *status != before).await;
+        let words = match &last {
+            CustomerStatus::Arriving => continue,
+            CustomerStatus::Waiting => "nobody is ready: it hears the announcement".to_owned(),
+            CustomerStatus::Offered(dn) => format!("{dn} rings"),
+            CustomerStatus::Talking(dn) => format!("{dn} has answered; the customer echoes"),
+            CustomerStatus::Abandoned => "nobody was ready in time: the customer has hung up".to_owned(),
+            CustomerStatus::Ended => "the call is over".to_owned(),
+        };
+        println!("{number}: {words}");
+        if matches!(last, CustomerStatus::Abandoned | CustomerStatus::Ended) {
+            return;
+        }
     }
 }
 
@@ -175,8 +219,11 @@ mod tests {
         let config = Config::parse(include_str!("../../config/lab.toml"), "lab.toml", []).expect("the lab's own file");
         let hint = hint(&config);
         let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        let text = welcome(&hint, &at(8080), &at(8443));
-        for word in ["http://localhost:8080/", "https://localhost:8443/", "5001-5999", "password crosspoint"] {
+        let queues = super::super::LabConfig::of(&config).queues;
+        let text = welcome(&hint, &queues, &at(8080), &at(8443));
+        for word in
+            ["http://localhost:8080/", "https://localhost:8443/", "5001-5999", "password crosspoint", "18005551234"]
+        {
             assert!(text.contains(word), "no {word} in {text}");
         }
         assert_eq!(phone_page(&at(8080), &at(8443)), "http://localhost:8080/");

@@ -49,7 +49,7 @@ pub async fn no_call_is_left(rig: &Rig) {
     gone.await.expect("a call is left");
 }
 
-/// A phone that is signed in as 5001.
+/// A phone that is signed in.
 #[derive(Clone)]
 pub struct Desk {
     phone: Arc<Mutex<Phone>>,
@@ -59,11 +59,15 @@ pub struct Desk {
 
 impl Desk {
     pub async fn sign_in(rig: &Rig) -> Desk {
+        Desk::sign_in_as(rig, "5001").await
+    }
+
+    pub async fn sign_in_as(rig: &Rig, dn: &str) -> Desk {
         let mut client = open_plain(rig.http(), Request::default()).await.unwrap_or_else(|_| panic!("a WebSocket"));
-        let answer = client.sign_in("5001").await;
+        let answer = client.sign_in(dn).await;
         assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
         let (sender, mut queue) = mpsc::unbounded_channel::<Option<String>>();
-        let desk = Desk { phone: Arc::new(Mutex::new(Phone::new("5001", DOMAIN))), sender };
+        let desk = Desk { phone: Arc::new(Mutex::new(Phone::new(dn, DOMAIN))), sender };
         let own = desk.clone();
         tokio::spawn(async move {
             loop {

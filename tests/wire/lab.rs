@@ -148,7 +148,14 @@ async fn registering() -> (Rig, LabHandle, Desk) {
         ("trunk.0.refer", "true"),
     ];
     let rig = desk::rig(sip, &keys.map(|(key, value)| (key.to_owned(), value.to_owned()))).await;
-    let config = LabConfig { sip, gateway: rig.sip(), numbers, schedule: None, password: Some("of the trunk".into()) };
+    let config = LabConfig {
+        sip,
+        gateway: rig.sip(),
+        numbers,
+        schedule: None,
+        password: Some("of the trunk".into()),
+        ..LabConfig::default()
+    };
     let lab = lab::start(config).expect("started");
     let desk = Desk::sign_in(&rig).await;
     (rig, lab, desk)

@@ -22,6 +22,7 @@ mod pages;
 mod phone;
 mod rig;
 #[cfg(feature = "lab")]
+mod routed;
 mod scenarios;
 #[cfg(feature = "lab")]
 mod sipp;
