@@ -4,6 +4,7 @@
 
 mod agent;
 mod calls;
+mod desktop;
 mod network;
 mod page_server;
 mod phone;

@@ -21,10 +21,10 @@ use crate::site::Site;
 use crate::webdriver::{Browser, Kind, free_port};
 
 /// A `crosspoint lab` of its own, on ports of its own.
-struct Lab {
+pub struct Lab {
     child: Child,
-    http: u16,
-    page: String,
+    pub http: u16,
+    pub page: String,
     _folder: tempfile::TempDir,
 }
 
@@ -33,15 +33,20 @@ const STARTS: usize = 3;
 
 impl Lab {
     /// Starts the program; a customer calls DN 5001 every four seconds where `customers` is set.
-    async fn start(customers: bool) -> Lab {
+    pub async fn start(customers: bool) -> Lab {
         Lab::start_with(customers, "").await
     }
 
     /// As [`Lab::start`]; `more` is added to its configuration.
-    async fn start_with(customers: bool, more: &str) -> Lab {
+    pub async fn start_with(customers: bool, more: &str) -> Lab {
+        Lab::start_as(customers, "", more).await
+    }
+
+    /// As [`Lab::start_with`]; `listener` is added to what its listener is.
+    pub async fn start_as(customers: bool, listener: &str, more: &str) -> Lab {
         let mut words = String::new();
         for _ in 0..STARTS {
-            match Lab::try_start(customers, more).await {
+            match Lab::try_start(customers, listener, more).await {
                 Ok(lab) => return lab,
                 Err(said) => words = said,
             }
@@ -49,7 +54,7 @@ impl Lab {
         panic!("the lab does not listen; it said: {words}");
     }
 
-    async fn try_start(customers: bool, more: &str) -> Result<Lab, String> {
+    async fn try_start(customers: bool, listener: &str, more: &str) -> Result<Lab, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let (http, sip, trunk) = (free_port(), free_udp_port(), free_udp_port());
         let every = if customers { 4 } else { 0 };
@@ -57,7 +62,7 @@ impl Lab {
         let site = Site {
             domain: "lab.crosspoint.invalid",
             password: "crosspoint",
-            listeners: &format!("[[listener]]\nbind = \"127.0.0.1:{http}\"\ntls = false"),
+            listeners: &format!("[[listener]]\nbind = \"127.0.0.1:{http}\"\ntls = false\n{listener}"),
             sip: own,
             media: Ipv4Addr::LOCALHOST,
             ports: media_ports(),
@@ -82,7 +87,7 @@ impl Lab {
         let child = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
             .args(["lab", "--config", &file.to_string_lossy()])
             .env("CROSSPOINT_STATE", folder.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).expect("a file"))
             .spawn()
@@ -101,6 +106,13 @@ impl Lab {
         Err(std::fs::read_to_string(&log).unwrap_or_default())
     }
 
+    /// A person types a line into its terminal.
+    pub fn types(&mut self, line: &str) {
+        use std::io::Write;
+        let terminal = self.child.stdin.as_mut().expect("piped");
+        writeln!(terminal, "{line}").expect("it reads its terminal");
+    }
+
     /// Ctrl-C.
     fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -115,21 +127,21 @@ impl Drop for Lab {
     }
 }
 
-async fn element(browser: &Browser, id: &str) -> Element {
+pub async fn element(browser: &Browser, id: &str) -> Element {
     browser.client().find(Locator::Id(id)).await.unwrap_or_else(|e| panic!("#{id}: {e}"))
 }
 
-async fn click(browser: &Browser, id: &str) {
+pub async fn click(browser: &Browser, id: &str) {
     element(browser, id).await.click().await.unwrap_or_else(|e| panic!("#{id}: {e}"));
 }
 
-async fn text_becomes(browser: &Browser, id: &str, text: &str) {
+pub async fn text_becomes(browser: &Browser, id: &str, text: &str) {
     let body = format!("return document.getElementById('{id}').textContent.includes('{text}')");
     browser.until(&format!("#{id} shows {text:?}"), &body, STEP).await;
 }
 
 /// Opens the page with a microphone, and signs in with what the page proposes.
-async fn signed_in(lab: &Lab) -> Browser {
+pub async fn signed_in(lab: &Lab) -> Browser {
     let browser = Browser::open(Kind::Chromium, &lab.page, None).await;
     let violations = "window.violations = []; document.addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective));";
     browser.run(violations, &[]).await.expect("a page");
@@ -141,7 +153,7 @@ async fn signed_in(lab: &Lab) -> Browser {
 }
 
 /// Strongest frequency of what the page plays, Hz; resolution 12 Hz.
-const HEARD_HZ: &str = "
+pub const HEARD_HZ: &str = "
     const context = new AudioContext({ sampleRate: 48000 });
     await context.resume();
     const analyser = new AnalyserNode(context, { fftSize: 4096 });

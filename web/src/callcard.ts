@@ -35,6 +35,7 @@ export class CallCard {
   #numbered: HTMLFormElement;
   #to = document.createElement("input");
   #digits: HTMLFormElement;
+  #data: HTMLElement;
   /** When it was answered, ms since the page began. */
   #since: number | null = null;
   #ask: Ask;
@@ -55,7 +56,10 @@ export class CallCard {
     const numbered = TO_NUMBER.map(([operation, label]) => button(operation, label, undefined, () => this.#withNumber(operation)));
     this.#numbered = form("numbered", [this.#to, ...numbered], () => this.#withNumber("SingleStepTransfer"));
     this.#digits = this.#digitsForm();
-    this.element.append(this.#peer, progress, this.#facts, actions, this.#numbered, this.#digits);
+    this.#data = this.#dataForm();
+    // A clock is not read out as it ticks.
+    this.#time.setAttribute("role", "timer");
+    this.element.append(this.#peer, progress, this.#facts, actions, this.#numbered, this.#digits, this.#data);
     this.update(call);
   }
 
@@ -85,8 +89,14 @@ export class CallCard {
     }
     this.#numbered.hidden = !some;
     this.#digits.hidden = !can.has("SendDtmf");
+    this.#data.hidden = !can.has("UpdateUserData");
     this.#showFacts();
     this.tick();
+  }
+
+  /** Puts the keyboard where the call can be answered. */
+  focus(): void {
+    this.#plain.find((each) => !each.hidden)?.focus();
   }
 
   /** Lets the time go on. */
@@ -117,6 +127,29 @@ export class CallCard {
       digits.value = "";
     };
     return form("digits", [digits, button("SendDtmf", "Press", undefined, send)], send);
+  }
+
+  #dataForm(): HTMLElement {
+    const [key, value] = [document.createElement("input"), document.createElement("input")];
+    for (const [input, label] of [[key, "Name"], [value, "Value"]] as const) {
+      input.setAttribute("aria-label", `${label} of what is attached to the call`);
+      input.placeholder = label;
+      input.autocomplete = "off";
+      input.maxLength = 255;
+    }
+    const send = () => {
+      const name = key.value.trim();
+      if (!name) return key.focus();
+      if (value.value) this.#ask(this.#call.id, "UpdateUserData", { userData: { [name]: value.value } });
+      else this.#ask(this.#call.id, "DeleteUserDataPair", { key: name });
+      key.value = value.value = "";
+    };
+    const folded = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = "Attach data";
+    summary.title = "Without a value the name is taken away";
+    folded.append(summary, form("numbered", [key, value, button("UpdateUserData", "Attach", undefined, send)], send));
+    return folded;
   }
 
   /** All of it is text of strangers: it is written as text, and nothing in it is markup. */

@@ -153,7 +153,7 @@ export class Desktop {
       const fresh = new CallCard(call, (id, operation, more) => this.#try(this.#gws?.operate(id, operation, more)));
       this.#cards.set(call.id, fresh);
       this.#list.prepend(fresh.element);
-      if (call.state === "Ringing") document.title = `☎ ${parties(call)} · crosspoint`;
+      if (call.state === "Ringing" && document.activeElement === document.body) fresh.focus();
     }
     if (call.callUuid) this.#expect(call.state, call.callUuid);
     this.#join();
@@ -184,6 +184,9 @@ export class Desktop {
     document.body.dataset.controls = joined || live.length === 0 ? this.#controls.value : "rest";
     document.body.toggleAttribute("data-joined", joined !== undefined);
     for (const card of this.#cards.values()) card.element.toggleAttribute("data-here", card === joined);
+    const ringing = live.find((card) => card.call.state === "Ringing");
+    if (ringing) document.title = `☎ ${parties(ringing.call)} · crosspoint`;
+    else if (own?.state !== "incoming") document.title = document.body.hasAttribute("data-desktop") ? "crosspoint desktop" : "crosspoint phone";
   }
 
   #showAgent(state: AgentState): void {
