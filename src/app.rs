@@ -34,6 +34,7 @@ use crate::http::{self, LabHint};
 use crate::io::accept::{self, Gate};
 use crate::io::capture;
 use crate::io::desk;
+use crate::io::notice;
 use crate::io::resolve::NoResolver;
 use crate::io::signalling::{self, Figures, Handle};
 use crate::io::tally::Tally;
@@ -207,6 +208,8 @@ impl App {
                 sip::Socket::Stream(bound) => streams.push((ListenerId(at), bound)),
             }
         }
+        let desk_settings = compose::desk(&self.config);
+        let (notices, notice_reader) = desk_settings.as_ref().map(|_| notice::queue(notice::QUEUE)).unzip();
         let parts = signalling::Parts {
             gateway,
             workers,
@@ -216,7 +219,7 @@ impl App {
             dialling,
             locator,
             capture,
-            notices: None,
+            notices,
         };
         let (signalling, task) =
             signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
@@ -228,8 +231,12 @@ impl App {
             listeners: JoinSet::new(),
             addresses,
             drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
-            desk: compose::desk(&self.config).map(|(config, accounts)| desk::spawn(config, accounts)),
+            desk: None,
         };
+        running.desk = desk_settings.map(|config| {
+            let signalling = notice_reader.map(|reader| (running.signalling.clone(), reader));
+            desk::spawn(config, desk::Links { signalling, ..desk::Links::default() })
+        });
         let gate = sip::gate(&self.config, tally.clone());
         for stream in streams {
             let (stop, signalling) = (running.stop.subscribe(), running.signalling.clone());
@@ -399,10 +406,11 @@ impl RunningApp {
         if tokio::time::timeout(SHUTDOWN_TIME + Duration::from_secs(1), &mut self.task).await.is_err() {
             self.task.abort();
         }
-        self.listeners.shutdown().await;
+        // Requests that are held and WebSockets of desktops end with it.
         if let Some((_, task)) = self.desk.take() {
             task.abort();
         }
+        self.listeners.shutdown().await;
     }
 }
 

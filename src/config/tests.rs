@@ -127,7 +127,6 @@ fn every_key_is_in_the_file() {
         "ports",
         "workers",
         "reserve",
-        "nice",
         "latch",
         "bitrate",
         "complexity",

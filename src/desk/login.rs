@@ -103,6 +103,11 @@ impl Login {
         self.entries.len()
     }
 
+    /// Returns true if a user has a session.
+    pub fn is_in(&self, user: &UserName) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// Opens a session for a user whose password was right.
     pub fn open(&mut self, user: &UserName, now: Instant) -> Session {
         self.sweep(now);

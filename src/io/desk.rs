@@ -1,9 +1,11 @@
-//! The task of the agents' side: it owns the Bayeux server, feeds it requests and events, and tells it the time.
+//! The task of the agents' side: it owns the [`Desk`](crate::desk::Desk) and the Bayeux server, feeds them, and tells them
+//! the time.
 //!
 //! ```text
-//!  HTTP request ──┐                        ┌──► the one answer of each request
-//!  WebSocket ─────┼─► one queue ─► Server ─┼──► a bounded queue per WebSocket
-//!  events ────────┘                        └──► counts
+//!  signalling ──notices──► Desk ──Published──┬──► outbox of the sinks
+//!  REST ──operations──────► │                └──► Bayeux server ──┬──► the one answer of each request
+//!                           └──commands──► signalling     ▲       └──► a bounded queue per WebSocket
+//!  CometD requests, frames ───────────────────────────────┘
 //! ```
 //!
 //! A task of its own, so that no fan-out ever delays an INVITE. Who sends to it waits while its queue is full. Each request
@@ -12,32 +14,36 @@
 
 mod passwords;
 mod rules;
+mod task;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, mpsc, oneshot};
+use serde_json::Value;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::notice::Notice;
+use super::signalling;
+use super::sink::{Outbox, Told};
 use crate::bayeux::channel::Channel;
 use crate::bayeux::message::Batch;
-use crate::bayeux::server::{self, Audience, Clock, Input, Output, Publication, Server, Why};
+use crate::bayeux::server::{self, Audience, Publication};
 use crate::bayeux::{Caller, Owner, Peer, RequestId};
 use crate::desk::login::{self, Login, Secret, Session};
-use crate::desk::{PasswordHash, UserName};
+use crate::desk::{self, AgentConfig, AgentView, Answer, AttachedData, DeskConfig, Operation, UserName};
 use crate::id::FlowId;
 
 pub use passwords::Denied;
 use passwords::Passwords;
-use rules::Rules;
 
-/// Inputs in a row before the time is looked at.
-const BATCH: usize = 64;
+/// Commands that wait for signalling; more are dropped and counted.
+const COMMANDS: usize = 4096;
+/// Changes of agents that a reader may be behind.
+const AGENTS: usize = 4096;
 
 /// Times and bounds.
 #[derive(Clone, Debug)]
@@ -48,21 +54,26 @@ pub struct Config {
     pub login: login::Config,
     /// Requests and events that wait for the task, and one place for each request that is held.
     pub queue: usize,
+    /// The agents, and how they work.
+    pub desk: DeskConfig,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config { bayeux: server::Config::default(), login: login::Config::default(), queue: 65_536 }
+impl Config {
+    /// Takes defaults for all but the agents.
+    pub fn new(desk: DeskConfig) -> Config {
+        Config { bayeux: server::Config::default(), login: login::Config::default(), queue: 65_536, desk }
     }
 }
 
-/// An agent who may log in.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// The name.
-    pub user: UserName,
-    /// What the password is verified with.
-    pub password: PasswordHash,
+/// Whom the task knows.
+#[derive(Default)]
+pub struct Links {
+    /// Who carries commands out, and what it tells; without it there are no calls.
+    pub signalling: Option<(signalling::Handle, mpsc::Receiver<Notice>)>,
+    /// The way to the sinks.
+    pub outbox: Option<Outbox>,
+    /// What subscribers of a GWS learn of calls.
+    pub told: Option<mpsc::Receiver<Told>>,
 }
 
 /// The task has ended.
@@ -106,6 +117,10 @@ pub struct Counts {
     pub queue_full: u64,
     /// Sessions that ended with their login.
     pub logged_out: u64,
+    /// Operations of agents.
+    pub operations: u64,
+    /// Commands that signalling did not take in time.
+    pub commands_dropped: u64,
 }
 
 enum ToTask {
@@ -115,7 +130,19 @@ enum ToTask {
     Written(FlowId, usize),
     Gone(Peer),
     Publish(Publication),
+    Operation(UserName, Operation, oneshot::Sender<Answer>),
+    Desk(desk::Input),
+    Agents(oneshot::Sender<Agents>),
     Figures(oneshot::Sender<Figures>),
+}
+
+/// All agents of a moment, and those that have changed since then.
+#[derive(Debug)]
+pub struct Agents {
+    /// All of them, by name.
+    pub now: Vec<AgentView>,
+    /// Who has changed, in order.
+    pub changes: broadcast::Receiver<AgentView>,
 }
 
 /// A way to the task; cheap to clone. The task ends with its last handle.
@@ -230,11 +257,52 @@ impl Handle {
         self.logins.changed.notify_one();
     }
 
-    /// Takes other accounts. Who is no longer there, or has another password, is logged out.
-    pub fn set_accounts(&self, accounts: Vec<Account>) {
-        let changed = self.passwords.replace(accounts);
+    /// Asks something in the name of an agent who is logged in.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub async fn operate(&self, agent: &UserName, what: Operation) -> Result<Answer, Ended> {
+        let (reply, answer) = oneshot::channel();
+        self.to.send(ToTask::Operation(agent.clone(), what, reply)).await.map_err(|_| Ended)?;
+        answer.await.map_err(|_| Ended)
+    }
+
+    /// Tells an agent of something else than a call: chat, work item.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub async fn interaction(&self, agent: UserName, data: Value) -> Result<(), Ended> {
+        self.to.send(ToTask::Desk(desk::Input::Interaction { agent, data })).await.map_err(|_| Ended)
+    }
+
+    /// Says what somebody else knows of a call.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub async fn told(&self, call_uuid: String, conn_id: Option<String>, data: AttachedData) -> Result<(), Ended> {
+        let told = desk::Input::Told { call_uuid, conn_id, user_data: data };
+        self.to.send(ToTask::Desk(told)).await.map_err(|_| Ended)
+    }
+
+    /// Takes other agents. Who is no longer there, or has another password, is logged out.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub async fn set_agents(&self, agents: Vec<AgentConfig>) -> Result<(), Ended> {
+        let changed = self.passwords.replace(&agents);
         self.logins.table().retain(|user| !changed.contains(user));
         self.logins.changed.notify_one();
+        self.to.send(ToTask::Desk(desk::Input::Reconfigured(agents))).await.map_err(|_| Ended)
+    }
+
+    /// Returns the agents, and their changes from here on.
+    ///
+    /// # Errors
+    /// [`Ended`]
+    pub async fn agents(&self) -> Result<Agents, Ended> {
+        let (reply, agents) = oneshot::channel();
+        self.to.send(ToTask::Agents(reply)).await.map_err(|_| Ended)?;
+        agents.await.map_err(|_| Ended)
     }
 
     /// Returns the figures of this moment.
@@ -285,145 +353,15 @@ impl Socket {
 }
 
 /// Starts the task. To be called within the runtime.
-pub fn spawn(config: Config, accounts: Vec<Account>) -> (Handle, JoinHandle<()>) {
+pub fn spawn(config: Config, links: Links) -> (Handle, JoinHandle<()>) {
     let (to, from) = mpsc::channel(config.queue.max(2));
     let table = Mutex::new(Login::new(config.login.clone(), rand::make_rng()));
     let logins = Arc::new(Logins { table, changed: Notify::new() });
     // The server closes a WebSocket with more than four windows unwritten.
     let frames = config.bayeux.window.max(16) * 5;
-    let passwords = Arc::new(Passwords::new(accounts));
+    let passwords = Arc::new(Passwords::new(&config.desk.agents));
     let handle = Handle { to, logins: logins.clone(), passwords, next: Arc::new(AtomicU64::new(1)), frames };
-    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let clock = Clock { at: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) };
-    let task = Task {
-        server: Server::new(config.bayeux, Rules, clock, rand::make_rng()),
-        logins,
-        requests: FxHashMap::default(),
-        sockets: HashMap::new(),
-        counts: Counts::default(),
-    };
-    (handle, tokio::spawn(task.run(from)))
-}
-
-struct Task {
-    server: Server<Rules>,
-    logins: Arc<Logins>,
-    requests: FxHashMap<RequestId, oneshot::Sender<Bytes>>,
-    sockets: HashMap<FlowId, mpsc::Sender<Bytes>>,
-    counts: Counts,
-}
-
-impl Task {
-    async fn run(mut self, mut from: mpsc::Receiver<ToTask>) {
-        loop {
-            let due = [self.server.poll_timeout(), self.logins.table().poll_timeout()].into_iter().flatten().min();
-            let logins = self.logins.clone();
-            tokio::select! {
-                first = from.recv() => {
-                    let Some(first) = first else { return };
-                    self.take(first, from.len());
-                    for _ in 1..BATCH {
-                        let Ok(next) = from.try_recv() else { break };
-                        self.take(next, from.len());
-                    }
-                }
-                () = logins.changed.notified() => self.end_logins(),
-                () = until(due) => {
-                    self.logins.table().sweep(Instant::now());
-                    self.end_logins();
-                    self.input(Input::Tick);
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, message: ToTask, waiting: usize) {
-        match message {
-            ToTask::Request { id, caller, batch, reply } => {
-                self.counts.requests += 1;
-                self.requests.insert(id, reply);
-                self.input(Input::Request { peer: Peer::Http(id), caller, batch });
-            }
-            ToTask::Opened(flow, writer) => drop(self.sockets.insert(flow, writer)),
-            ToTask::Frame { flow, caller, batch } => {
-                self.counts.requests += 1;
-                if self.sockets.contains_key(&flow) {
-                    self.input(Input::Request { peer: Peer::Socket(flow), caller, batch });
-                }
-            }
-            ToTask::Written(flow, bodies) => self.input(Input::Written(flow, bodies)),
-            ToTask::Gone(peer) => {
-                match peer {
-                    Peer::Http(id) => drop(self.requests.remove(&id)),
-                    Peer::Socket(flow) => drop(self.sockets.remove(&flow)),
-                }
-                self.input(Input::Gone(peer));
-            }
-            ToTask::Publish(publication) => {
-                self.counts.published += 1;
-                self.input(Input::Publish(publication));
-            }
-            ToTask::Figures(reply) => {
-                let logins = self.logins.table().sessions();
-                // Who asked may have gone.
-                let _ = reply.send(Figures {
-                    sessions: self.server.sessions(),
-                    logins,
-                    sockets: self.sockets.len(),
-                    held: self.requests.len(),
-                    waiting,
-                    counts: self.counts,
-                });
-            }
-        }
-    }
-
-    /// Ends what was opened by logins that have ended.
-    fn end_logins(&mut self) {
-        let ended = self.logins.table().take_ended();
-        for session in ended {
-            self.input(Input::LoggedOut(caller(&session)));
-        }
-    }
-
-    fn input(&mut self, input: Input) {
-        self.server.handle_input(input, Instant::now());
-        while let Some(output) = self.server.poll_output() {
-            match output {
-                Output::Send(Peer::Http(id), body) => {
-                    self.counts.bodies += 1;
-                    // A client that went at this moment loses its answer, as it would on the wire.
-                    if let Some(reply) = self.requests.remove(&id) {
-                        let _ = reply.send(body);
-                    }
-                }
-                Output::Send(Peer::Socket(flow), body) => {
-                    self.counts.bodies += 1;
-                    let is_full = self.sockets.get(&flow).is_some_and(|writer| writer.try_send(body).is_err());
-                    if is_full {
-                        self.sockets.remove(&flow);
-                    }
-                }
-                // Without its writer the connection closes, and is then reported as gone.
-                Output::Close(flow) => drop(self.sockets.remove(&flow)),
-                Output::Service { .. } => self.counts.services += 1,
-                Output::Ended(_, why) => match why {
-                    Why::Disconnected => self.counts.disconnected += 1,
-                    Why::Silent => self.counts.silent += 1,
-                    Why::QueueFull => self.counts.queue_full += 1,
-                    Why::LoggedOut => self.counts.logged_out += 1,
-                },
-            }
-        }
-    }
-}
-
-/// Sleeps until `deadline`; without one, for ever.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
+    (handle, tokio::spawn(task::Task::new(config, logins, links.outbox).run(from, links.signalling, links.told)))
 }
 
 /// How long a login may be kept waiting in all; whoever waits longer is told to come later.

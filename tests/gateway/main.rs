@@ -15,7 +15,6 @@ mod handover;
 mod holding;
 mod identity;
 mod in_call;
-mod keys;
 mod leaks;
 mod local;
 mod media;

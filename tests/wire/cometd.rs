@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crosspoint::bayeux::Transport;
 use crosspoint::bayeux::channel::Channel;
-use crosspoint::desk::{PasswordHash, UserName};
+use crosspoint::desk::{AgentConfig, DeskConfig, PasswordHash, UserName};
 use crosspoint::http::session::{CookieMode, DeskRules};
 use crosspoint::http::{self};
+use crosspoint::id::RunId;
 use crosspoint::io::accept::Limits;
-use crosspoint::io::desk::{self, Account, Handle};
+use crosspoint::io::desk::{self, Handle, Links};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -24,14 +25,24 @@ struct Site {
     desk: Handle,
 }
 
-/// An agent `anna` with the password `secret`.
+/// Agents `anna` and `bert` with the password `secret`.
 async fn site(rules: DeskRules) -> Site {
-    site_with(rules, desk::Config::default()).await
-}
-
-async fn site_with(rules: DeskRules, config: desk::Config) -> Site {
-    let account = |name: &str| Account { user: name.into(), password: PasswordHash::make("secret", [7; 16]) };
-    let (desk, _) = desk::spawn(config, vec![account("anna"), account("bert")]);
+    let agent = |name: &str, dn: &str| AgentConfig {
+        user: name.into(),
+        password: PasswordHash::make("secret", [7; 16]),
+        name: name.to_owned(),
+        dns: vec![dn.to_owned()],
+        skills: Vec::new(),
+    };
+    let config = DeskConfig {
+        run: RunId(7),
+        agents: vec![agent("anna", "5001"), agent("bert", "5002")],
+        after_call_work: Duration::ZERO,
+        base_uri: "http://localhost".to_owned(),
+        user_data_fields: Vec::new(),
+        user_data_out: None,
+    };
+    let (desk, _) = desk::spawn(desk::Config::new(config), Links::default());
     let rules = http::Config { desk: rules, ..rig::rules() };
     Site { web: Web::with_desk(rules, Limits::default(), Some(desk.clone())).await, desk }
 }

@@ -120,7 +120,18 @@ impl Web {
 
     /// With the agents' side, too.
     pub async fn with_desk(rules: http::Config, limits: Limits, desk: Option<desk::Handle>) -> Web {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        Web::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), rules, limits, desk).await
+    }
+
+    /// At an address that another one had, too.
+    pub async fn at(address: SocketAddr, rules: http::Config, limits: Limits, desk: Option<desk::Handle>) -> Web {
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(error) if address.port() == 0 => panic!("{error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
         let address = listener.local_addr().expect("bound");
         let web = Listener { transport: Transport::Ws, bind: address, advertise: address.to_string(), sha256: false };
         let config = GatewayConfig {

@@ -5,16 +5,26 @@ use std::time::Duration;
 use crate::bayeux::Transport;
 use crate::bayeux::server;
 use crate::config::{CometdTransport, Config, ListenerConfig};
+use crate::desk::{AgentConfig, DeskConfig};
 use crate::http::session::{CookieMode, DeskRules};
+use crate::id::RunId;
 use crate::io::desk;
 
 /// Makes the settings of the agents' side; `None`: nobody could use it.
-pub(in crate::app) fn desk(config: &Config) -> Option<(desk::Config, Vec<desk::Account>)> {
-    let accounts: Vec<desk::Account> = Vec::new();
+pub(in crate::app) fn desk(config: &Config) -> Option<desk::Config> {
+    let agents: Vec<AgentConfig> = Vec::new();
     let anonymous = config.listeners.iter().any(|listener| listener.anonymous_cometd);
-    if accounts.is_empty() && !anonymous {
+    if agents.is_empty() && !anonymous {
         return None;
     }
+    let settings = DeskConfig {
+        run: RunId(rand::random()),
+        agents,
+        after_call_work: Duration::ZERO,
+        base_uri: String::new(),
+        user_data_fields: Vec::new(),
+        user_data_out: None,
+    };
     let cometd = &config.cometd;
     let bayeux = server::Config {
         timeout: Duration::from_secs(u64::from(cometd.timeout_seconds)),
@@ -28,7 +38,7 @@ pub(in crate::app) fn desk(config: &Config) -> Option<(desk::Config, Vec<desk::A
         idle: Duration::from_secs(u64::from(cometd.idle_seconds)),
         ..crate::desk::login::Config::default()
     };
-    Some((desk::Config { bayeux, login, ..desk::Config::default() }, accounts))
+    Some(desk::Config { bayeux, login, ..desk::Config::new(settings) })
 }
 
 fn transports(config: &Config) -> Vec<Transport> {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{Account, PATIENCE};
+use super::PATIENCE;
 use crate::desk::login::attempts::Turn;
-use crate::desk::{PasswordHash, UserName};
+use crate::desk::{AgentConfig, PasswordHash, UserName};
 
 /// Logins that wait for their turn or a thread; more are told to come later.
 const WAITING: usize = 256;
@@ -42,10 +42,14 @@ pub(super) struct Passwords {
     threads: Arc<Semaphore>,
 }
 
+fn of(agents: &[AgentConfig]) -> BTreeMap<UserName, PasswordHash> {
+    agents.iter().map(|agent| (agent.user.clone(), agent.password.clone())).collect()
+}
+
 impl Passwords {
-    pub(super) fn new(accounts: Vec<Account>) -> Passwords {
+    pub(super) fn new(agents: &[AgentConfig]) -> Passwords {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let accounts: BTreeMap<_, _> = accounts.into_iter().map(|a| (a.user, a.password)).collect();
+        let accounts = of(agents);
         // Of the same cost as the others, which `crosspoint hash-password` makes.
         let nobody = accounts.values().next().cloned();
         let nobody = nobody.unwrap_or_else(|| PasswordHash::make("", rand::random()));
@@ -64,8 +68,8 @@ impl Passwords {
     }
 
     /// Takes other accounts; returns the users that are gone or have another password.
-    pub(super) fn replace(&self, accounts: Vec<Account>) -> BTreeSet<UserName> {
-        let new: BTreeMap<_, _> = accounts.into_iter().map(|a| (a.user, a.password)).collect();
+    pub(super) fn replace(&self, agents: &[AgentConfig]) -> BTreeSet<UserName> {
+        let new = of(agents);
         let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
         let changed = accounts.iter().filter(|(user, hash)| new.get(*user) != Some(*hash));
         let changed = changed.map(|(user, _)| user.clone()).collect();

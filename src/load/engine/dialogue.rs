@@ -157,7 +157,6 @@ impl Conductor<'_> {
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteRefused { .. }
             | Event::Refreshed { .. }
-            | Event::Updated { .. }
             | Event::Pracked { .. }
             | Event::Unproved(_) => {}
         }

@@ -51,8 +51,6 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Kernel.
     pub kernel: String,
-    /// Scheduling policy of driver, gateway and floor, where it is not the usual one: `SCHED_RR`.
-    pub scheduling: Option<String>,
 }
 
 /// The server that was measured.
@@ -193,7 +191,6 @@ impl Machine {
             cores,
             memory_mib: memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            scheduling: crate::load::process::scheduling().map(str::to_owned),
         }
     }
 }

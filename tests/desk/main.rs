@@ -1,0 +1,14 @@
+//! The official CometD clients, unmodified, against the gateway's agents' side: each version, each transport that it has.
+
+#![allow(clippy::unwrap_used)]
+
+mod clients;
+mod node;
+mod restart;
+#[path = "../wire/rig.rs"]
+#[allow(dead_code)]
+mod rig;
+#[path = "../common/site.rs"]
+#[allow(dead_code)]
+mod site;
+mod site_of_agents;
