@@ -12,8 +12,12 @@
 //! ```
 
 mod compose;
+mod password;
+mod reload;
 mod remote;
 mod sip;
+
+pub use password::{PasswordError, hash_password};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -141,12 +145,13 @@ pub struct App {
     state: PathBuf,
     lab: Option<LabHint>,
     certificate_look: Duration,
+    file: Option<PathBuf>,
 }
 
 impl App {
     /// Takes the configuration.
     pub fn new(config: Config) -> App {
-        App { config, state: "var".into(), lab: None, certificate_look: CERTIFICATE_LOOK }
+        App { config, state: "var".into(), lab: None, certificate_look: CERTIFICATE_LOOK, file: None }
     }
 
     /// Keeps what is made at first use (self-signed certificates) in `folder`; by default `var`.
@@ -157,6 +162,11 @@ impl App {
     /// Has the phone page show how to sign in to a lab.
     pub fn lab_hint(self, hint: LabHint) -> App {
         App { lab: Some(hint), ..self }
+    }
+
+    /// Looks for changes of the file that the configuration is from, as often as for certificates, and takes up its agents.
+    pub fn watch_file(self, file: impl Into<PathBuf>) -> App {
+        App { file: Some(file.into()), ..self }
     }
 
     /// Looks for changed certificate files so often; by default every 2 s.
@@ -237,6 +247,10 @@ impl App {
             let signalling = notice_reader.map(|reader| (running.signalling.clone(), reader));
             desk::spawn(config, desk::Links { signalling, ..desk::Links::default() })
         });
+        if let (Some(file), Some((desk, _))) = (&self.file, &running.desk) {
+            let watch = reload::watch(file.clone(), self.certificate_look, self.config.clone(), desk.clone());
+            running.listeners.spawn(watch);
+        }
         let gate = sip::gate(&self.config, tally.clone());
         for stream in streams {
             let (stop, signalling) = (running.stop.subscribe(), running.signalling.clone());

@@ -39,6 +39,8 @@ enum Task {
     /// Drives a SIP/WebRTC gateway with browsers and trunk ends, and reports what it costs.
     #[cfg(feature = "load")]
     Load(Box<crosspoint::load::arguments::LoadArguments>),
+    /// Reads an agent's password and prints its hash, for `[[agent]]` of the configuration.
+    HashPassword,
     /// Checks a configuration and says how many calls it carries.
     Check {
         /// The configuration.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Task::Load(arguments) => {
             crosspoint::load::command::carry_out(*arguments, command()).map_err(|error| error.to_string())
         }
+        Task::HashPassword => hash_password(),
         Task::Check { file } => check(&file),
     };
     match done {
@@ -100,6 +103,12 @@ fn load(file: &Path) -> Result<Config, Failure> {
     Config::load(file).map_err(|error| error.to_string())
 }
 
+fn hash_password() -> Result<(), Failure> {
+    let hash = app::hash_password().map_err(|error| error.to_string())?;
+    println!("{hash}");
+    Ok(())
+}
+
 fn check(file: &Path) -> Result<(), Failure> {
     let config = load(file)?;
     let in_file = |error| format!("{}: {error}", file.display());
@@ -125,7 +134,8 @@ fn serve(file: &Path) -> Result<(), Failure> {
     let state = app::default_state_folder();
     let transports: Vec<_> = config.sip.iter().map(|sip| sip.transport).collect();
     with_runtime(async move {
-        let running = App::new(config).state_folder(state).run().await.map_err(|error| error.to_string())?;
+        let app = App::new(config).state_folder(state).watch_file(file);
+        let running = app.run().await.map_err(|error| error.to_string())?;
         for (address, transport) in running.addresses().sip.iter().zip(transports) {
             tracing::info!(%address, ?transport, "SIP");
         }

@@ -284,6 +284,7 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
     }
 }
 
+mod agents;
 mod desk;
 mod gws;
 mod sounds;
@@ -291,6 +292,7 @@ mod sounds;
 mod tests;
 mod trunks;
 
+pub(super) use agents::agents;
 pub(super) use desk::desk;
 pub(super) use gws::upstreams;
 pub(super) use sounds::sounds;

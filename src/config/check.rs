@@ -71,6 +71,7 @@ impl Config {
         self.check_capture(&file)?;
         self.check_gws(&file)?;
         self.check_cometd(&file)?;
+        self.check_desk(&file)?;
         let is_lab_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'+');
         for (at, number) in self.lab.numbers.iter().enumerate() {
             file.must(is_lab_number(&number.number), format!("lab.number[{at}].number"), &number.number, "digits")?;

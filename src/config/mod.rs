@@ -21,6 +21,7 @@ mod calls;
 mod capture;
 mod check;
 mod cometd;
+mod desk;
 mod dn;
 mod gws;
 mod lab;
@@ -35,6 +36,7 @@ pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use capture::CaptureConfig;
 pub use check::Capacity;
 pub use cometd::{CometdConfig, CometdCookie, CometdTransport};
+pub use desk::{AgentEntry, DeskConfig};
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use gws::GwsConfig;
 pub use lab::{LabBehaviour, LabConfig, LabCustomer, LabNumber, LabQueue};
@@ -93,6 +95,12 @@ pub struct Config {
     /// `[[gws]]`
     #[serde(default)]
     pub gws: Vec<GwsConfig>,
+    /// `[desk]`
+    #[serde(default)]
+    pub desk: DeskConfig,
+    /// `[[agent]]`
+    #[serde(default, rename = "agent")]
+    pub agents: Vec<AgentEntry>,
     /// `[cometd]`
     #[serde(default)]
     pub cometd: CometdConfig,

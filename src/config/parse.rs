@@ -62,6 +62,7 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(|e| shape_error(text, file, &e))?;
         let environment: Vec<_> = environment.into_iter().collect();
         config.take_trunk_passwords(&environment);
+        config.take_agent_passwords(&environment);
         config.take_environment(environment);
         config.check(file)?;
         Ok(config)

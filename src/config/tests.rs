@@ -82,6 +82,11 @@ fn the_values_commented_out_in_the_file_are_the_defaults() {
         "verify",
         "direct",
         "connections",
+        "user",
+        "password",
+        "skills",
+        "dns",
+        "user_data_out",
     ];
     let sounds = ["waiting", "quiet", "dial", "ringback", "busy", "congestion", "special_information", "hold_music"];
     let transport = ["transport", "tls", "sources", "large_over_tcp", "advertise"];
@@ -191,6 +196,13 @@ fn every_key_is_in_the_file() {
         "paths",
         "direct",
         "connections",
+        "after_call_work_seconds",
+        "base_uri",
+        "user_data_fields",
+        "user_data_out",
+        "user",
+        "password",
+        "skills",
     ] {
         let is_there = |l: &str| l.trim_start_matches("# ").starts_with(&format!("{key} ="));
         assert!(GATEWAY.lines().any(is_there), "{key}");

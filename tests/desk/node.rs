@@ -33,10 +33,7 @@ impl Node {
     /// Starts the client of this version.
     pub async fn start(version: &str) -> Node {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/desk/node");
-        assert!(
-            folder.join("node_modules").is_dir(),
-            "the clients are not installed: run `make desk-clients`"
-        );
+        assert!(folder.join("node_modules").is_dir(), "the clients are not installed: run `make desk-clients`");
         let mut child = Command::new("node")
             .arg("client.mjs")
             .arg(version)

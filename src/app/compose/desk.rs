@@ -5,26 +5,17 @@ use std::time::Duration;
 use crate::bayeux::Transport;
 use crate::bayeux::server;
 use crate::config::{CometdTransport, Config, ListenerConfig};
-use crate::desk::{AgentConfig, DeskConfig};
 use crate::http::session::{CookieMode, DeskRules};
 use crate::id::RunId;
 use crate::io::desk;
 
 /// Makes the settings of the agents' side; `None`: nobody could use it.
 pub(in crate::app) fn desk(config: &Config) -> Option<desk::Config> {
-    let agents: Vec<AgentConfig> = Vec::new();
     let anonymous = config.listeners.iter().any(|listener| listener.anonymous_cometd);
-    if agents.is_empty() && !anonymous {
+    if config.agents.is_empty() && !anonymous {
         return None;
     }
-    let settings = DeskConfig {
-        run: RunId(rand::random()),
-        agents,
-        after_call_work: Duration::ZERO,
-        base_uri: String::new(),
-        user_data_fields: Vec::new(),
-        user_data_out: None,
-    };
+    let settings = super::agents::desk(config, RunId(rand::random()));
     let cometd = &config.cometd;
     let bayeux = server::Config {
         timeout: Duration::from_secs(u64::from(cometd.timeout_seconds)),
