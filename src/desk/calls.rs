@@ -267,7 +267,9 @@ impl Desk {
     fn note_dial(&mut self, call: &mut Call) {
         let Some(dialling) = call.dial.and_then(|dial| self.dials.remove(&dial)) else { return };
         call.facts.attach(dialling.data);
-        call.consultation = dialling.parent.map(|parent| Consultation { parent });
+        // The call that it was to be a consultation for may be over by now.
+        let parent = dialling.parent.filter(|parent| self.calls.contains_key(parent));
+        call.consultation = parent.map(|parent| Consultation { parent });
     }
 
     /// What somebody else said of a call.

@@ -1,6 +1,7 @@
 //! Agents at their desks, in simulated time.
 
 mod calls;
+mod model;
 mod operations;
 
 use std::sync::LazyLock;

@@ -170,3 +170,18 @@ mod load {
         assert!(compare.contains("INVITE to 200, p50") && !compare.contains("not the same in both"), "{compare}");
     }
 }
+
+#[test]
+fn a_password_on_the_input_is_hashed_for_an_agent() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().expect("folder");
+    let mut command = crosspoint(folder.path());
+    let mut child = command.arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    child.stdin.take().expect("its input").write_all(b"correct horse\n").expect("written");
+    let output = child.wait_with_output().expect("ended");
+    let hash = String::from_utf8(output.stdout).expect("text");
+    let hash = crosspoint::desk::PasswordHash::parse(hash.trim_end()).expect("a hash");
+    assert!(hash.verify("correct horse"));
+    let empty = crosspoint(folder.path()).arg("hash-password").stdin(Stdio::null()).output().expect("ran");
+    assert_eq!(String::from_utf8_lossy(&empty.stderr), "crosspoint: the password is empty\n");
+}

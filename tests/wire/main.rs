@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agents;
 #[cfg(all(feature = "lab", feature = "load"))]
 mod capturing;
 mod client;

@@ -1,0 +1,67 @@
+//! Agents of the configuration: they log in, and changes of the file are taken up while the gateway runs.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crosspoint::app::{App, RunningApp};
+use crosspoint::config::Config;
+use crosspoint::desk::PasswordHash;
+use tokio::net::TcpStream;
+
+use crate::client;
+use crate::rig::text;
+
+fn agent(user: &str, password: &str) -> String {
+    let hash = PasswordHash::make(password, [7; 16]);
+    format!("[[agent]]\nuser = \"{user}\"\npassword = \"{}\"\ndns = [\"5001\"]\n", hash.as_str())
+}
+
+async fn start(file: &Path) -> RunningApp {
+    let config = Config::load(file).expect("a good configuration");
+    let app = App::new(config).state_folder(file.parent().expect("a folder")).watch_file(file);
+    app.certificate_look(Duration::from_millis(20)).run().await.expect("started")
+}
+
+/// Logs in by the first GET, and returns whether a cookie came.
+async fn log_in(address: SocketAddr, basic: &str) -> bool {
+    let request = format!(
+        "GET /api/v2/notifications HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: Basic {basic}\r\nConnection: close\r\n\r\n",
+        address.port()
+    );
+    let (head, _) = client::http(TcpStream::connect(address).await.expect("connected"), &request).await;
+    head.lines().any(|line| line.to_ascii_lowercase().starts_with("set-cookie: jsessionid="))
+}
+
+/// `ann:one`, `ann:two`, `ben:one`
+const ANN_ONE: &str = "YW5uOm9uZQ==";
+const ANN_TWO: &str = "YW5uOnR3bw==";
+const BEN_ONE: &str = "YmVuOm9uZQ==";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_taken_up_from_the_file_while_the_gateway_runs() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("a.toml");
+    fs::write(&file, text(&agent("ann", "one"))).expect("written");
+    let app = start(&file).await;
+    let address = app.addresses().http[1];
+    assert!(log_in(address, ANN_ONE).await);
+    assert!(!log_in(address, BEN_ONE).await);
+
+    // A mistake changes nothing.
+    fs::write(&file, text(&agent("ben", "one").replace("5001", "no number"))).expect("written");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(log_in(address, ANN_ONE).await);
+
+    fs::write(&file, text(&format!("{}{}", agent("ann", "two"), agent("ben", "one")))).expect("written");
+    let taken_up = async {
+        while !log_in(address, BEN_ONE).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), taken_up).await.expect("taken up");
+    assert!(!log_in(address, ANN_ONE).await);
+    assert!(log_in(address, ANN_TWO).await);
+    app.shutdown().await;
+}
