@@ -19,6 +19,10 @@
 //!   own part 0.15 in place of 0.18. libopus did not get faster by any of it: no reason for `unsafe`.
 //! * io_uring, 1.91 in place of 2.36 µs for a packet in and out, and sendmmsg, 4 % less than sendto, were measured without a codec:
 //!   1 % and less of what a packet takes.
+//! * recvmmsg, 32 packets at a time from the browsers' socket (`nix` has it without `unsafe`), a spin of 17 µs as the codec, one core,
+//!   medians of 3: 31.1, 29.3 and 23.8 µs for a packet in and out of 200, 400 and 800 paced calls, against 30.2, 28.8 and 23.7 with one
+//!   recvfrom after the other. A turn finds 1.0 to 1.6 packets until the core is full, and a trunk's socket one each 20 ms: there is
+//!   nothing to batch. The crates of io_uring hand out its queues by `unsafe` alone.
 
 mod taps;
 mod turn;
