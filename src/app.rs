@@ -15,6 +15,7 @@ mod compose;
 mod password;
 mod reload;
 mod remote;
+mod sinks;
 mod sip;
 
 pub use password::{PasswordError, hash_password};
@@ -125,6 +126,9 @@ pub enum StartError {
         /// Why.
         error: TlsError,
     },
+    /// A sink, a GWS that is listened to, or the outbox.
+    #[error("sinks: {0}")]
+    Sinks(#[from] crate::io::sink::SinkError),
     /// Nothing to look up the names of trunks with.
     #[error(transparent)]
     Resolver(#[from] NoResolver),
@@ -233,6 +237,7 @@ impl App {
         };
         let (signalling, task) =
             signalling::spawn(&signalling::Config::default(), parts).map_err(StartError::Signalling)?;
+        let outward = sinks::Outward::start(&self.config, &self.state)?;
         let mut running = RunningApp {
             events: signalling.events(),
             signalling,
@@ -242,10 +247,12 @@ impl App {
             addresses,
             drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
             desk: None,
+            outward,
         };
         running.desk = desk_settings.map(|config| {
             let signalling = notice_reader.map(|reader| (running.signalling.clone(), reader));
-            desk::spawn(config, desk::Links { signalling, ..desk::Links::default() })
+            let (outbox, told) = running.outward.take();
+            desk::spawn(config, desk::Links { signalling, outbox, told })
         });
         if let (Some(file), Some((desk, _))) = (&self.file, &running.desk) {
             let watch = reload::watch(file.clone(), self.certificate_look, self.config.clone(), desk.clone());
@@ -320,6 +327,7 @@ impl App {
             config: config.clone(),
             signalling: running.signalling.clone(),
             desk: running.desk.as_ref().map(|(handle, _)| handle.clone()),
+            sinks: running.outward.tally(),
             gws,
         };
         let router = http::router(site);
@@ -381,6 +389,7 @@ pub struct RunningApp {
     addresses: Addresses,
     drain: Duration,
     desk: Option<(desk::Handle, JoinHandle<()>)>,
+    outward: sinks::Outward,
 }
 
 impl RunningApp {
@@ -425,6 +434,7 @@ impl RunningApp {
             task.abort();
         }
         self.listeners.shutdown().await;
+        self.outward.finish().await;
     }
 }
 
@@ -494,6 +504,7 @@ pub fn check(config: &Config) -> Result<(), StartError> {
             Certificates::load(&source).map_err(|error| StartError::Tls { address: socket.bind, error })?;
         }
     }
+    sinks::check(config, &default_state_folder())?;
     sip::dialling(config, &wanted.sip).map(drop)
 }
 

@@ -287,6 +287,7 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
 mod agents;
 mod desk;
 mod gws;
+mod sinks;
 mod sounds;
 #[cfg(test)]
 mod tests;
@@ -295,4 +296,5 @@ mod trunks;
 pub(super) use agents::agents;
 pub(super) use desk::desk;
 pub(super) use gws::upstreams;
+pub(super) use sinks::{sinks, subscriptions};
 pub(super) use sounds::sounds;

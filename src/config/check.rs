@@ -70,6 +70,7 @@ impl Config {
         self.check_calls(&file)?;
         self.check_capture(&file)?;
         self.check_gws(&file)?;
+        self.check_sinks(&file)?;
         self.check_cometd(&file)?;
         self.check_desk(&file)?;
         let is_lab_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit() || b == b'+');

@@ -7,7 +7,7 @@ use axum::http::uri::Scheme;
 use serde::Deserialize;
 
 use super::check::File;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Secret};
 
 /// `[[gws]]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,40 @@ pub struct GwsConfig {
     /// Requests and WebSockets of pages at a time.
     #[serde(default = "connections")]
     pub connections: usize,
+    /// The agents as whom the gateway listens to it: what it says of their calls goes along with ours.
+    #[serde(default)]
+    pub agents: Vec<GwsAgentConfig>,
+    /// Its CometD server, below `url`.
+    #[serde(default = "cometd")]
+    pub cometd: String,
+    /// What answers a GET with a Basic login by a session, below `url`.
+    #[serde(default = "login")]
+    pub login: String,
+}
+
+/// One of `gws.agents`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GwsAgentConfig {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Option<Secret>,
+}
+
+fn cometd() -> String {
+    "/api/v2/notifications".to_owned()
+}
+
+fn login() -> String {
+    "/api/v2/me".to_owned()
+}
+
+/// Returns the name of the variable that an agent's password is in.
+fn variable(gws: &str, user: &str) -> String {
+    let word =
+        |text: &str| -> String { text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect() };
+    format!("CROSSPOINT_GWS_{}_{}_PASSWORD", word(gws), word(user))
 }
 
 fn paths() -> Vec<String> {
@@ -53,6 +87,18 @@ impl GwsConfig {
 }
 
 impl Config {
+    /// Takes passwords of agents out of the environment: `CROSSPOINT_GWS_<name>_<username>_PASSWORD`.
+    pub(super) fn take_gws_passwords(&mut self, environment: &[(String, String)]) {
+        for gws in &mut self.gws {
+            for agent in &mut gws.agents {
+                let variable = variable(&gws.name, &agent.username);
+                if let Some((_, value)) = environment.iter().find(|(name, _)| *name == variable) {
+                    agent.password = Some(Secret(value.clone()));
+                }
+            }
+        }
+    }
+
     pub(super) fn check_gws(&self, file: &File) -> Result<(), ConfigError> {
         for (at, gws) in self.gws.iter().enumerate() {
             let key = |name: &str| format!("gws[{at}].{name}");
@@ -81,9 +127,27 @@ impl Config {
             }
             let most = gws.connections;
             file.must((1..=100_000).contains(&most), key("connections"), most, "1 to 100000")?;
+            check_agents(gws, &key, file)?;
         }
         Ok(())
     }
+}
+
+fn check_agents(gws: &GwsConfig, key: &dyn Fn(&str) -> String, file: &File) -> Result<(), ConfigError> {
+    for (name, path) in [("cometd", &gws.cometd), ("login", &gws.login)] {
+        let ok = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
+        file.must(ok, key(name), path, "a path that begins with /")?;
+    }
+    file.must(gws.agents.len() <= 10_000, key("agents"), gws.agents.len(), "10000 of them at most")?;
+    for (at, agent) in gws.agents.iter().enumerate() {
+        let ok = !agent.username.is_empty() && !agent.username.contains(':');
+        file.must(ok, key("agents.username"), &agent.username, "a user name, without :")?;
+        let twice = gws.agents.iter().take(at).any(|other| other.username == agent.username);
+        file.must(!twice, key("agents.username"), &agent.username, "each agent once")?;
+        let allowed = format!("a password (or {})", variable(&gws.name, &agent.username));
+        file.must(agent.password.is_some(), key("agents.password"), "", &allowed)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -122,5 +186,18 @@ mod tests {
             let line = parsed(&format!("{name}\n{url}\n{more}")).expect_err("a mistake");
             assert!(!line.contains('\n') && line.contains(key), "{line} does not name {key}");
         }
+    }
+
+    #[test]
+    fn agents_of_a_gws_need_a_password_from_here_or_from_the_environment() {
+        let gws = "name = \"ma-in\"\nurl = \"http://h:1\"\nagents = [{ username = \"anna.b\" }]";
+        let error = parsed(gws).expect_err("no password");
+        assert!(error.contains("gws[0].agents.password") && error.contains("CROSSPOINT_GWS_ma_in_anna_b_PASSWORD"));
+        let environment = [("CROSSPOINT_GWS_ma_in_anna_b_PASSWORD".to_owned(), "p".to_owned())];
+        let config = Config::parse(&format!("{LEAST}[[gws]]\n{gws}"), "f.toml", environment).expect("a good one");
+        assert_eq!(config.gws[0].agents[0].password, Some(Secret("p".to_owned())));
+        let twice = gws.replace("]", ", { username = \"anna.b\", password = \"p\" }]");
+        let twice = twice.replace("anna.b\" },", "anna.b\", password = \"p\" },");
+        assert!(parsed(&twice).expect_err("twice").contains("each agent once"));
     }
 }

@@ -27,6 +27,7 @@ mod gws;
 mod lab;
 mod parse;
 mod session;
+mod sink;
 mod sounds;
 mod trunk;
 mod upkeep;
@@ -38,10 +39,11 @@ pub use check::Capacity;
 pub use cometd::{CometdConfig, CometdCookie, CometdTransport};
 pub use desk::{AgentEntry, DeskConfig};
 pub use dn::{Dn, DnEntry, DnRange, Secret};
-pub use gws::GwsConfig;
+pub use gws::{GwsAgentConfig, GwsConfig};
 pub use lab::{LabBehaviour, LabConfig, LabCustomer, LabNumber, LabQueue};
 pub use parse::ConfigError;
 pub use session::{ProvisionalsConfig, RefresherConfig, SessionConfig};
+pub use sink::{OutboxConfig, SinkConfig, SinkKindConfig, SinkLoginConfig};
 pub use sounds::{CadenceConfig, HoldConfig, HoldMusic, SoundConfig, TonesConfig};
 pub use trunk::{DnsConfig, NetConfig, PeerAddress, PeerHost, SipConfig, SipTransport, TrunkConfig, TrunkTlsConfig};
 pub use upkeep::{AccountConfig, RegisterConfig, RegistrationConfig, RouteConfig, Seconds};
@@ -92,6 +94,12 @@ pub struct Config {
     /// `[capture]`
     #[serde(default)]
     pub capture: CaptureConfig,
+    /// `[outbox]`
+    #[serde(default)]
+    pub outbox: OutboxConfig,
+    /// `[[sink]]`
+    #[serde(default, rename = "sink")]
+    pub sinks: Vec<SinkConfig>,
     /// `[[gws]]`
     #[serde(default)]
     pub gws: Vec<GwsConfig>,

@@ -63,6 +63,8 @@ impl Config {
         let environment: Vec<_> = environment.into_iter().collect();
         config.take_trunk_passwords(&environment);
         config.take_agent_passwords(&environment);
+        config.take_sink_secrets(&environment);
+        config.take_gws_passwords(&environment);
         config.take_environment(environment);
         config.check(file)?;
         Ok(config)

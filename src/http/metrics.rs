@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use crate::gateway::{CallState, Health, Snapshot, TargetState, TrunkView};
 use crate::id::WorkerId;
 use crate::io::signalling::Figures;
+use crate::io::sink::SinkTally;
 use crate::io::tally::{Count, Tally};
 use crate::io::worker::WorkerCounters;
 
@@ -52,16 +53,43 @@ impl Page {
 }
 
 /// Writes all figures.
-pub fn render(figures: &Figures, tally: &Tally) -> String {
+pub fn render(figures: &Figures, tally: &Tally, sinks: Option<&SinkTally>) -> String {
     let mut page = Page(Registry::with_prefix("crosspoint"));
     signalling(&mut page, &figures.snapshot);
     media(&mut page, &figures.workers);
     let shell = Count::ALL.iter().map(|count| (vec![("what", count.name().to_owned())], tally.get(*count)));
     page.counter("shell", "What the sockets and connections saw, dropped and refused", shell);
+    if let Some(tally) = sinks {
+        self::sinks(&mut page, tally);
+    }
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut text, &page.0);
     text
+}
+
+fn sinks(page: &mut Page, tally: &SinkTally) {
+    let figures = tally.figures();
+    let of = |name: &str| vec![("sink", name.to_owned())];
+    page.gauge(
+        "sink_waiting",
+        "Events that a sink has not taken yet",
+        figures.iter().map(|f| (of(&f.name), f.waiting)),
+    );
+    let counts = figures.iter().flat_map(|f| {
+        let each = [("delivered", f.delivered), ("failures", f.failures), ("refused", f.refused), ("lost", f.lost)];
+        each.map(|(what, value)| ([of(&f.name), vec![("what", what.to_owned())]].concat(), value))
+    });
+    page.counter(
+        "sink",
+        "Events delivered, attempts that failed, events refused for good or lost to the bound",
+        counts,
+    );
+    page.counter(
+        "outbox_refused",
+        "Events that never came into the journal: its queue was full",
+        [(Vec::new(), tally.refused())],
+    );
 }
 
 fn signalling(page: &mut Page, snapshot: &Snapshot) {
@@ -234,7 +262,7 @@ mod tests {
     fn figures_stand_under_their_names_and_labels() {
         let tally = Tally::default();
         tally.add(Count::SlowReader);
-        let text = render(&figures(), &tally);
+        let text = render(&figures(), &tally, Some(&SinkTally::new(&["desktop"])));
         for line in [
             "crosspoint_flows 2",
             "crosspoint_worker_load{worker=\"1\"} 0.857",
@@ -255,6 +283,9 @@ mod tests {
             "crosspoint_trunk_registrations{trunk=\"genesys\",standing=\"registered\"} 12",
             "crosspoint_trunk_total{trunk=\"genesys\",what=\"silent\"} 5",
             "crosspoint_calls{state=\"setup\"} 0",
+            "crosspoint_sink_waiting{sink=\"desktop\"} 0",
+            "crosspoint_sink_total{sink=\"desktop\",what=\"lost\"} 0",
+            "crosspoint_outbox_refused_total 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

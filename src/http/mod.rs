@@ -29,6 +29,7 @@ use serde::Serialize;
 use crate::gateway::ListenerId;
 use crate::io::desk;
 use crate::io::signalling::Handle;
+use crate::io::sink::SinkTally;
 use crate::telemetry::Address;
 
 /// Rules of one listener.
@@ -157,6 +158,8 @@ pub struct Site {
     pub gws: Arc<gws::Proxy>,
     /// The way to the agents' side; `None`: there are no agents.
     pub desk: Option<desk::Handle>,
+    /// How far the sinks are; `None`: there is none.
+    pub sinks: Option<Arc<SinkTally>>,
 }
 
 /// The connection that a request came by.
@@ -233,7 +236,7 @@ async fn show_metrics(State(site): State<Site>, Extension(link): Extension<Link>
     let Ok(figures) = site.signalling.figures().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let text = metrics::render(&figures, site.signalling.tally());
+    let text = metrics::render(&figures, site.signalling.tally(), site.sinks.as_deref());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
     (headers, text).into_response()

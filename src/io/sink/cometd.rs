@@ -28,28 +28,25 @@ pub struct CometdConfig {
     pub trust: Trust,
 }
 
-impl CometdConfig {
-    /// Returns where this event is published. `None`: that is no channel.
-    fn channel(&self, heading: &Heading<'_>) -> Option<Channel> {
-        // A wildcard or a slash within a name would make another channel of it.
-        let word = |text: &str| -> String {
-            text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.@+".contains(c) { c } else { '_' }).collect()
-        };
-        let kind = heading.channel.rsplit('/').next().unwrap_or_default();
-        let owner = heading.owner.as_deref().unwrap_or("-");
-        let name = self.channel.replace("{kind}", &word(kind));
-        let name = name.replace("{dn}", &word(&heading.dn)).replace("{owner}", &word(owner));
-        Channel::parse(&name).ok()
-    }
+/// Returns the channel of an event by the pattern of [`CometdConfig::channel`]. `None`: that is no channel.
+fn channel(pattern: &str, heading: &Heading<'_>) -> Option<Channel> {
+    // A wildcard or a slash within a name would make another channel of it.
+    let word = |text: &str| -> String {
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.@+".contains(c) { c } else { '_' }).collect()
+    };
+    let kind = heading.channel.rsplit('/').next().unwrap_or_default();
+    let owner = heading.owner.as_deref().unwrap_or("-");
+    let name = pattern.replace("{kind}", &word(kind)).replace("{dn}", &word(&heading.dn));
+    Channel::parse(&name.replace("{owner}", &word(owner))).ok()
+}
 
-    /// Returns true if every event has a channel.
-    pub fn is_channel(&self) -> bool {
-        let data = serde_json::value::RawValue::NULL;
-        let text = |text: &'static str| std::borrow::Cow::Borrowed(text);
-        let heading =
-            Heading { event_id: text(""), channel: text("/v2/me/calls"), owner: None, dn: text("5001"), at: 0, data };
-        self.channel(&heading).is_some_and(|channel| !channel.is_meta())
-    }
+/// Returns true if every event has a channel by this pattern.
+pub fn is_channel(pattern: &str) -> bool {
+    let data = serde_json::value::RawValue::NULL;
+    let text = |text: &'static str| std::borrow::Cow::Borrowed(text);
+    let heading =
+        Heading { event_id: text(""), channel: text("/v2/me/calls"), owner: None, dn: text("5001"), at: 0, data };
+    channel(pattern, &heading).is_some_and(|channel| !channel.is_meta())
 }
 
 /// The sink.
@@ -74,7 +71,7 @@ impl Cometd {
         at: usize,
     ) -> Result<Cometd, SinkError> {
         let http = HttpClient::new(&config.trust).map_err(|error| SinkError::Tls { name: name.to_owned(), error })?;
-        if !config.is_channel() {
+        if !is_channel(&config.channel) {
             return Err(SinkError::Bad { name: name.to_owned(), what: "channel: not a channel" });
         }
         let client = Config { backoff: BACKOFF, max_backoff: MAX_BACKOFF, ..Config::default() };
@@ -88,7 +85,7 @@ impl Cometd {
     fn hand_over(&mut self, events: &[Event]) {
         let handed = self.handed;
         for event in events.iter().filter(|event| event.number >= handed) {
-            let channel = Heading::read(&event.envelope).and_then(|heading| self.config.channel(&heading));
+            let channel = Heading::read(&event.envelope).and_then(|heading| channel(&self.config.channel, &heading));
             let Some(channel) = channel else {
                 self.refused(event.number, "no channel for it");
                 self.handed = event.number + 1;

@@ -29,10 +29,11 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::client::HttpClient;
 use super::tls::TlsError;
 use crate::desk::{Published, journal};
 
-pub use cometd::CometdConfig;
+pub use cometd::{CometdConfig, is_channel};
 pub use gws::{GwsAccount, GwsConfig, Told};
 pub use lines::LinesConfig;
 pub use polling::Login;
@@ -203,6 +204,25 @@ pub fn spawn(config: &Config) -> Result<(Outbox, Sinks), SinkError> {
     delayed.into_iter().for_each(|task| drop(tasks.spawn(task)));
     let outbox = Outbox { notes, tally };
     Ok((outbox.clone(), Sinks { outbox, tasks, writer }))
+}
+
+/// Says why [`spawn`] or [`subscribe`] would refuse, as far as that is known without making or reading anything of the journal.
+///
+/// # Errors
+/// [`SinkError`].
+pub fn check(config: Option<&Config>, gws: &[GwsConfig]) -> Result<(), SinkError> {
+    for sink in config.iter().flat_map(|config| &config.sinks) {
+        let trust = match &sink.kind {
+            SinkKind::Cometd(config) => &config.trust,
+            SinkKind::Webhook(config) => &config.trust,
+            SinkKind::Lines(_) => continue,
+        };
+        HttpClient::new(trust).map_err(|error| SinkError::Tls { name: sink.name.clone(), error })?;
+    }
+    for gws in gws {
+        HttpClient::new(&gws.trust).map_err(|error| SinkError::Tls { name: gws.name.clone(), error })?;
+    }
+    Ok(())
 }
 
 impl Sinks {

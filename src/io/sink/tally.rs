@@ -44,7 +44,8 @@ struct One {
 }
 
 impl SinkTally {
-    pub(super) fn new(names: &[&str]) -> SinkTally {
+    /// Makes the counts of these sinks, all zero.
+    pub fn new(names: &[&str]) -> SinkTally {
         let sinks = names.iter().map(|name| One { name: (*name).to_owned(), ..One::default() }).collect();
         SinkTally { sinks, next: AtomicU64::new(0), refused: AtomicU64::new(0), moved: Notify::new() }
     }

@@ -1,0 +1,55 @@
+//! The outbox with its sinks, and the subscriptions at each GWS: started before the first call, ended after the last.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{StartError, compose};
+use crate::config::Config;
+use crate::io::sink::{self, Outbox, SinkTally, Sinks, Told};
+
+/// How long the sinks have to be told of the last calls' ends; what is left waits on the disk.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What of the agents' side leads outwards.
+pub(super) struct Outward {
+    /// Where events go; `None`: nobody wants them.
+    pub(super) outbox: Option<Outbox>,
+    /// What each GWS says of calls; `None`: nobody is asked, or it has been taken.
+    pub(super) told: Option<mpsc::Receiver<Told>>,
+    sinks: Option<Sinks>,
+    /// The subscriptions; they end with this.
+    _gws: JoinSet<()>,
+}
+
+impl Outward {
+    pub(super) fn start(config: &Config, state: &Path) -> Result<Outward, StartError> {
+        let started = compose::sinks(config, state).map(|config| sink::spawn(&config)).transpose()?;
+        let (outbox, sinks) = started.unzip();
+        let gws = compose::subscriptions(config);
+        let (gws, told) = sink::subscribe(&gws)?;
+        let told = (!gws.is_empty()).then_some(told);
+        Ok(Outward { outbox, told, sinks, _gws: gws })
+    }
+
+    /// Returns the figures of the sinks.
+    pub(super) fn tally(&self) -> Option<Arc<SinkTally>> {
+        self.sinks.as_ref().map(Sinks::tally)
+    }
+
+    /// Ends all. Whoever hands events over must have ended.
+    pub(super) async fn finish(&mut self) {
+        self.outbox = None;
+        if let Some(sinks) = self.sinks.take() {
+            sinks.finish(GRACE).await;
+        }
+    }
+}
+
+/// Says why [`Outward::start`] would refuse, as far as that is known without making anything.
+pub(super) fn check(config: &Config, state: &Path) -> Result<(), StartError> {
+    Ok(sink::check(compose::sinks(config, state).as_ref(), &compose::subscriptions(config))?)
+}
