@@ -19,6 +19,7 @@ pub(super) struct Outward {
     /// Where events go; `None`: nobody wants them.
     pub(super) outbox: Option<Outbox>,
     /// What each GWS says of calls; `None`: nobody is asked, or it has been taken.
+    #[expect(dead_code, reason = "taken by the task of the agents' side")]
     pub(super) told: Option<mpsc::Receiver<Told>>,
     sinks: Option<Sinks>,
     /// The subscriptions; they end with this.

@@ -85,11 +85,9 @@ fn sinks(page: &mut Page, tally: &SinkTally) {
         "Events delivered, attempts that failed, events refused for good or lost to the bound",
         counts,
     );
-    page.counter(
-        "outbox_refused",
-        "Events that never came into the journal: its queue was full",
-        [(Vec::new(), tally.refused())],
-    );
+    let refused = Counter::<u64>::default();
+    refused.inc_by(tally.refused());
+    page.0.register("outbox_refused", "Events that never came into the journal: its queue was full", refused);
 }
 
 fn signalling(page: &mut Page, snapshot: &Snapshot) {
