@@ -181,6 +181,7 @@ impl Web {
             signalling: signalling.clone(),
             desk,
             gws: Default::default(),
+            sinks: None,
         });
         let stop = watch::channel(false).0;
         let (stop_accept, stop_each) = (stop.subscribe(), stop.subscribe());
