@@ -16,11 +16,10 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What of the agents' side leads outwards.
 pub(super) struct Outward {
-    /// Where events go; `None`: nobody wants them.
-    pub(super) outbox: Option<Outbox>,
+    /// Where events go; `None`: nobody wants them, or it has been taken.
+    outbox: Option<Outbox>,
     /// What each GWS says of calls; `None`: nobody is asked, or it has been taken.
-    #[expect(dead_code, reason = "taken by the task of the agents' side")]
-    pub(super) told: Option<mpsc::Receiver<Told>>,
+    told: Option<mpsc::Receiver<Told>>,
     sinks: Option<Sinks>,
     /// The subscriptions; they end with this.
     _gws: JoinSet<()>,
@@ -36,6 +35,11 @@ impl Outward {
         Ok(Outward { outbox, told, sinks, _gws: gws })
     }
 
+    /// Gives away the way to the sinks, and the one from each GWS.
+    pub(super) fn take(&mut self) -> (Option<Outbox>, Option<mpsc::Receiver<Told>>) {
+        (self.outbox.take(), self.told.take())
+    }
+
     /// Returns the figures of the sinks.
     pub(super) fn tally(&self) -> Option<Arc<SinkTally>> {
         self.sinks.as_ref().map(Sinks::tally)
@@ -43,7 +47,6 @@ impl Outward {
 
     /// Ends all. Whoever hands events over must have ended.
     pub(super) async fn finish(&mut self) {
-        self.outbox = None;
         if let Some(sinks) = self.sinks.take() {
             sinks.finish(GRACE).await;
         }

@@ -12,7 +12,8 @@ use crate::io::desk;
 /// Makes the settings of the agents' side; `None`: nobody could use it.
 pub(in crate::app) fn desk(config: &Config) -> Option<desk::Config> {
     let anonymous = config.listeners.iter().any(|listener| listener.anonymous_cometd);
-    if config.agents.is_empty() && !anonymous {
+    // Sinks are told of every call, whoever works at the DN.
+    if config.agents.is_empty() && !anonymous && config.sinks.is_empty() {
         return None;
     }
     let settings = super::agents::desk(config, RunId(rand::random()));
