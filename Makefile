@@ -1,5 +1,5 @@
 # Every target does its own set-up; see scripts/setup.sh for what is installed where.
-.PHONY: lab test check fuzz bench load quality page test-page desk-clients
+.PHONY: lab test check fuzz bench load quality page test-page desk-clients test-sinks
 
 FUZZ_SECONDS ?= 60
 # Where tests find geckodriver when it is not installed on the machine.
@@ -15,7 +15,7 @@ lab:
 # Everything that a change must pass: unit, wire, fuzz-corpus and browser tests.
 test:
 	scripts/setup.sh test
-	$(MAKE) page test-page desk-clients check
+	$(MAKE) page test-page desk-clients test-sinks check
 	cargo test --workspace --all-targets --locked
 	cargo test --workspace --doc --locked
 
@@ -59,6 +59,13 @@ page: web/dist/index.html
 web/dist/index.html: $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 	scripts/setup.sh lab
 	cd web && npm ci --no-fund --no-audit && npm run build
+	@touch $@
+
+# The official CometD server that tests/sinks publishes to.
+test-sinks: tests/sinks/node/node_modules/.package-lock.json
+
+tests/sinks/node/node_modules/.package-lock.json: tests/sinks/node/package-lock.json
+	cd tests/sinks/node && npm ci --no-fund --no-audit
 	@touch $@
 
 # The official CometD clients that tests/desk drives.
