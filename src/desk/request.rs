@@ -160,10 +160,8 @@ fn session(asked: Asked<'_>) -> Result<Operation, Refusal> {
     const ALLOWED: &str = "StartContactCenterSession and EndContactCenterSession are allowed";
     match asked.fields.operation()?.as_str() {
         "startcontactcentersession" => {
-            let dn = match asked.fields.number("dn")? {
-                None => asked.fields.number("phoneNumber")?,
-                dn => dn,
-            };
+            let other = asked.fields.number("phoneNumber")?;
+            let dn = asked.fields.number("dn")?.or(other);
             Ok(Operation::StartSession { channels: asked.fields.names("channels")?, dn })
         }
         "endcontactcentersession" => Ok(Operation::EndSession),
@@ -179,11 +177,12 @@ fn state(asked: Asked<'_>) -> Result<Operation, Refusal> {
         None if !fields.has_operation() => return Err(Refusal::Missing("state")),
         None => fields.operation()?,
     };
-    let work_mode = fields.text("workmode")?.or(fields.text("workMode")?).unwrap_or_default();
+    let (reason, other) = (fields.reason()?, fields.text("workMode")?);
+    let work_mode = fields.text("workmode")?.or(other).unwrap_or_default();
     match name.as_str() {
         "ready" => Ok(Operation::Ready),
         "notready" if work_mode.eq_ignore_ascii_case("AfterCallWork") => Ok(Operation::AfterCallWork),
-        "notready" => Ok(Operation::NotReady { reason: fields.reason()? }),
+        "notready" => Ok(Operation::NotReady { reason }),
         "aftercallwork" => Ok(Operation::AfterCallWork),
         "loggedout" => Ok(Operation::LoggedOut),
         _ => Err(Refusal::Invalid { name: "state", why: ALLOWED }),
@@ -196,7 +195,8 @@ fn dial(mut asked: Asked<'_>) -> Result<Operation, Refusal> {
     }
     let to = asked.fields.destination()?;
     let user_data = asked.fields.user_data()?.unwrap_or_default();
-    let from = if asked.id.is_empty() { asked.fields.number("device")? } else { Some(asked.id) };
+    let device = asked.fields.number("device")?;
+    let from = if asked.id.is_empty() { device } else { Some(asked.id) };
     Ok(Operation::Dial { to, user_data, from })
 }
 

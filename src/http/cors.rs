@@ -40,7 +40,7 @@ pub(super) fn judge(site: &Site, link: &Link, request: &Request) -> Result<Optio
                 .into_response());
         }
     }
-    if request.method() == Method::OPTIONS {
+    if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return Err(preflight(named.as_deref()));
     }
     Ok(named)
@@ -60,7 +60,6 @@ fn script_origin(site: Option<&str>, referer: Option<String>) -> Option<String> 
 fn preflight(origin: Option<&str>) -> Response {
     let mut response = allow(origin, StatusCode::NO_CONTENT.into_response());
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     if origin.is_some() {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));

@@ -14,6 +14,7 @@ pub mod pages;
 pub mod server;
 pub mod session;
 pub mod websocket;
+mod workspace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -207,7 +208,8 @@ fn agents(site: &Site) -> Router<Site> {
         return Router::new();
     }
     Router::new()
-        .route("/api/v2/logout", post(session::log_out))
+        .route("/api/v2/logout", post(session::log_out).fallback(|| workspace::wrong_method("POST")))
+        .merge(workspace::routes())
         .merge(cometd::routes())
         .layer(axum::middleware::from_fn_with_state(site.clone(), session::admit))
 }

@@ -80,8 +80,8 @@ impl Fields {
     /// Reads why an agent takes no calls, in either dialect.
     pub(super) fn reason(&self) -> Result<Option<String>, Refusal> {
         const WHY: &str = "a text of 1 to 64 characters is allowed";
-        let name = if self.get("reason").is_some() { "reason" } else { "notReadyReason" };
-        Ok(self.bounded(name, MAX_REASON, WHY)?.map(str::to_owned))
+        let real = self.bounded("notReadyReason", MAX_REASON, WHY)?;
+        Ok(self.bounded("reason", MAX_REASON, WHY)?.or(real).map(str::to_owned))
     }
 
     /// Reads a number that stands by itself.
@@ -112,14 +112,16 @@ impl Fields {
     /// Reads which call the consultation is: the end of its address, or its name.
     pub(super) fn consultation(&self) -> Result<Option<CallName>, Refusal> {
         const WHY: &str = "the uri of a call is allowed, or its id";
-        for name in ["consultCallUri", "with"] {
-            if let Some(uri) = self.bounded(name, MAX_URI, WHY)? {
+        let read = |name| match self.bounded(name, MAX_URI, WHY)? {
+            None => Ok(None),
+            Some(uri) => {
                 let last = uri.trim_end_matches('/').rsplit('/').next().and_then(decode);
                 let fits = |id: &String| !id.is_empty() && id.chars().count() <= MAX_NAME;
-                return last.filter(fits).map(Some).ok_or(Refusal::Invalid { name, why: WHY });
+                last.filter(fits).map(Some).ok_or(Refusal::Invalid { name, why: WHY })
             }
-        }
-        Ok(None)
+        };
+        let (uri, with) = (read("consultCallUri")?, read("with")?);
+        Ok(uri.or(with))
     }
 
     /// Reads a list of names; none: an empty list.
