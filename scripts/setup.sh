@@ -49,6 +49,25 @@ need_node() {
     fi
 }
 
+# venv NAME MODULES PACKAGES…: installs Python packages into target/NAME/venv, unless the modules are there.
+venv() {
+    local name=$1 modules=$2
+    shift 2
+    if [ ! -x "target/$name/venv/bin/python" ]; then
+        python3 -m venv "target/$name/venv"
+    fi
+    if ! "target/$name/venv/bin/python" -c "import $modules" 2>/dev/null; then
+        echo "setup: installing $* into target/$name/venv"
+        "target/$name/venv/bin/pip" install -q "$@"
+    fi
+}
+
+need_python() {
+    want python3 python3 "$1"
+    # A marker of python3-venv: Debian splits it from python3.
+    python3 -c 'import ensurepip' 2>/dev/null || { packages+=(python3-venv); missing+=("python3-venv"); }
+}
+
 for_build() {
     need_rust
     want cmake cmake "builds libopus and the crypto library"
@@ -58,9 +77,7 @@ for_build() {
 for_quality() {
     for_build
     want espeak-ng espeak-ng "the voice that is scored"
-    want python3 python3 "runs PESQ"
-    # A marker of python3-venv and of the headers that PESQ is compiled with: Debian splits them from python3.
-    python3 -c 'import ensurepip' 2>/dev/null || { packages+=(python3-venv); missing+=("python3-venv"); }
+    need_python "runs PESQ"
     want python3-config python3-dev "headers that PESQ is compiled with"
 }
 
@@ -80,6 +97,7 @@ for_test() {
     want pulseaudio pulseaudio "Firefox's sound card"
     want ip iproute2 "a network of its own for Firefox"
     want unshare util-linux "a network of its own for Firefox"
+    need_python "asks the REST API what its document does not foresee"
 }
 
 case "${1:-}" in
@@ -87,13 +105,7 @@ case "${1:-}" in
     quality)
         for_quality
         install_packages
-        if [ ! -x target/quality/venv/bin/python ]; then
-            python3 -m venv target/quality/venv
-        fi
-        if ! target/quality/venv/bin/python -c 'import numpy, pesq' 2>/dev/null; then
-            echo "setup: installing pesq into target/quality/venv"
-            target/quality/venv/bin/pip install -q numpy pesq==0.0.4
-        fi
+        venv quality 'numpy, pesq' numpy pesq==0.0.4
         ;;
     lab) for_lab; install_packages; need_node ;;
     test)
@@ -104,6 +116,7 @@ case "${1:-}" in
             echo "setup: building geckodriver"
             cargo install --quiet --root target/tools geckodriver --locked
         fi
+        venv rest schemathesis schemathesis==4.32.5
         ;;
     *) echo "usage: $0 build | lab | test | quality" >&2; exit 2 ;;
 esac

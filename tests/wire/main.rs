@@ -10,21 +10,31 @@ mod cometd;
 mod command;
 #[cfg(feature = "lab")]
 mod desk;
+#[cfg(feature = "lab")]
+mod desktop;
 mod dns;
 mod embed;
 #[cfg(feature = "lab")]
+mod exchange;
+#[cfg(feature = "lab")]
 mod gws;
 mod lab;
+#[cfg(feature = "lab")]
+mod lines;
 #[cfg(feature = "load")]
 mod load;
 mod names;
 mod pages;
 #[cfg(feature = "lab")]
 mod phone;
+#[cfg(feature = "lab")]
+mod rest;
 mod rig;
 #[cfg(feature = "lab")]
 mod routed;
 mod scenarios;
+#[cfg(feature = "lab")]
+mod schemathesis;
 #[cfg(feature = "lab")]
 mod sipp;
 #[path = "../common/site.rs"]

@@ -91,6 +91,11 @@ impl Phone {
         }
     }
 
+    /// The Call-ID of its call, or of the last one.
+    pub fn call_id(&self) -> &str {
+        &self.dialog[2]
+    }
+
     fn contact(&self) -> String {
         "Contact: <sip:a1b2c3@k4tn5q.invalid;transport=ws>\r\n".to_owned()
     }
