@@ -22,7 +22,7 @@ use crate::load::outcome::{Outcome, Second};
 use crate::load::peer::rtpengine::{Met, NgError};
 use crate::load::plan::{self, BrowserProfile, LoadPlan};
 use crate::load::process::Processes;
-use crate::load::voice::{Choir, Coding, LookAhead, Probe};
+use crate::load::voice::{Choir, Coding, LookAhead, PILOTS, Probe};
 use crate::sip::endpoint::SessionId;
 
 /// Calls that hang up in a turn, and the time between two turns: an end that is no storm.
@@ -92,7 +92,13 @@ impl<'a> Conductor<'a> {
         let mut browsers = Choir::new(coding);
         let first = browsers.voice(0).map_err(libopus)?;
         let ahead = LookAhead::measure(&first, &mut Probe::new()).map_err(libopus)?;
-        let voices = Voices { browsers, pcmu: Choir::new(Coding::Pcmu), pcma: Choir::new(Coding::Pcma) };
+        let mut voices = Voices { browsers, pcmu: Choir::new(Coding::Pcmu), pcma: Choir::new(Coding::Pcma) };
+        // A voice takes 15 ms to make: in a call's set-up that would be the target's.
+        for k in 0..PILOTS.min(2 * plan.calls.concurrent as usize) {
+            let pilot = (plan.seed as usize % PILOTS + k) % PILOTS;
+            voices.browsers.voice(pilot).map_err(libopus)?;
+            voices.pcmu.voice(pilot).map_err(libopus)?;
+        }
         let now = Instant::now();
         Ok(Conductor {
             plan,

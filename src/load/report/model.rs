@@ -145,7 +145,8 @@ impl LoadReport {
     /// Every point that was measured, in order.
     pub fn points(&self) -> Vec<Point> {
         let mut points: Vec<Point> = self.runs.iter().map(Measured::point).collect();
-        points.sort_unstable();
+        // Shares of the floor's capacity first, then runs of another purpose.
+        points.sort_unstable_by_key(|point| (point.percent.is_none(), *point));
         points.dedup();
         points
     }

@@ -213,7 +213,7 @@ fn targets(report: &LoadReport) -> String {
     if verdicts.is_empty() {
         return String::new();
     }
-    let mut html = "<section><h2>Targets</h2><table><thead><tr><th>what</th><th>target</th><th>measured</th><th></th></tr></thead><tbody>".to_owned();
+    let mut html = "<section><h2>Targets</h2><table class=\"targets\"><thead><tr><th>what</th><th>target</th><th>measured</th><th></th></tr></thead><tbody>".to_owned();
     for verdict in verdicts {
         let (class, word) = if verdict.is_met { ("met", "met") } else { ("missed", "missed") };
         let [what, target, measured] = [verdict.what, verdict.target, verdict.measured].map(|text| escape(&text));
