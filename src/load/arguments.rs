@@ -100,6 +100,9 @@ struct CallArguments {
     /// Length of the browsers' packets in ms: 20 or 40 [default: 20].
     #[arg(long, value_name = "MS")]
     frame: Option<u8>,
+    /// Browsers, the first so many calls', that are independent ones: PeerConnections of the webrtc crate. Told apart [default: 0].
+    #[arg(long, value_name = "N")]
+    witnesses: Option<u32>,
     /// Where tags, tones and the order of calls come from [default: 1].
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -305,6 +308,7 @@ impl LoadArguments {
         let calls = &self.calls;
         plan.calls.concurrent = calls.calls.unwrap_or(plan.calls.concurrent);
         plan.calls.speaking = calls.speaking;
+        plan.calls.witnesses = calls.witnesses.unwrap_or(0);
         plan.calls.ramp_per_s = calls.ramp.unwrap_or(plan.calls.ramp_per_s);
         plan.calls.hold = seconds("--hold", calls.hold.unwrap_or(10.0))?;
         plan.calls.renew_after = calls.renew.map(|value| seconds("--renew", value)).transpose()?;

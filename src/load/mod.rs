@@ -30,6 +30,7 @@ pub mod report;
 pub mod terminal;
 pub mod trunk;
 pub mod voice;
+pub mod witness;
 
 use std::io;
 use std::net::SocketAddr;

@@ -229,6 +229,9 @@ impl LoadPlan {
         if calls.witnesses > calls.concurrent {
             return wrong("--witnesses", "no more than --calls");
         }
+        if calls.witnesses > 0 && self.ends != Ends::Sip {
+            return wrong("--witnesses", "only with a gateway that speaks SIP");
+        }
         if !matches!(self.browsers.frame_ms, 20 | 40) {
             return wrong("--frame", "20 or 40 ms");
         }

@@ -138,3 +138,40 @@ async fn a_wrong_password_is_told_as_the_gateway_tells_it() {
     let error = drive(&plan, seconds).await.expect_err("nobody signs in");
     assert!(error.to_string().contains("REGISTER"), "{error}");
 }
+
+/// Runs the command with a gateway of its own, without the floor, and reads its report.
+fn commanded(words: &str) -> LoadReport {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("report.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
+        .args(["load", "--self", "--no-floor", "--ramp", "10", "--json"])
+        .arg(&file)
+        .args(words.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .expect("started");
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{wrong}");
+    LoadReport::read(&file).expect("a report")
+}
+
+#[test]
+fn the_command_makes_full_band_calls_anew_again_and_again_and_each_is_told() {
+    let report = commanded("--calls 2 --full-band --renew 1 --hold 4");
+    let figures = &report.runs[0].figures;
+    assert_eq!(report.plan.browsers.profile, BrowserProfile::FullBand);
+    assert!(figures.begun >= 4, "{}", figures.begun);
+    assert_eq!((figures.failed(), figures.audio_bad(), figures.lost()), (0, 0, 0));
+    assert_eq!(figures.to_200.count(), u64::from(figures.begun));
+}
+
+#[test]
+fn independent_browsers_of_the_command_are_heard_both_ways_and_told_apart() {
+    let report = commanded("--calls 3 --witnesses 2 --hold 6");
+    let figures = &report.runs[0].figures;
+    let witnesses = &figures.witnesses;
+    // One calls and one is called; both directions of each.
+    assert_eq!((witnesses.audio_good, witnesses.calls(), witnesses.lost), (4, 4, 0), "{witnesses:?}");
+    assert_eq!((figures.to_trunk.calls(), figures.to_browser.calls(), figures.failed()), (1, 1, 0));
+    assert!(witnesses.delay.count() > 500 && figures.to_200.count() == 1);
+}

@@ -50,7 +50,9 @@ impl Conductor<'_> {
         let address = browser.local_addr()?;
         let (rtp, rtcp) = port_pair(trunk_ip)?;
         let is_secure = !matches!(self.plan.ends, plan::Ends::Floor { .. });
-        let ice = is_secure.then(|| self.credentials());
+        let is_witness = self.sip.is_some() && (number as u32) < self.plan.calls.witnesses;
+        let (witness, line) = is_witness.then(|| self.witnesses.call(seat, ip, ssrc, &self.threads.media)).unzip();
+        let ice = (is_secure && !is_witness).then(|| self.credentials());
         let side = ice.clone().map(|ice| BrowserSide {
             address,
             ice,
@@ -64,11 +66,17 @@ impl Conductor<'_> {
             session_id: seed.rotate_left(32) >> 2,
             audio: AudioWish::trunk(vec![AudioCodec::Pcmu, AudioCodec::Pcma]),
         };
-        let plan = SeatPlan { browser, ice, rtp, rtcp: Some(rtcp), ssrc, ahead: self.ahead, seed, speaks };
+        let plan =
+            SeatPlan { browser, witness: line, ice, rtp, rtcp: Some(rtcp), ssrc, ahead: self.ahead, seed, speaks };
         self.threads.media.give(Order::Open(seat, Box::new(plan)));
         self.seats.insert(seat, number);
-        let outcome =
-            CallOutcome { number: number as u32, started_us: self.us(now), direction, ..CallOutcome::default() };
+        let outcome = CallOutcome {
+            number: number as u32,
+            started_us: self.us(now),
+            direction,
+            witness: is_witness,
+            ..CallOutcome::default()
+        };
         Ok(Call {
             seat,
             stage: Stage::Calling,
@@ -78,7 +86,16 @@ impl Conductor<'_> {
             sessions: [None, None],
             met: [false, false],
             answer_at: None,
-            ends: Ends { browser: side, peer: None, trunk: Some(trunk), offer: None, answer: None, agreed: None },
+            ends: Ends {
+                browser: side,
+                witness,
+                described: None,
+                peer: None,
+                trunk: Some(trunk),
+                offer: None,
+                answer: None,
+                agreed: None,
+            },
             connected: !is_secure,
             heard: false,
             told: false,
@@ -95,7 +112,9 @@ impl Conductor<'_> {
     pub(super) fn dial(&mut self, number: usize, now: Instant) -> Result<(), LoadError> {
         let first = match self.plan.ends {
             plan::Ends::Floor { first } => first,
-            plan::Ends::Sip => return self.invite(number, now),
+            plan::Ends::Sip => {
+                return if self.asks_to_be_described(number) { Ok(()) } else { self.invite(number, now) };
+            }
             plan::Ends::Rtpengine { .. } => {
                 self.bring_together(number, now);
                 return Ok(());

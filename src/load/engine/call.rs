@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::order::{SeatId, Side};
 use crate::load::browser::sdp::{BrowserPeer, BrowserSide};
 use crate::load::outcome::{CallDirection, CallOutcome, Failure, Way};
+use crate::load::witness::Ask;
 use crate::plan::RtpRemote;
 use crate::sdp::offer_answer::{Agreed, OfferState, RtpLocal};
 use crate::sip::endpoint::SessionId;
@@ -41,6 +42,10 @@ pub enum Stage {
 pub struct Ends {
     /// The browser's side of SDP; `None`: the floor.
     pub browser: Option<BrowserSide>,
+    /// How to ask the witness that is the browser; `None`: we are it.
+    pub witness: Option<tokio::sync::mpsc::Sender<Ask>>,
+    /// How it has described itself.
+    pub described: Option<String>,
     /// What the browser has read.
     pub peer: Option<BrowserPeer>,
     /// The trunk's.

@@ -16,6 +16,7 @@ use super::bridge::Bridge;
 use super::call::{Call, Stage};
 use super::order::{Order, SeatId, Side, Tick, Told};
 use super::signalling::Signalling;
+use super::witnesses::Witnesses;
 use crate::load::LoadError;
 use crate::load::browser::phones::State;
 use crate::load::outcome::{Outcome, Second};
@@ -62,6 +63,7 @@ pub(super) struct Conductor<'a> {
     pub(super) sip: Option<Signalling>,
     /// rtpengine.
     pub(super) bridge: Option<Bridge>,
+    pub(super) witnesses: Witnesses,
     /// The present attempt of each call.
     pub(super) calls: Vec<Call>,
     pub(super) seats: FxHashMap<SeatId, usize>,
@@ -110,6 +112,7 @@ impl<'a> Conductor<'a> {
             ahead,
             sip: None,
             bridge: None,
+            witnesses: Witnesses::new(),
             calls: Vec::new(),
             seats: FxHashMap::default(),
             sessions: FxHashMap::default(),
@@ -153,6 +156,7 @@ impl<'a> Conductor<'a> {
                             sip.take(came, now);
                         }
                     }
+                    Some((seat, said)) = self.witnesses.next() => self.witnessed(seat, said)?,
                     Some(told) = self.told.recv() => self.take(told)?,
                     () = tokio::time::sleep_until(deadline) => {}
                 },

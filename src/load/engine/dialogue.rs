@@ -10,6 +10,7 @@ use crate::load::LoadError;
 use crate::load::browser::phones::{State, prove};
 use crate::load::browser::sdp::{self, BrowserPeer};
 use crate::load::outcome::CallDirection;
+use crate::load::witness::Ask;
 use crate::path::{Path, Transport};
 use crate::plan::{AudioCodec, OpusParams, RtpRemote};
 use crate::sdp::offer_answer::{accept_rtp_answer, answer_rtp, offer_rtp};
@@ -50,7 +51,9 @@ impl Conductor<'_> {
                     phone.aor().split_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default()
                 });
                 let to = format!("sip:{}@{domain}", self.plan.trunk.number);
-                let offer = call.ends.browser.as_ref().map(|browser| browser.offer().into_bytes());
+                let witnessed = call.ends.described.clone();
+                let offer =
+                    call.ends.browser.as_ref().map(|browser| browser.offer()).or(witnessed).map(String::into_bytes);
                 let invite = OutInvite {
                     uri: to.clone(),
                     from: format!("<{}>", phone.aor()),
@@ -258,7 +261,8 @@ impl Conductor<'_> {
         }
     }
 
-    fn answer(&mut self, number: usize, now: Instant) {
+    /// Answers, where the callee has a description.
+    pub(super) fn answer(&mut self, number: usize, now: Instant) {
         let call = &mut self.calls[number];
         let side = call.caller().other();
         let Some(session) = *call.session(side) else { return };
@@ -273,6 +277,7 @@ impl Conductor<'_> {
     fn describe(&mut self, number: usize, side: Side) -> Option<Vec<u8>> {
         let ends = &mut self.calls[number].ends;
         match side {
+            Side::Browser if ends.witness.is_some() => ends.described.clone().map(String::into_bytes),
             Side::Browser => {
                 let browser = ends.browser.as_ref()?;
                 let text = ends.peer.as_ref().map_or_else(|| browser.offer(), |peer| browser.answer(peer));
@@ -304,6 +309,12 @@ impl Conductor<'_> {
         }
         match side {
             Side::Browser => match sdp::read(description, answer) {
+                Ok(peer) if self.calls[number].ends.witness.is_some() => {
+                    let text = String::from_utf8_lossy(description).into_owned();
+                    self.ask_witness(number, if answer { Ask::Accept(text) } else { Ask::Answer(text) });
+                    let opus = AudioCodec::Opus(OpusParams::default());
+                    self.meet(number, side, Peer::Witnessed, peer.opus, opus)?;
+                }
                 Ok(peer) => self.meet_browser(number, peer, answer)?,
                 Err(error) => self.fail(number, None, &format!("to the browser: {error}"), now),
             },

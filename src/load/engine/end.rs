@@ -5,10 +5,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::ear::Ear;
 use super::order::{Peer, Side, Speech};
 use crate::load::browser::ice;
 use crate::load::delay::SentTimes;
+use crate::load::witness::{Line, Outgoing};
 use crate::plan::{DtlsRole, Fingerprint};
 use crate::rtp::rtcp::{Report, ReportBlock, SenderInfo, write_compound};
 use crate::rtp::{HEADER_LEN, RtpHeader, write_header};
@@ -31,6 +34,13 @@ pub enum Link {
     },
     /// Sealed, where ICE says.
     Secure(Box<Secure>),
+    /// By a witness.
+    Witness {
+        /// The way to it.
+        line: Line,
+        /// It is connected.
+        joined: bool,
+    },
 }
 
 /// ICE and keys.
@@ -105,6 +115,7 @@ impl End {
                 secure.ice.set_peer(ice, *offered, now);
                 secure.peer = Some((*fingerprint, *role));
             }
+            (Link::Witness { .. }, Peer::Witnessed) => {}
             _ => return,
         }
         if self.sent.count() == 0 {
@@ -117,18 +128,20 @@ impl End {
         self.speech = Some(speech);
     }
 
-    /// Where media goes; `None`: nowhere yet.
+    /// Where media goes; `None`: nowhere yet, or a witness knows.
     #[inline]
     fn target(&self) -> Option<SocketAddr> {
         match &self.link {
             Link::Plain { rtp, .. } => *rtp,
+            Link::Witness { .. } => None,
             Link::Secure(secure) => secure.ice.selected().filter(|_| secure.keys.is_some()),
         }
     }
 
     /// Tells whether it could speak.
     pub fn is_ready(&self) -> bool {
-        self.speech.is_some() && self.target().is_some()
+        let joined = matches!(self.link, Link::Witness { joined: true, .. });
+        self.speech.is_some() && (joined || self.target().is_some())
     }
 
     /// Length of a packet.
@@ -139,21 +152,24 @@ impl End {
     /// Sends the next packet; false where it did not go.
     #[inline]
     pub fn speak(&mut self, now_us: u64, measuring: bool, scratch: &mut [u8; PACKET]) -> bool {
-        let (Some(to), Some(speech)) = (self.target(), &self.speech) else { return false };
+        let Some(speech) = &self.speech else { return false };
         let payload = speech.voice.packet(self.sent.count());
+        if let Link::Witness { line, joined: true } = &self.link {
+            let packet = Outgoing { header: self.header, payload: Bytes::copy_from_slice(payload) };
+            let is_sent = line.send(packet);
+            let len = payload.len();
+            self.advance(len, now_us);
+            self.counted += u64::from(is_sent && measuring);
+            return is_sent;
+        }
+        let Some(to) = self.target() else { return false };
         let mut len = HEADER_LEN + payload.len();
         if len + TAG > PACKET {
             return false;
         }
         write_header(scratch, &self.header);
         scratch[HEADER_LEN..len].copy_from_slice(payload);
-        let coding = speech.voice.coding();
-        self.octets = self.octets.wrapping_add(payload.len() as u32);
-        self.header.marker = false;
-        self.header.seq = self.header.seq.wrapping_add(1);
-        let ticks = coding.clock_hz() / 1000 * u32::from(coding.frame_ms());
-        self.header.timestamp = self.header.timestamp.wrapping_add(ticks);
-        self.sent.note(now_us);
+        self.advance(len - HEADER_LEN, now_us);
         if let Link::Secure(secure) = &mut self.link {
             let Some(keys) = &mut secure.keys else { return false };
             let Ok(sealed) = keys.1.protect_rtp(scratch, len) else { return false };
@@ -164,10 +180,24 @@ impl End {
         is_sent
     }
 
+    /// Goes on to the next packet behind one of this many bytes.
+    #[inline]
+    fn advance(&mut self, bytes: usize, now_us: u64) {
+        let Some(coding) = self.speech.as_ref().map(|speech| speech.voice.coding()) else { return };
+        self.octets = self.octets.wrapping_add(bytes as u32);
+        self.header.marker = false;
+        self.header.seq = self.header.seq.wrapping_add(1);
+        let ticks = coding.clock_hz() / 1000 * u32::from(coding.frame_ms());
+        self.header.timestamp = self.header.timestamp.wrapping_add(ticks);
+        self.sent.note(now_us);
+    }
+
     /// Sends our sender report (RFC 3550 6.4.1); `control` is the socket of RTCP where that has one of its own.
     pub fn report(&mut self, control: Option<&UdpSocket>, ntp: u64, now: Instant, scratch: &mut [u8; PACKET]) {
         let to = match &self.link {
             Link::Plain { rtcp, .. } => *rtcp,
+            // A witness reports by itself.
+            Link::Witness { .. } => None,
             Link::Secure(_) => self.target(),
         };
         let Some(to) = to.filter(|_| self.sent.count() > 0) else { return };
@@ -197,6 +227,7 @@ impl End {
     pub fn open(&mut self, packet: &mut [u8]) -> Option<usize> {
         match &mut self.link {
             Link::Plain { .. } => Some(packet.len()),
+            Link::Witness { .. } => None,
             Link::Secure(secure) => secure.keys.as_mut()?.0.unprotect_rtp(packet).ok(),
         }
     }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::background::Job;
 use super::end::PACKET;
 use super::order::{KeyResult, Order, SeatId, Side, Tick, Told};
-use super::seat::Seat;
+use super::seat::{Came, Seat};
 use super::wire::{BELL, Wire};
 use crate::load::outcome::Histogram;
 use crate::rtp::rtcp::{ntp_after, ntp_from_unix};
@@ -213,17 +213,22 @@ impl Media {
         };
         let now_us = self.clock.us(now);
         let came = seat.receive(side, from, &mut self.scratch[..], len, now, now_us);
-        if came.is_audio {
-            self.counts.received += 1;
-        }
-        if let Some(at) = came.heard {
-            self.tell(Told::Heard(SeatId(id), at));
-        }
+        self.count(id, &came);
         if let Some(datagram) = came.dtls {
             let _ = self.background.send(Job::Datagram(SeatId(id), datagram));
         }
         if came.ice {
             self.arm(id, now);
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, id: u32, came: &Came) {
+        if came.is_audio {
+            self.counts.received += 1;
+        }
+        if let Some(at) = came.heard {
+            self.tell(Told::Heard(SeatId(id), at));
         }
     }
 
@@ -304,6 +309,19 @@ impl Media {
                 if let Some(seat) = self.seats.remove(&id) {
                     (0..3).filter_map(|which| seat.socket(which)).for_each(|socket| self.wire.remove(socket));
                     let _ = self.background.send(Job::Forget(SeatId(id)));
+                }
+            }
+            Order::Joined(SeatId(id)) => {
+                if self.seats.get_mut(&id).is_some_and(Seat::join) {
+                    self.tell(Told::Connected(SeatId(id)));
+                    self.begin_to_speak(id, now);
+                }
+            }
+            Order::Witnessed(SeatId(id), header, payload, at) => {
+                let now_us = self.clock.us(at);
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    let came = seat.witnessed(&header, &payload, at, now_us);
+                    self.count(id, &came);
                 }
             }
             Order::Keys(SeatId(id), result) => self.take_keys(id, result, now),

@@ -24,6 +24,7 @@ mod signalling;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod witnesses;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;

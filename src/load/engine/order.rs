@@ -4,10 +4,14 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::load::browser::ice::IcePeer;
 use crate::load::outcome::{AudioCheck, Histogram, Way};
 use crate::load::voice::{LookAhead, Voice};
+use crate::load::witness::Line;
 use crate::plan::{AudioCodec, DtlsFailure, DtlsRole, Fingerprint, IceCredentials, Pt};
+use crate::rtp::RtpHeader;
 use crate::webrtc::srtp::{Inbound, Outbound};
 
 /// One call's place at the media thread; never used twice.
@@ -36,8 +40,10 @@ impl Side {
 /// A call's sockets and what is drawn for it.
 #[derive(Debug)]
 pub struct SeatPlan {
-    /// The browser's only socket.
+    /// The browser's only socket; a witness has one of its own.
     pub browser: UdpSocket,
+    /// The way to the witness that is the browser; `None`: we are it.
+    pub witness: Option<Line>,
     /// The browser's credentials; `None`: it speaks plain RTP, as to the floor.
     pub ice: Option<IceCredentials>,
     /// The trunk's RTP.
@@ -75,6 +81,8 @@ pub enum Peer {
         /// Where RTCP goes; `None`: there is none.
         rtcp: Option<SocketAddr>,
     },
+    /// Whoever the witness has found.
+    Witnessed,
     /// ICE, DTLS-SRTP.
     Secure {
         /// Its ICE side.
@@ -102,6 +110,10 @@ pub enum Order {
     Quiet(SeatId),
     /// The call is over: its sockets are closed.
     Close(SeatId),
+    /// The witness of a call is connected.
+    Joined(SeatId),
+    /// A witness has heard this packet at this time.
+    Witnessed(SeatId, RtpHeader, Bytes, Instant),
     /// The background has shaken hands for the browser's end.
     Keys(SeatId, KeyResult),
     /// The background has looked at some sound.

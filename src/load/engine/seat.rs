@@ -12,7 +12,7 @@ use crate::load::browser::ice::{self, Heard};
 use crate::load::outcome::Way;
 use crate::load::voice::LookAhead;
 use crate::plan::{DtlsRole, Fingerprint};
-use crate::rtp::{Kind, RtpView, classify};
+use crate::rtp::{Kind, RtpHeader, RtpView, classify};
 use crate::webrtc::dtls::starts_handshake;
 use crate::webrtc::srtp::{Inbound, Outbound};
 
@@ -59,8 +59,12 @@ impl Seat {
                 lost: false,
             }))
         };
+        let browser = match plan.witness {
+            Some(line) => Link::Witness { line, joined: false },
+            None => plan.ice.map_or_else(plain, secure),
+        };
         Ok(Seat {
-            browser: End::new(plan.browser, plan.ice.map_or_else(plain, secure), plan.ssrc, plan.seed),
+            browser: End::new(plan.browser, browser, plan.ssrc, plan.seed),
             trunk: End::new(plan.rtp, plain(), !plan.ssrc, plan.seed.rotate_left(21)),
             rtcp: plan.rtcp,
             ahead: plan.ahead,
@@ -162,16 +166,33 @@ impl Seat {
 
     #[inline]
     fn hear(&mut self, side: Side, packet: &mut [u8], now: Instant, now_us: u64) -> Came {
-        let (listener, speaker) = self.pair(side);
-        let Some(len) = listener.open(packet) else { return Came::default() };
+        let Some(len) = self.end(side).open(packet) else { return Came::default() };
         let Ok(view) = RtpView::parse(&packet[..len]) else { return Came::default() };
+        self.heard(side, &view.header(), view.payload(), now, now_us)
+    }
+
+    #[inline]
+    fn heard(&mut self, side: Side, header: &RtpHeader, payload: &[u8], now: Instant, now_us: u64) -> Came {
+        let (listener, speaker) = self.pair(side);
         let (Some(speech), Some(ear)) = (&listener.speech, &mut listener.ear) else { return Came::default() };
-        if view.header().pt != speech.pt {
+        if header.pt != speech.pt {
             return Came::default();
         }
-        let is_first = ear.hear(&view.header(), view.payload(), now, now_us, &speaker.sent);
+        let is_first = ear.hear(header, payload, now, now_us, &speaker.sent);
         let both = speaker.ear.as_ref().is_some_and(|ear| ear.heard_at().is_some());
         Came { is_audio: true, heard: (is_first && both).then_some(now), ..Came::default() }
+    }
+
+    /// Takes a packet that the witness has heard.
+    pub fn witnessed(&mut self, header: &RtpHeader, payload: &[u8], now: Instant, now_us: u64) -> Came {
+        self.heard(Side::Browser, header, payload, now, now_us)
+    }
+
+    /// The witness is connected; true for a call that has one.
+    pub fn join(&mut self) -> bool {
+        let Link::Witness { joined, .. } = &mut self.browser.link else { return false };
+        *joined = true;
+        true
     }
 
     fn receive_stun(&mut self, side: Side, from: SocketAddr, buffer: &mut [u8], len: usize, now: Instant) -> Came {

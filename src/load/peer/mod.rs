@@ -51,6 +51,15 @@ pub const PROFILES: &[Profile] = &[
         apply: |plan| plan.ends = Ends::Rtpengine { ng: SocketAddr::from(([127, 0, 0, 1], 22_222)) },
     },
     Profile {
+        name: "kamailio",
+        summary: "Kamailio with rtpengine: browsers by WS, media by the ng protocol behind it",
+        text: include_str!("kamailio.txt"),
+        apply: |plan| {
+            plan.browsers.urls = vec!["ws://127.0.0.1:8081/".to_owned()];
+            plan.browsers.domain = Some("127.0.0.1".to_owned());
+        },
+    },
+    Profile {
         name: "janus",
         summary: "Janus with its SIP plugin: it does not transcode, the text says what follows from that",
         text: include_str!("janus.txt"),
