@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chromium;
 mod clients;
 mod node;
 mod restart;
@@ -11,4 +12,7 @@ mod rig;
 #[path = "../common/site.rs"]
 #[allow(dead_code)]
 mod site;
+#[path = "../browser/webdriver.rs"]
+#[allow(dead_code)]
+mod webdriver;
 mod site_of_agents;

@@ -62,6 +62,13 @@ impl Site {
         Site::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config, rules).await
     }
 
+    /// Whose pages may be in a frame of this origin.
+    pub async fn framed(rules: DeskRules, ancestor: String) -> Site {
+        let (desk, task) = desk::spawn(config(), Links::default());
+        let rules = http::Config { desk: rules, frame_ancestors: vec![ancestor], ..rig::rules() };
+        Site { web: Web::with_desk(rules, Limits::default(), Some(desk.clone())).await, desk, task }
+    }
+
     /// At an address that another one had, too.
     pub async fn at(address: SocketAddr, config: Config, rules: DeskRules) -> Site {
         let (desk, task) = desk::spawn(config, Links::default());
