@@ -59,6 +59,12 @@
 //! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
 //! | facts of calls and phones → the agents' side | 65 536 | dropped, `notice_missed`; it learns where, and asks for what there is |
 //! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
+//! | requests, frames, events → the agents' side | 65 536, and a place for each request that is held | who sends waits |
+//! | bodies → a WebSocket of a desktop | 80, and a time for each to be written | the connection is closed |
+//! | commands of agents → signalling | 4096 | dropped, `commands_dropped` |
+//! | logins → the threads that verify passwords | 256, then half the cores | 503 with Retry-After |
+//! | logins; addresses that failed to log in | 20 000, 1000 of one agent; 10 000 | the idlest ends; the oldest is forgotten |
+//! | changes of agents → who routes calls | 4096 | it loses the oldest, and learns how many |
 //! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |
 //! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged |

@@ -1,5 +1,7 @@
 //! The figures as OpenMetrics text: levels are gauges, counts since the start are counters.
 
+mod agents;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -10,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::gateway::{CallState, Health, Snapshot, TargetState, TrunkView};
 use crate::id::WorkerId;
+use crate::io::desk;
 use crate::io::signalling::Figures;
 use crate::io::sink::SinkTally;
 use crate::io::tally::{Count, Tally};
@@ -53,12 +56,20 @@ impl Page {
 }
 
 /// Writes all figures.
-pub fn render(figures: &Figures, tally: &Tally, sinks: Option<&SinkTally>) -> String {
+pub fn render(
+    figures: &Figures,
+    tally: &Tally,
+    agents: Option<&desk::Figures>,
+    sinks: Option<&SinkTally>,
+) -> String {
     let mut page = Page(Registry::with_prefix("crosspoint"));
     signalling(&mut page, &figures.snapshot);
     media(&mut page, &figures.workers);
     let shell = Count::ALL.iter().map(|count| (vec![("what", count.name().to_owned())], tally.get(*count)));
     page.counter("shell", "What the sockets and connections saw, dropped and refused", shell);
+    if let Some(figures) = agents {
+        self::agents::write(&mut page, figures);
+    }
     if let Some(tally) = sinks {
         self::sinks(&mut page, tally);
     }
@@ -260,9 +271,12 @@ mod tests {
     fn figures_stand_under_their_names_and_labels() {
         let tally = Tally::default();
         tally.add(Count::SlowReader);
-        let text = render(&figures(), &tally, Some(&SinkTally::new(&["desktop"])));
+        let agents = desk::Figures { sessions: 3, ..desk::Figures::default() };
+        let text = render(&figures(), &tally, Some(&agents), Some(&SinkTally::new(&["desktop"])));
         for line in [
             "crosspoint_flows 2",
+            "crosspoint_cometd_sessions 3",
+            "crosspoint_cometd_ended_total{why=\"queue_full\"} 0",
             "crosspoint_worker_load{worker=\"1\"} 0.857",
             "crosspoint_worker_load_expected{worker=\"1\"} 0.866",
             "crosspoint_worker_overloaded{worker=\"1\"} 1",

@@ -238,7 +238,11 @@ async fn show_metrics(State(site): State<Site>, Extension(link): Extension<Link>
     let Ok(figures) = site.signalling.figures().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let text = metrics::render(&figures, site.signalling.tally(), site.sinks.as_deref());
+    let agents = match &site.desk {
+        Some(desk) => desk.figures().await.ok(),
+        None => None,
+    };
+    let text = metrics::render(&figures, site.signalling.tally(), agents.as_ref(), site.sinks.as_deref());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
     (headers, text).into_response()

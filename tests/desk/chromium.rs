@@ -33,7 +33,9 @@ async fn pages() -> u16 {
 
 fn page(version: &str) -> String {
     let load = match version {
-        "8" => "<script type=module>import { CometD } from '/lib/cometd-8/cometd.js'; window.org = { cometd: { CometD } };</script>",
+        "8" => {
+            "<script type=module>import { CometD } from '/lib/cometd-8/cometd.js'; window.org = { cometd: { CometD } };</script>"
+        }
         "7" => "<script src=/lib/cometd-7/cometd.js></script>",
         _ => "<script src=/lib/cometd-3/cometd.js></script>",
     };

@@ -12,7 +12,7 @@ mod rig;
 #[path = "../common/site.rs"]
 #[allow(dead_code)]
 mod site;
+mod site_of_agents;
 #[path = "../browser/webdriver.rs"]
 #[allow(dead_code)]
 mod webdriver;
-mod site_of_agents;

@@ -3,6 +3,7 @@
 mod bayeux;
 mod endpoint;
 mod gateway;
+mod http;
 mod load;
 mod media;
 mod rest;
@@ -17,7 +18,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 23] = [
+const TARGETS: [(&str, Body); 24] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -27,6 +28,7 @@ const TARGETS: [(&str, Body); 23] = [
     ("sip_endpoint", endpoint::sip_endpoint),
     ("bayeux", bayeux::bayeux),
     ("rest_request", rest::rest_request),
+    ("credentials", http::credentials),
     ("stun", webrtc::stun),
     ("stun_stream", webrtc::stun_stream),
     ("srtp_unprotect", webrtc::srtp_unprotect),

@@ -11,8 +11,10 @@ use crosspoint::http::{self};
 use crosspoint::id::RunId;
 use crosspoint::io::accept::Limits;
 use crosspoint::io::desk::{self, Handle, Links};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::client;
 use crate::rig::{self, Web};
@@ -186,7 +188,7 @@ async fn a_handshake_can_log_in_and_sets_the_cookie() {
 }
 
 #[tokio::test]
-async fn a_stolen_client_id_is_unknown_without_its_cookie() {
+async fn nobody_uses_a_session_without_the_cookie_of_its_login() {
     let site = site(open()).await;
     let (anna, bert) = (site.log_in(ANNA).await, site.log_in(BERT).await);
     let client = site.handshake(&anna).await;
@@ -339,4 +341,56 @@ async fn guesses_are_slowed_down() {
     let verified = heard.iter().filter(|heard| matches!(heard, Ok(Err(desk::Denied::Wrong)))).count();
     assert!(refused > 0 && verified < 2, "{heard:?}");
     assert!(begun.elapsed() > Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+/// What it does not read waits for it alone, up to a bound; then its session ends and its connection is closed.
+#[tokio::test]
+async fn a_websocket_that_does_not_read_costs_nobody_else_an_event() {
+    let site = site(DeskRules::default()).await;
+    let stream = TcpStream::connect(site.web.address).await.expect("connected");
+    let url = format!("ws://localhost:{}/genesys/cometd", site.web.address.port());
+    let (mut slow, _) = tokio_tungstenite::client_async(url, stream).await.expect("a WebSocket");
+    let login = json!({"authentication": {"username": "anna", "password": "secret"}});
+    let hands = json!([{"channel": "/meta/handshake", "version": "1.0", "ext": login}]);
+    slow.send(Message::text(hands.to_string())).await.expect("sent");
+    let reply: Value = match slow.next().await {
+        Some(Ok(Message::Text(text))) => serde_json::from_str(&text).expect("JSON"),
+        other => panic!("{other:?}"),
+    };
+    let client = reply[0]["clientId"].as_str().expect("a clientId").to_owned();
+    let subscribe = json!([{"channel": "/meta/subscribe", "subscription": "/v2/me/calls", "clientId": client}]);
+    slow.send(Message::text(subscribe.to_string())).await.expect("sent");
+    assert!(slow.next().await.is_some());
+    let cookie = site.log_in(ANNA).await;
+    let client = site.handshake(&cookie).await;
+    let batch = json!([
+        {"channel": "/meta/subscribe", "subscription": "/v2/me/calls", "clientId": client},
+        {"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client},
+    ]);
+    site.post(&[("Cookie", &cookie)], &batch).await;
+    let connect = json!([{"channel": "/meta/connect", "connectionType": "long-polling", "clientId": client}]);
+    let (calls, anna) = (Channel::parse("/v2/me/calls").expect("a channel"), UserName::from("anna"));
+    let mut read = 0;
+    for n in 0..3000 {
+        let data = json!({"n": n, "padding": "x".repeat(10_000)}).to_string();
+        site.desk.publish(Some(&anna), calls.clone(), data.into()).await.expect("alive");
+        if n % 50 == 49 {
+            let got = site.post(&[("Cookie", &cookie)], &connect).await.json();
+            let events = got.as_array().expect("an array").iter().filter(|m| m["channel"] == "/v2/me/calls");
+            for event in events {
+                assert_eq!(event["data"]["n"], read);
+                read += 1;
+            }
+        }
+    }
+    assert_eq!(read, 3000, "the one that reads has all");
+    let figures = site.desk.figures().await.expect("alive");
+    assert_eq!((figures.counts.queue_full, figures.sessions), (1, 1));
+    for _ in 0..1000 {
+        if site.desk.figures().await.expect("alive").sockets == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("its connection stays open");
 }
