@@ -235,7 +235,7 @@ async fn cancels_while_it_rings(library: Library) {
     // The trunk says 180 without media: the ringback tone, 440 and 480 Hz for 2 s out of 6, is the gateway's.
     desk.agent.wait("call", "early").await;
     let mut heard = Vec::new();
-    while !heard.iter().any(|hz| [440.0, 480.0].iter().any(|tone: &f64| (hz - tone).abs() <= 5.0)) {
+    while !heard.iter().any(|hz: &f64| [440.0, 480.0].iter().any(|tone: &f64| (hz - tone).abs() <= 5.0)) {
         assert!(heard.len() < 14, "no ringback tone; heard {heard:?} Hz");
         heard.push(desk.agent.hear(Duration::from_secs(1)).await.hz);
     }

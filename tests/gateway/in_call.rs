@@ -116,7 +116,7 @@ fn the_trunk_moves_its_media_and_only_the_port_hears_of_it() {
     let ok = reinvite_of_trunk(&mut rig, &mut talk, Some(&sdp::genesys("192.0.2.91", 30_000)));
     assert_eq!(ok.status(), 200);
     let Some((_, Order::UpdateRtp(_, remote))) = rig.orders.last() else { panic!("{:?}", rig.orders.last()) };
-    assert_eq!(remote.rtp, "192.0.2.91:30000".parse().unwrap());
+    assert_eq!(remote.rtp, "192.0.2.91:30000".parse::<std::net::SocketAddr>().unwrap());
     assert!(rig.take(talk.browser.path).is_empty());
 }
 

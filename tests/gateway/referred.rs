@@ -101,7 +101,7 @@ fn a_third_party_moves_address_codec_numbers_and_identifier_in_mid_call() {
         rig.deliver(talk.trunk.path, ack);
         let updates: Vec<_> = rig.orders[before..].iter().map(|(_, order)| order.clone()).collect();
         let [Order::UpdateRtp(_, remote)] = updates.as_slice() else { panic!("{updates:?}") };
-        assert_eq!(remote.rtp, "192.0.2.99:31000".parse().unwrap());
+        assert_eq!(remote.rtp, "192.0.2.99:31000".parse::<std::net::SocketAddr>().unwrap());
         assert_eq!((remote.audio.codec, remote.audio.send_pt), (AudioCodec::Pcma, Pt(8)));
         assert_eq!(remote.audio.send_event.map(|event| event.pt), Some(Pt(96)));
         assert_eq!(rig.kinds().last(), Some(&&EventKind::CallUuidChanged));

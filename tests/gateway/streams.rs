@@ -243,7 +243,7 @@ fn a_call_that_came_by_a_lost_connection_is_ended_by_a_new_one_to_its_contact() 
     let bye = browser.within(&mut at_browser, Method::Bye, &[], None);
     rig.deliver(browser.path, bye);
     let (new, _) = asked(&rig);
-    assert_eq!(new.remote(), "192.0.2.81:5070".parse().unwrap());
+    assert_eq!(new.remote(), "192.0.2.81:5070".parse::<std::net::SocketAddr>().unwrap());
     request(&rig.take(new), Method::Bye);
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crosspoint::load::engine::drive;
 use crosspoint::load::outcome::{CallDirection, CallOutcome, Outcome, Way};
-use crosspoint::load::plan::{Direction, LoadPlan, Transport};
+use crosspoint::load::plan::{BrowserProfile, Direction, LoadPlan, Transport};
+use crosspoint::load::report::LoadReport;
 use tokio::sync::mpsc;
 
 use crate::rig::{DOMAIN, PASSWORD, eventually, text};
