@@ -21,6 +21,10 @@ use crate::id::{CallId, DialId};
 const MAX_PAIRS: usize = 256;
 /// Most bytes of the user data of one call, keys and values.
 const MAX_BYTES: usize = 65_536;
+/// The header field by which a trunk (the lab, or a site that maps it) tells a call's ConnID.
+const CONN_ID: &str = "X-Genesys-ConnID";
+/// Longest ConnID; real ones have 16 hexadecimal digits.
+const MAX_CONN_ID: usize = 64;
 /// Former CallUUIDs by which a call can still be named.
 const MAX_FORMER: usize = 4;
 
@@ -213,18 +217,24 @@ impl Facts {
         true
     }
 
-    /// Takes what header fields say that they have not said before; returns true where user data changes. A pair that
+    /// Takes what header fields say that they have not said before; returns true where user data or ConnID change. A pair that
     /// somebody took away does not come back by the field that it came with.
     pub(super) fn take_fields(&mut self, fields: &call::UserData, prefixes: &[String]) -> bool {
         if self.fields.as_ref().is_some_and(|known| Arc::ptr_eq(known, fields)) {
             return false;
         }
         let known = self.fields.replace(Arc::clone(fields)).unwrap_or_default();
-        let new = fields.iter().filter(|field| !known.contains(field));
+        let new: Vec<&(String, String)> = fields.iter().filter(|field| !known.contains(field)).collect();
+        let conn_id = new.iter().find(|(name, value)| name.eq_ignore_ascii_case(CONN_ID) && is_conn_id(value));
+        let is_named_anew = conn_id.is_some_and(|(_, value)| self.conn_id.as_ref() != Some(value));
+        if let Some((_, value)) = conn_id {
+            self.conn_id = Some(value.clone());
+        }
+        let new = new.into_iter();
         let pairs =
             new.filter_map(|(name, value)| Some((key(name, prefixes)?.to_owned(), Value::from(value.as_str()))));
         let pairs: AttachedData = pairs.collect();
-        self.attach(pairs)
+        self.attach(pairs) || is_named_anew
     }
 
     /// Puts pairs over those of the same key, as far as there is room; returns true where that changes anything.
@@ -261,6 +271,10 @@ impl Facts {
     pub(super) fn has_uuid(&self, name: &str) -> bool {
         self.call_uuid.as_deref() == Some(name) || self.former.iter().any(|former| former == name)
     }
+}
+
+fn is_conn_id(value: &str) -> bool {
+    (1..=MAX_CONN_ID).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// Returns the key of user data that a header field holds, if it holds any.

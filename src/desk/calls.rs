@@ -28,9 +28,9 @@ impl Desk {
         if data_changed && !was_told {
             self.tell_all(&mut call, &Happened::data(), event.at);
         }
-        for side in moved {
-            // Nothing else of this event told who is there now.
-            if !was_told {
+        for dn in moved {
+            // Nothing else of this event told who is there now, and it may have left by it.
+            if !was_told && let Some(side) = call.sides.iter().position(|side| side.dn == dn) {
                 self.tell_side(&mut call, side, &Happened::participants(), event.at);
             }
         }
@@ -153,8 +153,8 @@ impl Desk {
         true
     }
 
-    /// Finds whose the call is: who has come, who has left. Returns the sides whose other party is another one.
-    fn settle_sides(&mut self, call: &mut Call, event: &CallEvent, now: Instant) -> Vec<usize> {
+    /// Finds whose the call is: who has come, who has left. Returns the numbers whose other party is another one.
+    fn settle_sides(&mut self, call: &mut Call, event: &CallEvent, now: Instant) -> Vec<String> {
         let other = match event.direction {
             Direction::Inbound => Direction::Outbound,
             Direction::Outbound => Direction::Inbound,
@@ -175,7 +175,7 @@ impl Desk {
                 Some(at) => {
                     if call.sides[at].peer != *peer {
                         call.parties = None;
-                        moved.push(at);
+                        moved.push(dn.clone());
                     }
                     at
                 }

@@ -308,6 +308,19 @@ fn what_a_real_gws_says_of_a_call_is_joined_by_its_uuid_whichever_comes_first() 
 }
 
 #[test]
+fn a_trunk_that_tells_the_conn_id_is_believed() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1).data(&[("x-genesys-connid", "006c03a7194aa020")]);
+    let outputs = line.answered(&mut room);
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["call"]["connId"], "006c03a7194aa020");
+    line = line.data(&[("X-Genesys-ConnID", "no id")]);
+    assert_eq!(told(&line.tell(&mut room, EventKind::AttachedDataChanged), "agent5001", CALLS), [Value::Null; 0]);
+    line = line.data(&[("X-Genesys-ConnID", "006c03a7194aa021")]);
+    let outputs = line.tell(&mut room, EventKind::AttachedDataChanged);
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["call"]["connId"], "006c03a7194aa021");
+}
+
+#[test]
 fn a_call_is_found_by_each_of_its_names_by_its_agent_alone() {
     let mut room = Room::new();
     let mut line = Line::inbound(10).uuid("OLD");
