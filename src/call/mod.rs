@@ -106,7 +106,10 @@ pub struct Call {
 impl Call {
     /// Makes a call in set-up, with its caller's leg.
     pub fn begin(id: CallId, parties: Parties, caller: Leg, limits: SetupLimits, now: Instant) -> Call {
-        let setup = Setup::begin(parties.direction, caller.id, limits, now);
+        let mut setup = Setup::begin(parties.direction, caller.id, limits, now);
+        if parties.local {
+            setup.set_local();
+        }
         let mut call = Call::with(id, parties, Some(Procedure::Setup(setup)), now);
         call.legs.push(caller);
         call

@@ -1,7 +1,7 @@
 //! Calls from one of our DNs to another that stay here: the trunk does not see them, so only where that is configured.
 //!
 //! Both browsers are on one media thread, and their Opus goes from one to the other untouched, in full band. Events tell of
-//! such a call as the caller's; the other agent's desktop is not told, for the SIP Server knows nothing of it either.
+//! such a call as the caller's, and that it is `local`: for the other agent's desktop they are to be read from the other side.
 
 use std::time::Instant;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crosspoint::gateway::LocalCalls;
+use crosspoint::call::Command;
+use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::plan::{Order, Topology};
 use crosspoint::sip::message::{Message, Method};
 
@@ -149,4 +150,17 @@ fn calls_stay_here_only_while_the_trunk_is_down_where_that_is_configured() {
     let (_, _, callee) = dials(&mut rig, &[]);
     request(&rig.take(callee.path), Method::Invite);
     assert!(!rig.take(Ua::trunk().path).iter().any(|m| m.is_request() && m.method() == Method::Invite));
+}
+
+#[test]
+fn the_desktop_of_the_agent_who_is_called_makes_its_phone_answer() {
+    let mut rig = rig(LocalCalls::Always, 1);
+    let (_caller, _, callee) = dials(&mut rig, &[]);
+    let invite = request(&rig.take(callee.path), Method::Invite);
+    rig.deliver(callee.path, callee.respond(&invite, 180, None));
+    assert!(rig.take(callee.path).is_empty());
+    assert!(rig.events.iter().all(|event| event.local), "the call is the other agent's as well");
+    let call = rig.events[0].call;
+    rig.input(Input::Command(Command::Answer { call }));
+    assert_eq!(request(&rig.take(callee.path), Method::Info).body(), b"{\"command\":\"answer\"}");
 }

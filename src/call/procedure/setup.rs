@@ -55,6 +55,8 @@ struct Caller {
     leg: LegId,
     /// It was called for it, and has answered.
     is_summoned: bool,
+    /// Whom it calls is an agent, too, who may be told to answer.
+    calls_agent: bool,
 }
 
 /// The tone that a browser hears before it is refused.
@@ -71,7 +73,7 @@ impl Setup {
     pub fn begin(direction: Direction, caller: LegId, limits: SetupLimits, now: Instant) -> Setup {
         Setup {
             direction,
-            caller: Caller { leg: caller, is_summoned: false },
+            caller: Caller { leg: caller, is_summoned: false, calls_agent: direction == Direction::Inbound },
             callees: Vec::new(),
             limits,
             answer_by: now + limits.answer,
@@ -91,6 +93,11 @@ impl Setup {
         setup.caller.is_summoned = true;
         setup.set_refusal_tone(tone);
         setup
+    }
+
+    /// Two of our DNs are to talk without a trunk: whom is called is an agent.
+    pub fn set_local(&mut self) {
+        self.caller.calls_agent = true;
     }
 
     /// Returns true where the caller's own call is answered already.
@@ -155,7 +162,7 @@ impl Setup {
                 self.alert.set_mode(mode);
                 Step::stay(self.tell(180, false))
             }
-            Signal::Wish(Wish::Answer) if self.direction == Direction::Inbound => match self.alert.wish() {
+            Signal::Wish(Wish::Answer) if self.caller.calls_agent => match self.alert.wish() {
                 Wished::Join(leg) => self.join(leg),
                 Wished::Actions(actions) => Step::stay(actions),
             },
