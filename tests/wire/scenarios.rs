@@ -52,6 +52,7 @@ macro_rules! scenarios {
 
 scenarios! {
     a_customer_calls_and_the_agent_answers_at_the_phone: "inbound",
+    a_customer_who_was_routed_keeps_the_number_that_he_dialled: "inbound-routed",
     an_agent_hangs_up_a_call_that_he_took: "agent-hangs-up",
     an_agent_dials_and_the_sip_server_answers: "dialled",
     a_customer_gives_up_with_other_brackets_in_the_cancel: "cancelled",
@@ -64,6 +65,7 @@ scenarios! {
     an_agent_makes_three_of_two_calls: "conference",
     an_agent_presses_keys: "keys",
     a_session_is_refreshed_by_us_then_by_the_sip_server: "session-refresh",
+    a_refer_has_the_agents_phone_make_a_call: "make-call-refer",
     notify_talk_answers_a_ringing_call: "notify-talk",
     nine_notifies_over_23_seconds_are_answered_and_answer_one_call: "notify-repeated",
     notify_hold_and_talk_hold_and_retrieve_the_trunk_leg: "hold-talk",

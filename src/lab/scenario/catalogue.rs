@@ -12,6 +12,7 @@ files! {
     /// In the order of the list.
     SCRIPTS: "scripts", ".scn", [
         "inbound",
+        "inbound-routed",
         "agent-hangs-up",
         "dialled",
         "cancelled",
@@ -30,6 +31,7 @@ files! {
         "click-to-dial",
         "click-to-dial-refused",
         "click-to-dial-timeout",
+        "make-call-refer",
         "reinvite-offerless",
         "reinvite-refused",
         "transfer-3pcc",
@@ -88,6 +90,7 @@ files! {
         "invite",
         "invite-offerless",
         "invite-replaces",
+        "invite-routed",
         "invite-timed",
         "message",
         "moved",
@@ -104,6 +107,7 @@ files! {
         "progress",
         "progress-fork",
         "refer",
+        "refer-outside",
         "reinvite",
         "reinvite-offerless",
         "ringing",
