@@ -150,12 +150,14 @@ pub struct App {
     lab: Option<LabHint>,
     certificate_look: Duration,
     file: Option<PathBuf>,
+    routes: axum::Router,
 }
 
 impl App {
     /// Takes the configuration.
     pub fn new(config: Config) -> App {
-        App { config, state: "var".into(), lab: None, certificate_look: CERTIFICATE_LOOK, file: None }
+        let routes = axum::Router::new();
+        App { config, state: "var".into(), lab: None, certificate_look: CERTIFICATE_LOOK, file: None, routes }
     }
 
     /// Keeps what is made at first use (self-signed certificates) in `folder`; by default `var`.
@@ -171,6 +173,11 @@ impl App {
     /// Looks for changes of the file that the configuration is from, as often as for certificates, and takes up its agents.
     pub fn watch_file(self, file: impl Into<PathBuf>) -> App {
         App { file: Some(file.into()), ..self }
+    }
+
+    /// Serves these, too, at every listener; their paths must be none of the gateway's own.
+    pub fn routes(self, routes: axum::Router) -> App {
+        App { routes, ..self }
     }
 
     /// Looks for changed certificate files so often; by default every 2 s.
@@ -330,7 +337,7 @@ impl App {
             sinks: running.outward.tally(),
             gws,
         };
-        let router = http::router(site);
+        let router = http::router(site).merge(self.routes.clone());
         let local_only = tls.is_none() && address.ip().is_loopback();
         let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
         let stop = running.stop.subscribe();

@@ -214,7 +214,9 @@ fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
             // Nobody answers them: the SIP Server of a scenario does what the scenario says.
             hint.numbers.clear();
         }
+        let floor = std::sync::Arc::new(std::sync::OnceLock::new());
         let app = App::new(config).state_folder(app::default_state_folder()).lab_hint(hint.clone());
+        let app = app.routes(lab::interactions::routes(floor.clone()));
         let running = app.run().await.map_err(|error| error.to_string())?;
         let of_kind = |tls: bool| -> Vec<_> {
             let addresses = running.addresses().http.iter().zip(&is_tls);
@@ -230,8 +232,9 @@ fn lab(file: Option<&Path>, scenario: Option<&str>) -> Result<(), Failure> {
             };
         }
         let (address, queues) = (settings.sip, settings.queues.clone());
-        let floor = lab::floor::Phones::of(running.remote(), &settings.queues);
-        let peer = lab::start_with(settings, Some(floor)).map_err(|error| format!("lab {address}: {error}"))?;
+        let agents = lab::floor::of(running.remote(), &settings.queues).await;
+        let agents = floor.get_or_init(|| agents).clone();
+        let peer = lab::start_with(settings, Some(agents)).map_err(|error| format!("lab {address}: {error}"))?;
         println!("{}", lab::welcome(&hint, &queues, &plain, &tls));
         let done = tokio::select! {
             done = run_until_asked(running) => done,

@@ -55,7 +55,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
         ],
         false,
     ),
-    ("lab", &["app", "config", "http", "capture", "codec", "rtp"], false),
+    ("lab", &["app", "config", "http", "desk", "capture", "codec", "rtp"], false),
     ("load", &["sip", "sdp", "rtp", "webrtc", "codec"], false),
 ];
 

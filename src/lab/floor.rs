@@ -1,13 +1,102 @@
-//! The agents of the gateway beside the lab, as far as it tells of any: without agents in its configuration, whoever is signed in
-//! at a phone and has no call is Ready for everything.
+//! The agents of the gateway beside the lab: those of its desk; without agents in its configuration, whoever is signed in at a
+//! phone and has no call is Ready for everything.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
+
 use super::inbound::Floor;
 use super::routing::{Agent, Queue};
 use crate::app::Remote;
+use crate::desk::{AgentState, AgentView, Operation, UserName};
+
+/// Why an agent who did not answer is NotReady.
+const NO_ANSWER: &str = "no answer";
+
+/// Returns the agents of a gateway. To be called within a tokio runtime.
+pub async fn of(gateway: Remote, queues: &[Queue]) -> Arc<dyn Floor> {
+    match gateway.agents().await.is_some_and(|agents| !agents.now.is_empty()) {
+        true => Desks::of(gateway),
+        false => Phones::of(gateway, queues),
+    }
+}
+
+/// The agents of the gateway's desk.
+pub struct Desks {
+    gateway: Remote,
+    agents: Mutex<BTreeMap<UserName, AgentView>>,
+}
+
+impl Desks {
+    /// Begins to follow the agents; it ends with the gateway. To be called within a tokio runtime.
+    pub fn of(gateway: Remote) -> Arc<Desks> {
+        let desks = Arc::new(Desks { gateway: gateway.clone(), agents: Mutex::default() });
+        let watched = Arc::downgrade(&desks);
+        tokio::spawn(async move {
+            while let Some(mut all) = gateway.agents().await {
+                let Some(desks) = watched.upgrade() else { return };
+                *desks.lock() = all.now.into_iter().map(|view| (view.user.clone(), view)).collect();
+                drop(desks);
+                loop {
+                    let changed = all.changes.recv().await;
+                    let Some(desks) = watched.upgrade() else { return };
+                    match changed {
+                        Ok(view) => drop(desks.lock().insert(view.user.clone(), view)),
+                        // Some changes are lost: all are asked for again.
+                        Err(RecvError::Lagged(_)) => break,
+                        Err(RecvError::Closed) => return,
+                    }
+                }
+            }
+        });
+        desks
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<UserName, AgentView>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn agent(view: &AgentView) -> Agent {
+    Agent {
+        user: view.user.as_str().to_owned(),
+        dn: view.dn.clone(),
+        skills: view.skills.clone(),
+        is_free: view.state == AgentState::Ready && view.is_here && view.calls == 0,
+        since: view.since,
+    }
+}
+
+impl Floor for Desks {
+    fn agents(&self) -> Vec<Agent> {
+        self.lock().values().map(agent).collect()
+    }
+
+    fn not_ready(&self, user: &str) {
+        let (gateway, user) = (self.gateway.clone(), UserName::from(user));
+        let what = Operation::NotReady { reason: Some(NO_ANSWER.to_owned()) };
+        tokio::spawn(async move { gateway.operate(&user, what).await });
+    }
+
+    fn told(&self, call_uuid: &str, conn_id: &str, user_data: &[(String, String)]) {
+        let (gateway, uuid, conn_id) = (self.gateway.clone(), call_uuid.to_owned(), conn_id.to_owned());
+        let data = user_data.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))).collect();
+        tokio::spawn(async move { gateway.told(uuid, Some(conn_id), data).await });
+    }
+
+    fn interaction(&self, user: &str, data: Value) -> bool {
+        let user = UserName::from(user);
+        if !self.lock().get(&user).is_some_and(|view| view.state != AgentState::LoggedOut) {
+            return false;
+        }
+        let gateway = self.gateway.clone();
+        tokio::spawn(async move { gateway.interaction(user, data).await });
+        true
+    }
+}
 
 /// How often the gateway is asked.
 const LOOK: Duration = Duration::from_millis(200);
@@ -74,6 +163,11 @@ impl Floor for Phones {
 
     // Nobody is there to be told.
     fn told(&self, _call_uuid: &str, _conn_id: &str, _user_data: &[(String, String)]) {}
+
+    // Nor is anybody at a desk.
+    fn interaction(&self, _user: &str, _data: Value) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

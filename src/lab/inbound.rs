@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -38,6 +39,9 @@ pub trait Floor: Send + Sync + 'static {
 
     /// What a CTI link would tell of a call that is about to come to an agent.
     fn told(&self, call_uuid: &str, conn_id: &str, user_data: &[(String, String)]);
+
+    /// Tells an agent of something else than a call; false: there is nobody of that name at work.
+    fn interaction(&self, user: &str, data: Value) -> bool;
 }
 
 /// How a customer stands.

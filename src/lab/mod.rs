@@ -17,6 +17,7 @@ mod call;
 mod digest;
 pub mod floor;
 mod inbound;
+pub mod interactions;
 mod message;
 mod pcap;
 mod registrar;
@@ -266,7 +267,6 @@ impl LabCall {
 }
 
 /// A running lab.
-#[derive(Debug)]
 pub struct LabHandle {
     address: SocketAddr,
     commands: mpsc::Sender<Command>,
@@ -276,6 +276,7 @@ pub struct LabHandle {
     arrivals: Option<mpsc::Sender<inbound::Arrival>>,
     customer: CustomerConfig,
     queues: Vec<routing::Queue>,
+    floor: Option<Arc<dyn Floor>>,
 }
 
 /// Binds the SIP socket and starts, without agents: no number is routed. To be called within a tokio runtime.
@@ -298,10 +299,10 @@ pub fn start_with(config: LabConfig, floor: Option<Arc<dyn Floor>>) -> std::io::
     let (commands, queue) = mpsc::channel(64);
     let complaints = Complaints::default();
     let (customer, queues) = (config.customer.clone(), config.queues.clone());
-    let arrivals = floor.map(|floor| inbound::open(&config, floor, commands.clone()));
+    let arrivals = floor.clone().map(|floor| inbound::open(&config, floor, commands.clone()));
     let server = server::Server::new(config, address, commands.clone(), complaints.clone(), arrivals.clone());
     let task = tokio::spawn(server.run(socket, queue));
-    Ok(LabHandle { address, commands, complaints, task, arrivals, customer, queues })
+    Ok(LabHandle { address, commands, complaints, task, arrivals, customer, queues, floor })
 }
 
 impl LabHandle {
@@ -323,6 +324,12 @@ impl LabHandle {
         let (arrival, customer) = inbound::arrival(&self.customer.number, number, self.customer.patience, None);
         arrivals.send(arrival).await.ok()?;
         customer.accepted().await
+    }
+
+    /// Has something else than a call come to the agent who is longest ready; returns its name, where there is one.
+    pub fn interaction(&self, channel: interactions::Channel) -> Option<String> {
+        let wanted = interactions::Wanted::from(channel);
+        interactions::deliver(self.floor.as_deref()?, &wanted, &interactions::new_id())
     }
 
     /// Returns all calls, those included that ended in the last minute.

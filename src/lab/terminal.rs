@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::interactions::Channel;
 use super::routing::Queue;
 use super::scenario::{self, AgentAct, Place, Scenario};
 use super::{Customer, CustomerStatus, LabHandle, Sound};
@@ -72,6 +73,7 @@ pub fn welcome(hint: &LabHint, queues: &[Queue], plain: &[SocketAddr], tls: &[So
     text.push_str("\nEnter: a customer calls 5001; a DN and Enter: calls that DN; Ctrl-C ends all calls.\n");
     if let Some(queue) = queues.first() {
         let _ = writeln!(text, "c and Enter: a customer calls {}, and is routed.", queue.number);
+        let _ = writeln!(text, "chat, email or workitem and Enter: one comes to the agent who is longest ready.");
     }
     text
 }
@@ -86,7 +88,12 @@ pub async fn console(lab: &LabHandle) {
             "c" => lab.queues.first().map_or("c", |queue| queue.number.as_str()),
             number => number,
         };
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
+        if let Some(channel) = Channel::find(number) {
+            match lab.interaction(channel) {
+                Some(agent) => println!("{number} for {agent}"),
+                None => println!("no agent is ready"),
+            }
+        } else if !number.bytes().all(|b| b.is_ascii_digit()) {
             println!("{number}: a number is digits");
         } else if lab.queues.iter().any(|queue| queue.number == number) {
             match lab.customer(number).await {

@@ -47,6 +47,10 @@ impl Floor for Agents {
     fn told(&self, call_uuid: &str, conn_id: &str, user_data: &[(String, String)]) {
         self.told.lock().unwrap().push((call_uuid.to_owned(), conn_id.to_owned(), user_data.to_vec()));
     }
+
+    fn interaction(&self, _user: &str, _data: serde_json::Value) -> bool {
+        false
+    }
 }
 
 fn free_address() -> SocketAddr {
