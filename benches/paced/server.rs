@@ -53,6 +53,7 @@ pub fn gateway(calls: usize) {
         rtp_ports: 20_000..=20_000 + 4 * calls as u16 + 64,
         reserve: 32,
         reorder_hold: std::time::Duration::ZERO,
+        nice: 0,
         drain: std::time::Duration::from_secs(1),
         queue: 1024,
         sounds: [].into(),

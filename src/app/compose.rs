@@ -210,6 +210,7 @@ pub(super) fn workers(config: &Config, sounds: &Arc<[Sound]>) -> Vec<WorkerConfi
                 rtp_ports: from.saturating_add(1)..=to,
                 reserve: config.media.reserve,
                 reorder_hold: std::time::Duration::from_millis(u64::from(config.media.reorder_hold_ms)),
+                nice: config.media.nice,
                 drain: PORT_DRAIN,
                 queue: ORDER_QUEUE,
                 sounds: sounds.clone(),

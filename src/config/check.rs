@@ -107,6 +107,7 @@ impl Config {
         }
         file.must(media.workers <= 256, "media.workers", media.workers, "0 (one per core) to 256")?;
         file.must((1..=1024).contains(&media.reserve), "media.reserve", media.reserve, "1 to 1024 port pairs")?;
+        file.must((-20..20).contains(&media.nice), "media.nice", media.nice, "-20 (before all others) to 19")?;
         let hold = media.reorder_hold_ms;
         file.must(hold <= 100, "media.reorder_hold_ms", hold, "0 (off) to 100 ms")?;
         let ports = format!("{}-{}", media.ports.first, media.ports.last);

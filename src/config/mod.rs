@@ -256,6 +256,8 @@ pub struct MediaConfig {
     pub ports: PortRange,
     /// Threads; 0: one per core.
     pub workers: usize,
+    /// Niceness of these threads, where the process may have it.
+    pub nice: i8,
     /// Port pairs that each thread keeps bound in advance.
     pub reserve: usize,
     /// How long a packet that shows a gap waits for what is missing, ms.
@@ -293,6 +295,7 @@ impl Default for MediaConfig {
             addresses: Vec::new(),
             ports: PortRange { first: 10_000, last: 20_000 },
             workers: 0,
+            nice: -10,
             reserve: 32,
             reorder_hold_ms: 0,
             latch: LatchConfig::Port,

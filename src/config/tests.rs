@@ -142,6 +142,7 @@ fn every_key_is_in_the_file() {
         "ports",
         "workers",
         "reserve",
+        "nice",
         "latch",
         "bitrate",
         "complexity",

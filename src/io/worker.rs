@@ -69,6 +69,8 @@ pub struct WorkerConfig {
     pub reorder_hold: std::time::Duration,
     /// How long a closed pair ignores what still arrives before it is used again.
     pub drain: std::time::Duration,
+    /// Niceness of the thread, where the process may have it.
+    pub nice: i8,
     /// How many orders may wait; the last quarter is kept for orders that open no leg.
     pub queue: usize,
     /// Sounds for parked legs, by [`crate::plan::SoundId`].
@@ -145,9 +147,19 @@ pub fn spawn(
     let candidates = config.media.iter().zip(turning.browser_ports());
     let candidates = candidates.map(|(media, port)| SocketAddr::new(media.advertise, port)).collect();
     let site = WorkerSite { worker: config.worker, candidates };
-    let thread =
-        std::thread::Builder::new().name(format!("media-{}", config.worker.0)).spawn(move || turning.run(&wake))?;
+    let nice = config.nice;
+    let thread = std::thread::Builder::new().name(format!("media-{}", config.worker.0)).spawn(move || {
+        be_as_urgent(nice);
+        turning.run(&wake);
+    })?;
     Ok(WorkerHandle { site, orders, capacity, shared, thread: Some(thread) })
+}
+
+/// Gives the calling thread its niceness. Without the right to it (CAP_SYS_NICE, LimitNICE) it goes on as it is.
+fn be_as_urgent(nice: i8) {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice.into()) {
+        tracing::debug!(%error, nice, "the media thread keeps its priority");
+    }
 }
 
 impl WorkerHandle {

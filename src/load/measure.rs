@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::outcome::{Outcome, Second};
 use super::plan::{Ends, LoadPlan};
-use super::process::{self, Processes};
+use super::process::{self, Cost, Processes};
 use super::report::{Capacity, Figures, FloorSettings, LoadReport, Machine, Measured, SCHEMA, Server, Subject};
 use super::{LoadError, child};
 
@@ -300,7 +300,7 @@ where
     let driving = drive(&place.plan, sender);
     tokio::pin!(driving);
     let mut seconds = Vec::new();
-    let mut last_us = place.watched.as_mut().map_or(Ok(0), |watched| watched.cost().map(|cost| cost.cpu_us))?;
+    let mut last = place.watched.as_mut().map_or(Ok(Cost::default()), Processes::cost)?;
     let mut outcome = None;
     loop {
         // Drained to its end, also after the engine is done; it drops its sender then.
@@ -319,9 +319,10 @@ where
             let cost = watched.cost()?;
             // The time of the look, not that of the telling: what is divided by it is CPU time up to the look.
             second.t_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            second.cpu_us = Some(cost.cpu_us - last_us);
+            second.cpu_us = Some(cost.cpu_us - last.cpu_us);
+            second.waited_us = Some(cost.waited_us - last.waited_us);
             second.rss_kib = Some(cost.rss_kib);
-            last_us = cost.cpu_us;
+            last = cost;
         }
         progress(Progress::Second(&second));
         seconds.push(second);

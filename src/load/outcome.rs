@@ -81,10 +81,14 @@ pub struct Way {
     pub lost: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
+    /// Packets that came once more; they count nowhere else.
+    pub duplicated: u64,
     /// Times that nothing came for longer than two packets.
     pub gaps: u64,
     /// Whether the other end's own tone was found; `None`: too little sound came to tell.
     pub audio: Option<AudioCheck>,
+    /// It was not told because the call was too short for it: one that is made anew every few seconds.
+    pub too_short: bool,
 }
 
 /// Whether the other end's tone was found, and nobody else's.
@@ -133,6 +137,8 @@ pub struct Second {
     pub lateness_p99_us: u64,
     /// CPU time of the server in this second, µs; the engine leaves it `None`, whoever samples `/proc` puts it in.
     pub cpu_us: Option<u64>,
+    /// Time in this second that threads of the server were ready to run and another thread had the core, µs; as `cpu_us`.
+    pub waited_us: Option<u64>,
     /// Resident memory of the server, KiB; as `cpu_us`.
     pub rss_kib: Option<u64>,
 }

@@ -24,11 +24,19 @@ pub struct Processes {
 #[derive(Debug)]
 struct Process {
     pid: u32,
-    threads: BTreeMap<u32, u64>,
-    /// CPU time since we look, µs.
+    threads: BTreeMap<u32, Run>,
+    /// CPU time since we look, and time that threads waited for a core, µs.
     used_us: u64,
+    waited_us: u64,
     last_ticks_us: u64,
     is_fine: bool,
+}
+
+/// Nanoseconds of a thread on a core, and of its waiting for one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    on_core: u64,
+    waiting: u64,
 }
 
 /// What processes cost.
@@ -36,6 +44,8 @@ struct Process {
 pub struct Cost {
     /// CPU time of all threads since the processes were first looked at, µs.
     pub cpu_us: u64,
+    /// Time that their threads were ready to run and another thread had the core, µs; 0 where the kernel does not tell.
+    pub waited_us: u64,
     /// Resident memory, KiB.
     pub rss_kib: u64,
 }
@@ -58,6 +68,7 @@ impl Processes {
         for process in &mut self.each {
             let cost = process.cost()?;
             sum.cpu_us += cost.cpu_us;
+            sum.waited_us += cost.waited_us;
             sum.rss_kib += cost.rss_kib;
         }
         Ok(sum)
@@ -66,8 +77,14 @@ impl Processes {
 
 impl Process {
     fn watch(pid: u32) -> Result<Process, LoadError> {
-        let mut process =
-            Process { pid, threads: BTreeMap::new(), used_us: 0, last_ticks_us: ticks_us(pid)?, is_fine: true };
+        let mut process = Process {
+            pid,
+            threads: BTreeMap::new(),
+            used_us: 0,
+            waited_us: 0,
+            last_ticks_us: ticks_us(pid)?,
+            is_fine: true,
+        };
         process.threads = match process.read_threads() {
             Some(threads) => threads,
             None => {
@@ -78,16 +95,17 @@ impl Process {
         Ok(process)
     }
 
-    /// Nanoseconds on a CPU by thread; `None`: the kernel does not tell.
-    fn read_threads(&self) -> Option<BTreeMap<u32, u64>> {
+    /// What each thread has run and waited; `None`: the kernel does not tell.
+    fn read_threads(&self) -> Option<BTreeMap<u32, Run>> {
         let mut threads = BTreeMap::new();
         for entry in fs::read_dir(format!("/proc/{}/task", self.pid)).ok()?.flatten() {
             let Some(tid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             // A thread may end between the two reads.
             let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
-            threads.insert(tid, text.split_whitespace().next()?.parse().ok()?);
+            let mut numbers = text.split_whitespace().map(str::parse);
+            threads.insert(tid, Run { on_core: numbers.next()?.ok()?, waiting: numbers.next()?.ok()? });
         }
-        (!threads.is_empty() && threads.values().any(|ns| *ns > 0)).then_some(threads)
+        threads.values().any(|run| run.on_core > 0).then_some(threads)
     }
 
     fn cost(&mut self) -> Result<Cost, LoadError> {
@@ -96,13 +114,19 @@ impl Process {
         self.last_ticks_us = ticks;
         match self.is_fine.then(|| self.read_threads()).flatten() {
             Some(threads) => {
-                let delta = |(tid, ns): (&u32, &u64)| ns.saturating_sub(self.threads.get(tid).copied().unwrap_or(0));
-                self.used_us += threads.iter().map(delta).sum::<u64>() / 1000;
+                let (mut used, mut waited) = (0, 0);
+                for (tid, run) in &threads {
+                    let before = self.threads.get(tid).copied().unwrap_or_default();
+                    used += run.on_core.saturating_sub(before.on_core);
+                    waited += run.waiting.saturating_sub(before.waiting);
+                }
+                self.used_us += used / 1000;
+                self.waited_us += waited / 1000;
                 self.threads = threads;
             }
             None => self.used_us += by_ticks,
         }
-        Ok(Cost { cpu_us: self.used_us, rss_kib: rss_kib(self.pid)? })
+        Ok(Cost { cpu_us: self.used_us, waited_us: self.waited_us, rss_kib: rss_kib(self.pid)? })
     }
 }
 
@@ -172,6 +196,20 @@ pub fn pin_process(pid: u32, core: usize) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// The policy that our threads, and the processes that they start, are scheduled by, where it is not the usual one.
+pub fn scheduling() -> Option<&'static str> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // Field 41; the state, the first one behind the name, is field 3.
+    match stat.rsplit_once(')')?.1.split_whitespace().nth(38)? {
+        "1" => Some("SCHED_FIFO"),
+        "2" => Some("SCHED_RR"),
+        "3" => Some("SCHED_BATCH"),
+        "5" => Some("SCHED_IDLE"),
+        "6" => Some("SCHED_DEADLINE"),
+        _ => None,
+    }
+}
+
 /// How many cores the machine lets us use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -206,6 +244,29 @@ mod tests {
             assert!(after.cpu_us - before.cpu_us >= 5_000, "{before:?} {after:?}");
             assert!(after.rss_kib > 500);
             seen.wait();
+        });
+    }
+
+    #[test]
+    fn a_thread_that_another_keeps_from_its_core_has_waited() {
+        let mut ourselves = Processes::ourselves().expect("/proc");
+        let done = std::sync::Barrier::new(3);
+        let burn = || {
+            pin_thread(0).expect("the first core");
+            let start = std::time::Instant::now();
+            while start.elapsed() < std::time::Duration::from_millis(60) {
+                std::hint::spin_loop();
+            }
+            done.wait();
+            done.wait();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(burn);
+            scope.spawn(burn);
+            done.wait();
+            let waited_us = ourselves.cost().expect("/proc").waited_us;
+            done.wait();
+            assert!(waited_us >= 5_000, "two threads on one core for 60 ms: {waited_us} µs");
         });
     }
 

@@ -23,6 +23,7 @@ fn start(last: u8, pairs: u16) -> (WorkerHandle, Receiver<()>) {
         rtp_ports: 30_000..=30_000 + 2 * pairs - 1,
         reserve: 2,
         reorder_hold: std::time::Duration::ZERO,
+        nice: 0,
         drain: Duration::from_millis(50),
         queue: 64,
         sounds: [].into(),

@@ -43,6 +43,7 @@ fn halting(gate: Receiver<()>) -> WorkerHandle {
         browser_port: 0,
         rtp_ports: 30_000..=30_003,
         reserve: 1,
+        nice: 0,
         reorder_hold: Duration::ZERO,
         drain: Duration::from_millis(50),
         queue: 8,

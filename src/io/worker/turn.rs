@@ -27,12 +27,14 @@ use crate::webrtc::dtls::Certificate;
 pub(super) const WAKE: Token = Token(usize::MAX);
 /// Reports in the outbox beyond which the engine keeps further ones in the slots of their legs.
 pub(super) const OUTBOX: usize = 4096;
-/// Datagrams taken from one socket before the others have their turn.
+/// Datagrams taken from a trunk's socket before the others have their turn.
 const BUDGET: usize = 64;
+/// The same of a browser socket, which bears those of all calls.
+const PORTION: usize = 8;
 /// Orders carried out per turn.
 const ORDERS: usize = 64;
-/// DTLS flights worked per turn.
-const FLIGHTS: usize = 2;
+/// DTLS flights worked per turn: each is a third of a millisecond, in which packets wait.
+const FLIGHTS: usize = 1;
 /// Room for a burst of all legs of the worker between two turns.
 const BROWSER_BUFFER: usize = 4 * 1024 * 1024;
 /// How often the figures are published.
@@ -167,7 +169,7 @@ impl Turning {
                 }
             }
             for token in &tokens {
-                self.receive(*token);
+                self.serve(*token);
             }
             busy |= !self.again.is_empty();
             let now = Instant::now();
@@ -232,9 +234,22 @@ impl Turning {
         self.taps.ordered(order, &mut self.engine, locals, now);
     }
 
-    /// Reads one socket until it is empty or its budget is used up.
-    fn receive(&mut self, token: Token) {
-        for _ in 0..BUDGET {
+    /// Serves one socket. After a stall each trunk has a packet or two and the browsers' socket has hundreds: they take
+    /// turns, one of those for each of these, so that neither direction waits for the whole of the other.
+    fn serve(&mut self, token: Token) {
+        if token.0 < self.browser.len() {
+            return self.receive(token, PORTION);
+        }
+        self.receive(token, BUDGET);
+        if !self.again.is_empty() {
+            let first = self.again.remove(0);
+            self.receive(first, 1);
+        }
+    }
+
+    /// Reads one socket until it is empty or the budget is used up.
+    fn receive(&mut self, token: Token, budget: usize) {
+        for _ in 0..budget {
             let (source, socket) = if token.0 < self.browser.len() {
                 (Some(Socket::Browser(token.0)), &self.browser[token.0])
             } else {

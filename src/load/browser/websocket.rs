@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::{self, Message, http};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::phones::Connected;
 use crate::load::LoadError;
@@ -24,6 +24,8 @@ use crate::load::LoadError;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Messages that wait for a slow connection; one that has more is given up.
 const QUEUE: usize = 64;
+/// Read at a time; the library clears as much at every read.
+const READ_BUFFER: usize = 4096;
 /// Where Debian, Alpine and their kin keep the authorities that the machine believes; `SSL_CERT_FILE` goes before it.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -151,7 +153,11 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(url: &Url, stream: S) -> Res
         .header("Sec-WebSocket-Protocol", "sip")
         .body(())
         .map_err(|error| error.to_string())?;
-    client_async(request, stream).await.map(|(socket, _)| socket).map_err(|error| error.to_string())
+    let config = tungstenite::protocol::WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
+    client_async_with_config(request, stream, Some(config))
+        .await
+        .map(|(socket, _)| socket)
+        .map_err(|error| error.to_string())
 }
 
 /// Carries messages both ways until one side ends; pings are answered by the library.

@@ -1,6 +1,6 @@
 //! What one end hears: counts, delays, and now and then a window of sound to be looked at.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::load::delay::{Arrivals, SentTimes, TICKS_MS};
 use crate::load::engine::order::{Finding, Side};
@@ -11,6 +11,8 @@ use crate::rtp::{ReceiverStats, RtpHeader, Verdict};
 
 /// How long a window goes on behind the beginning of the marker: as long a delay as half a second is found.
 const WINDOW_MS: u32 = 1_000;
+/// Sound from which a call must have been looked at: its first marker may just have been missed.
+const TO_TELL_MS: u32 = 2 * LOOP_MS + WINDOW_MS + 500;
 /// Loops between two checks of a call that is aligned.
 const EACH: u64 = 10;
 
@@ -43,12 +45,38 @@ struct Counted {
     last: Option<Instant>,
 }
 
+/// Which of a source's last 64 sequence numbers came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    highest: u16,
+    /// Bit `k`: the one `k` before the highest.
+    came: u64,
+}
+
+impl Recent {
+    /// Notes one; true where it came before. Of those further back than 64 nothing is known.
+    #[inline]
+    fn note(&mut self, seq: u16) -> bool {
+        let ahead = seq.wrapping_sub(self.highest);
+        if self.came == 0 || (1..0x8000).contains(&ahead) {
+            self.came = self.came.checked_shl(ahead.into()).unwrap_or(0) | 1;
+            self.highest = seq;
+            return false;
+        }
+        let bit = 1u64.checked_shl(ahead.wrapping_neg().into()).unwrap_or(0);
+        let was = self.came & bit != 0;
+        self.came |= bit;
+        was
+    }
+}
+
 /// One end's ear.
 #[derive(Debug)]
 pub struct Ear {
     side: Side,
     codec: AudioCodec,
     stats: Option<ReceiverStats>,
+    recent: Recent,
     arrivals: Arrivals,
     heard_at: Option<Instant>,
     measuring: bool,
@@ -69,6 +97,7 @@ impl Ear {
             side,
             codec,
             stats: None,
+            recent: Recent::default(),
             arrivals: Arrivals::new(clock_hz),
             heard_at: None,
             measuring,
@@ -100,7 +129,13 @@ impl Ear {
         }
         if self.stats.as_ref().is_none_or(|stats| stats.ssrc() != header.ssrc) {
             self.retire();
+            self.recent = Recent::default();
             self.stats = Some(ReceiverStats::new(header.ssrc, clock_hz, now));
+        }
+        if self.recent.note(header.seq) {
+            // Told apart, and kept from the figures: in those of RFC 3550 each one makes up for a packet that is lost.
+            self.counted.way.duplicated += u64::from(self.measuring);
+            return is_first;
         }
         let verdict = self.stats.as_mut().map(|stats| stats.receive(header.seq, Some(header.timestamp), now));
         let place = self.arrivals.place(header.ssrc, header.seq, header.timestamp);
@@ -126,7 +161,7 @@ impl Ear {
         if verdict == Some(Verdict::Late) {
             way.reordered += 1;
         }
-        let two = std::time::Duration::from_micros((2 * sent.frame() * 1000 / TICKS_MS) as u64);
+        let two = Duration::from_micros((2 * sent.frame() * 1000 / TICKS_MS) as u64);
         if self.counted.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > two) {
             way.gaps += 1;
         }
@@ -159,13 +194,15 @@ impl Ear {
         self.measuring = on;
     }
 
-    /// Tells what came of it; `sent` is what the other end has sent meanwhile.
-    pub fn figures(&mut self, sent: u64) -> Way {
+    /// Tells what came of it; `sent` is what the other end has sent meanwhile, in packets of this length.
+    pub fn figures(&mut self, sent: u64, frame: Duration) -> Way {
         self.measure(false);
         let mut way = std::mem::take(&mut self.counted.way);
         way.sent = sent;
         way.sound_us = self.arrivals.shift().map(|shift| shift.rest_us());
         way.audio = self.audio;
+        let spoken_ms = u128::from(sent) * frame.as_millis();
+        way.too_short = self.audio.is_none() && self.heard_at.is_some() && spoken_ms < u128::from(TO_TELL_MS);
         way
     }
 
@@ -224,5 +261,19 @@ impl Ear {
             let delay = &mut self.counted.way.delay;
             self.arrivals.align(source, place, sent, |us| delay.record(us));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_that_comes_twice_is_a_duplicate_and_one_that_is_overtaken_is_none() {
+        let mut recent = Recent::default();
+        let order = [65_534, 65_535, 1, 0, 0, 1, 2, 65_535, 70, 7, 7, 2];
+        let twice = order.map(|seq| recent.note(seq));
+        let expected = [false, false, false, false, true, true, false, true, false, false, true, false];
+        assert_eq!(twice, expected, "2 is more than 64 back by then");
     }
 }

@@ -285,7 +285,9 @@ impl Seat {
         self.talking = false;
         (self.browser.due, self.trunk.due) = (None, None);
         let (browser, trunk) = (self.browser.counted, self.trunk.counted);
-        let figures = |end: &mut End, sent| end.ear.as_mut().map(|ear| ear.figures(sent)).unwrap_or_default();
-        (figures(&mut self.trunk, browser), figures(&mut self.browser, trunk))
+        let frames = (self.browser.frame(), self.trunk.frame());
+        let figures =
+            |end: &mut End, sent, frame| end.ear.as_mut().map(|ear| ear.figures(sent, frame)).unwrap_or_default();
+        (figures(&mut self.trunk, browser, frames.0), figures(&mut self.browser, trunk, frames.1))
     }
 }

@@ -163,7 +163,7 @@ fn through(held_ms: usize, said: usize, expected: usize) -> crate::load::outcome
         let came_us = at_us + 1_000;
         ear.hear(&header, &payload, start + Duration::from_micros(came_us), came_us, &sent);
     }
-    ear.figures(sent.count())
+    ear.figures(sent.count(), Duration::from_millis(20))
 }
 
 #[test]

@@ -70,6 +70,8 @@ fn differences(a: &LoadReport, b: &LoadReport) -> Vec<String> {
     differ("machine", format!("{:?}", a.machine.cpu), format!("{:?}", b.machine.cpu));
     differ("cores", a.machine.cores.to_string(), b.machine.cores.to_string());
     differ("kernel", a.machine.kernel.clone(), b.machine.kernel.clone());
+    let policy = |report: &LoadReport| report.machine.scheduling.clone().unwrap_or_else(|| "as usual".to_owned());
+    differ("scheduling", policy(a), policy(b));
     differ("server on core", format!("{:?}", a.server.core), format!("{:?}", b.server.core));
     differ("driver on core", format!("{:?}", a.plan.driver_core), format!("{:?}", b.plan.driver_core));
     differ("frame, ms", a.plan.browsers.frame_ms.to_string(), b.plan.browsers.frame_ms.to_string());

@@ -52,6 +52,8 @@ pub struct WayFigures {
     pub lost: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
+    /// Packets that came once more.
+    pub duplicated: u64,
     /// Times without any packet for longer than two.
     pub gaps: u64,
     /// Calls whose other end's tone was found.
@@ -60,6 +62,8 @@ pub struct WayFigures {
     pub audio_bad: u32,
     /// Calls with too little sound to tell.
     pub audio_unknown: u32,
+    /// Calls that were too short to tell, by their plan.
+    pub audio_short: u32,
 }
 
 /// What the server cost.
@@ -72,6 +76,8 @@ pub struct Share {
     pub setup_cpu_us: Option<f64>,
     /// Share of one core during the hold, 1.0: all of it.
     pub load: f64,
+    /// Time that its threads were ready to run and another thread had the core, together, as a share of the hold.
+    pub waited: f64,
     /// Resident memory before the first call, KiB.
     pub rss_before_kib: u64,
     /// Resident memory at the end of the hold, KiB.
@@ -89,10 +95,12 @@ impl WayFigures {
         self.received += way.received;
         self.lost += way.lost;
         self.reordered += way.reordered;
+        self.duplicated += way.duplicated;
         self.gaps += way.gaps;
         match way.audio {
             Some(audio) if audio.is_good => self.audio_good += 1,
             Some(_) => self.audio_bad += 1,
+            None if way.too_short => self.audio_short += 1,
             None => self.audio_unknown += 1,
         }
     }
@@ -124,9 +132,9 @@ impl Figures {
         let good = || calls.iter().filter(|call| call.failure.is_none());
         let plain = |call: &&CallOutcome| !call.witness;
         let mut figures = Figures {
-            to_180: good().filter_map(|call| call.setup_180_us).collect(),
-            to_200: good().filter_map(|call| call.setup_200_us).collect(),
-            to_audio: good().filter_map(|call| call.first_audio_us).collect(),
+            to_180: good().filter(plain).filter_map(|call| call.setup_180_us).collect(),
+            to_200: good().filter(plain).filter_map(|call| call.setup_200_us).collect(),
+            to_audio: good().filter(plain).filter_map(|call| call.first_audio_us).collect(),
             to_trunk: WayFigures::sum(calls.iter().filter(plain).filter_map(|call| call.to_trunk.as_ref())),
             to_browser: WayFigures::sum(calls.iter().filter(plain).filter_map(|call| call.to_browser.as_ref())),
             witnesses: WayFigures::sum(
@@ -181,7 +189,9 @@ impl Share {
         let (first, last) = (hold.first()?, hold.last()?);
         let length_us = last.t_us.saturating_sub(first.t_us);
         let cpu_us: u64 = hold.iter().skip(1).filter_map(|second| second.cpu_us).sum();
+        let waited_us: u64 = hold.iter().skip(1).filter_map(|second| second.waited_us).sum();
         let rss_kib = last.rss_kib?;
+        let waited = if length_us == 0 { 0.0 } else { waited_us as f64 / length_us as f64 };
         let load = if length_us == 0 { 0.0 } else { cpu_us as f64 / length_us as f64 };
         let ramp = seconds.iter().take_while(|second| !second.hold).chain([*first]);
         let ramp_us: u64 = ramp.filter_map(|second| second.cpu_us).sum();
@@ -190,6 +200,7 @@ impl Share {
             cpu_us_per_call_s: (speaking > 0 && length_us > 0).then(|| load * 1e6 / f64::from(speaking)),
             setup_cpu_us: (speaking == 0).then(|| ramp_us as f64 / calls),
             load,
+            waited,
             rss_before_kib: before_kib,
             rss_kib,
             rss_per_call_kib: (rss_kib as f64 - before_kib as f64) / calls,
@@ -204,7 +215,8 @@ mod tests {
 
     fn second(t_s: u64, hold: bool, cpu_us: u64, rss_kib: u64) -> Second {
         let (cpu_us, rss_kib) = (Some(cpu_us), Some(rss_kib));
-        Second { t_us: t_s * 1_000_000, up: 10, hold, cpu_us, rss_kib, ..Second::default() }
+        let waited_us = Some(30_000);
+        Second { t_us: t_s * 1_000_000, up: 10, hold, cpu_us, waited_us, rss_kib, ..Second::default() }
     }
 
     fn way(delay: u64, is_good: bool) -> Way {
@@ -230,7 +242,7 @@ mod tests {
         ];
         let share = Share::of(&seconds, 10, 1000).expect("a hold");
         assert_eq!(share.cpu_us_per_call_s, Some(4200.0));
-        assert_eq!((share.setup_cpu_us, share.rss_per_call_kib), (None, 100.0));
+        assert_eq!((share.setup_cpu_us, share.rss_per_call_kib, share.waited), (None, 100.0, 0.03));
         let silent = Share::of(&seconds, 0, 1000).expect("a hold");
         assert_eq!((silent.cpu_us_per_call_s, silent.setup_cpu_us), (None, Some(140_000.0)));
         assert_eq!(Share::of(&seconds[..1], 10, 1000), None);
@@ -259,6 +271,14 @@ mod tests {
         assert_eq!((figures.lost(), figures.delay().max(), figures.witnesses.delay.max()), (3, Some(50), Some(9000)));
         assert_eq!(figures.to_trunk.sound_us, Some(30));
         assert_eq!(figures.server, None);
+    }
+
+    #[test]
+    fn a_call_too_short_to_tell_by_its_plan_is_no_call_without_sound() {
+        let ways = [Way { too_short: true, ..Way::default() }, Way::default()];
+        let calls = ways.map(|way| CallOutcome { to_trunk: Some(way), ..CallOutcome::default() });
+        let figures = Figures::of(&Outcome { calls: calls.into(), ..Outcome::default() }, &[], 2, None);
+        assert_eq!((figures.to_trunk.audio_short, figures.to_trunk.audio_unknown, figures.audio_bad()), (1, 1, 1));
     }
 
     #[test]

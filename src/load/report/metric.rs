@@ -38,10 +38,15 @@ fn packets(figures: &Figures, number: u64) -> Option<f64> {
     (figures.to_trunk.sent + figures.to_browser.sent > 0).then_some(number as f64)
 }
 
+fn witnessed(figures: &Figures, number: f64) -> Option<f64> {
+    (figures.witnesses.calls() > 0).then_some(number)
+}
+
 /// All of them, in the order that they are shown in.
 pub const METRICS: &[Metric] = &[
     CPU,
     median("share of a core", "%", 1, |f| f.server.map(|s| s.load * 100.0)),
+    median("waiting of its threads for the core", "%", 2, |f| f.server.map(|s| s.waited * 100.0)),
     MEMORY,
     SETUP_CPU,
     median("INVITE to 180, p50", "ms", 2, |f| ms(&f.to_180, 0.5)),
@@ -65,10 +70,16 @@ pub const METRICS: &[Metric] = &[
     median("jitter at the trunk, p99 of the calls", "ms", 3, |f| ms(&f.to_trunk.jitter, 0.99)),
     LOST,
     count("packets reordered", |f| packets(f, f.to_trunk.reordered + f.to_browser.reordered)),
+    count("packets duplicated", |f| packets(f, f.to_trunk.duplicated + f.to_browser.duplicated)),
     count("gaps", |f| packets(f, f.to_trunk.gaps + f.to_browser.gaps)),
     count("directions with the right sound", |f| {
         packets(f, u64::from(f.to_trunk.audio_good + f.to_browser.audio_good + f.witnesses.audio_good))
     }),
+    count("directions with the right sound, of them with a PeerConnection", |f| {
+        witnessed(f, f.witnesses.audio_good.into())
+    }),
+    count("packets lost with a PeerConnection", |f| witnessed(f, f.witnesses.lost as f64)),
+    median("delay added with a PeerConnection, its own included, p50", "ms", 3, |f| ms(&f.witnesses.delay, 0.5)),
     count("directions with wrong or no sound", |f| packets(f, f.audio_bad().into())),
     count("calls begun", |f| Some(f.begun.into())),
     count("calls failed", |f| Some(f.failed().into())),

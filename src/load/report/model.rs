@@ -51,6 +51,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Kernel.
     pub kernel: String,
+    /// Scheduling policy of driver, gateway and floor, where it is not the usual one: `SCHED_RR`.
+    pub scheduling: Option<String>,
 }
 
 /// The server that was measured.
@@ -192,6 +194,7 @@ impl Machine {
             cores,
             memory_mib: memory.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            scheduling: crate::load::process::scheduling().map(str::to_owned),
         }
     }
 }

@@ -44,8 +44,9 @@ pub(super) fn settings(report: &LoadReport) -> String {
         format!("; the floor's Opus: complexity {}, {} bit/s, 8 kHz", floor.complexity, floor.bitrate_bps)
     });
     let core = |name: &str, core: Option<usize>| core.map_or(String::new(), |core| format!("; {name} on core {core}"));
+    let policy = report.machine.scheduling.as_ref().map_or(String::new(), |policy| format!("; all under {policy}"));
     format!(
-        "{} ms frames, {profile}{floor}{}{}; seed {}",
+        "{} ms frames, {profile}{floor}{}{}{policy}; seed {}",
         browsers.frame_ms,
         core("server and floor", report.server.core),
         core("driver", report.plan.driver_core),

@@ -58,7 +58,13 @@ pub(super) fn sample() -> LoadReport {
         tool: "crosspoint 0.1.0".into(),
         begun_at: 1_700_000_000,
         command: "crosspoint load --self --at 40".into(),
-        machine: Machine { cpu: "a processor".into(), cores: 2, memory_mib: 24_000, kernel: "6.1".into() },
+        machine: Machine {
+            cpu: "a processor".into(),
+            cores: 2,
+            memory_mib: 24_000,
+            kernel: "6.1".into(),
+            scheduling: None,
+        },
         server: Server {
             profile: "crosspoint".into(),
             pids: vec![7],
