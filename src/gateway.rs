@@ -19,6 +19,7 @@ pub mod config;
 mod dialling;
 mod flows;
 mod identity;
+mod keys;
 mod local;
 pub mod page;
 mod peers;

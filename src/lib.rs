@@ -54,7 +54,7 @@
 //! | orders that wait at signalling | 256, then what the legs that are there still need | no message is taken, a command is dropped, `command_dropped` |
 //! | a worker → signalling | 4096 reports | the rest stays with its leg, coalesced, 64 keys each; of the load the last word |
 //! | DTLS datagrams → handshakes | 256, 32 of one leg | dropped, `handshake_queue`; the browser repeats |
-//! | keys → a leg | 32 | the key is not sent |
+//! | keys → a leg, by RTP or by INFO | 32 | the key is not sent |
 //! | voices → a seat of a mix | 340 ms | the oldest samples go |
 //! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
 //! | facts of calls and phones → the agents' side | 65 536 | dropped, `notice_missed`; it learns where, and asks for what there is |

@@ -5,6 +5,7 @@ use crate::path::Path;
 use crate::plan::LegStats;
 use crate::sip::endpoint::SessionId;
 
+use super::keys::Keys;
 use super::media::LegMedia;
 
 /// What kind of peer a leg has.
@@ -35,4 +36,28 @@ pub struct Leg {
     pub stats: Option<LegStats>,
     /// The DN whose phone it is; `None`: it is the trunk's.
     pub dn: Option<String>,
+    /// What goes to it by INFO.
+    pub keys: Keys,
+}
+
+impl Leg {
+    /// Makes the leg of a phone of this DN; its port is open.
+    pub fn browser(id: LegId, dn: String, session: SessionId, path: Path, media: LegMedia) -> Leg {
+        Leg { kind: LegKind::Browser, dn: Some(dn), ..Leg::trunk(id, session, path, media) }
+    }
+
+    /// Makes a leg of the trunk; its port is open.
+    pub fn trunk(id: LegId, session: SessionId, path: Path, media: LegMedia) -> Leg {
+        Leg {
+            id,
+            kind: LegKind::Trunk,
+            session: Some(session),
+            path,
+            media,
+            open: true,
+            stats: None,
+            dn: None,
+            keys: Keys::default(),
+        }
+    }
 }

@@ -134,6 +134,15 @@ impl LegMedia {
         ))
     }
 
+    /// Returns true where no way for keys was agreed beside the audio (RFC 4733).
+    pub fn is_without_events(&self) -> bool {
+        let audio = match &self.side {
+            Side::Browser { remote, .. } => remote.as_deref().map(|remote| &remote.audio),
+            Side::Trunk { remote, .. } => remote.as_ref().map(|remote| &remote.audio),
+        };
+        audio.is_some_and(|audio| audio.send_event.is_none())
+    }
+
     /// Returns true while an offer of ours has no answer.
     pub fn is_waiting(&self) -> bool {
         self.pending.is_some()

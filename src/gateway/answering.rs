@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::page::PAGE_TYPE;
-use crate::call::{AnswerMode, Call, Declined, Direction, EventKind, Procedure, Signal, Wish};
+use crate::call::{AnswerMode, Call, Declined, Direction, EventKind, LegKind, Procedure, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::registrar::Binding;
 use crate::sip::endpoint::{ClientTx, Header};
@@ -88,18 +88,21 @@ impl Gateway {
         let Some(session) = session else { return };
         let body = format!("{{\"command\":\"{command}\"}}");
         match self.endpoint.info(session, PAGE_TYPE, body.as_bytes(), now) {
-            Some(tx) => self.calls.await_page(tx, call, leg),
+            Some(tx) => self.calls.await_info(tx, call, leg),
             None => self.not_told(call, leg, 481, now),
         }
     }
 
-    /// The phone's response to what [`Gateway::tell_page`] told it, or that there is none; false: it was told nothing.
-    pub(super) fn page_told(&mut self, tx: ClientTx, status: Option<u16>, now: Instant) -> bool {
+    /// The response to an INFO of [`Gateway::tell_page`] or to a key, or that there is none; false: it was none of them.
+    pub(super) fn info_answered(&mut self, tx: ClientTx, status: Option<u16>, now: Instant) -> bool {
         if status.is_some_and(|status| status < 200) {
-            return self.calls.awaits_page(tx);
+            return self.calls.awaits_info(tx);
         }
-        let Some((call, leg)) = self.calls.take_page(tx) else { return false };
-        if status.is_none_or(|status| status >= 300) {
+        let Some((call, leg)) = self.calls.take_told(tx) else { return false };
+        let kind = self.calls.of_leg(leg).and_then(|call| self.calls.get(call)?.leg(leg)).map(|leg| leg.kind);
+        if kind == Some(LegKind::Trunk) {
+            self.key_taken(leg, status, now);
+        } else if status.is_none_or(|status| status >= 300) {
             self.not_told(call, leg, status.unwrap_or(408), now);
         }
         true

@@ -19,8 +19,8 @@ pub(super) struct CallTable {
     scheduled: HashMap<CallId, Instant>,
     /// Requests of ours whose outcome a call waits for.
     awaited: HashMap<ClientTx, CallId>,
-    /// What phones were told by INFO, and have not responded to.
-    pages: HashMap<ClientTx, (CallId, LegId)>,
+    /// What legs were told by INFO, and have not responded to.
+    told: HashMap<ClientTx, (CallId, LegId)>,
     /// Dialogs that are over, lest they be taken for some that never were.
     pub(super) ended: Ended,
     /// Calls that may have gained or lost a leg since [`CallTable::take_touched`].
@@ -168,18 +168,18 @@ impl CallTable {
         self.awaited.remove(&tx)
     }
 
-    /// A phone was told something by this request.
-    pub(super) fn await_page(&mut self, tx: ClientTx, call: CallId, leg: LegId) {
-        self.pages.insert(tx, (call, leg));
+    /// A leg was told something by this INFO.
+    pub(super) fn await_info(&mut self, tx: ClientTx, call: CallId, leg: LegId) {
+        self.told.insert(tx, (call, leg));
     }
 
-    pub(super) fn awaits_page(&self, tx: ClientTx) -> bool {
-        self.pages.contains_key(&tx)
+    pub(super) fn awaits_info(&self, tx: ClientTx) -> bool {
+        self.told.contains_key(&tx)
     }
 
     /// Returns who was told something by this request, once.
-    pub(super) fn take_page(&mut self, tx: ClientTx) -> Option<(CallId, LegId)> {
-        self.pages.remove(&tx)
+    pub(super) fn take_told(&mut self, tx: ClientTx) -> Option<(CallId, LegId)> {
+        self.told.remove(&tx)
     }
 
     /// Takes note of when the call wants to be looked at.
@@ -214,7 +214,7 @@ impl CallTable {
 
     /// Entries of all maps.
     pub(super) fn entries(&self) -> usize {
-        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len(), self.awaited.len(), self.pages.len()];
+        let maps = [self.by_id.len(), self.by_session.len(), self.by_leg.len(), self.awaited.len(), self.told.len()];
         maps.into_iter().sum::<usize>() + self.deadlines.len() + self.scheduled.len()
     }
 

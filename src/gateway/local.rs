@@ -12,7 +12,7 @@ use super::identity;
 use super::ports::NoPlace;
 use super::refusal::{Limit, Refusal};
 use super::routing::{contact, offer, sdp_status};
-use crate::call::{Direction, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
+use crate::call::{Direction, Leg, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::WorkerId;
 use crate::path::Path;
 use crate::registrar::Binding;
@@ -92,9 +92,7 @@ impl Gateway {
             dnis: None,
             dial: None,
         };
-        let dn = Some(parties.dn.clone());
-        let caller =
-            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None, dn };
+        let caller = Leg::browser(leg, parties.dn.clone(), session, path, media);
         let call = self.begin(parties, caller, limits, open, now);
         for binding in &bindings {
             self.ring(call, worker, binding, now);

@@ -18,7 +18,7 @@ use super::page::{self, PAGE_TYPE};
 use super::perform::answer_headers;
 use super::routing::{contact, offer};
 use super::transfers::status_of;
-use crate::call::{Call, Direction, EventKind, Joined, Leg, LegKind, Procedure, Signal};
+use crate::call::{Call, Direction, EventKind, Joined, Leg, Procedure, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Path;
 use crate::sip::endpoint::{DialogId, SessionId};
@@ -85,16 +85,7 @@ impl Gateway {
         }
         self.order(worker, open);
         self.endpoint.answer(session, &media.sdp, &answer_headers(), now);
-        let new = Leg {
-            id: leg,
-            kind: LegKind::Trunk,
-            session: Some(session),
-            path,
-            media,
-            open: true,
-            stats: None,
-            dn: None,
-        };
+        let new = Leg::trunk(leg, session, path, media);
         if is_confirmed {
             self.calls.add_leg(call, new);
             let actions = self.calls.get_mut(call).map(|call| call.replace_leg(old, leg)).unwrap_or_default();

@@ -1,18 +1,17 @@
 //! Requests that are no INVITE: OPTIONS and what else comes outside a dialog, INFO and NOTIFY within one
 //! (RFC 3261 11, RFC 6086, RFC 6665).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::Gateway;
 use super::admission::Verdict;
 use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
 use super::summons::Wanted;
 use super::transfers::Aim;
+use super::{Gateway, keys};
 use crate::call::{Command, Declined, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::path::{Path, Transport};
-use crate::plan::{Digit, Order};
 use crate::sip::endpoint::{Header, ServerTx, SessionId};
 use crate::sip::message::{Builder, Message, Method, Name};
 use crate::sip::refer::Progress;
@@ -37,47 +36,8 @@ pub(super) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
 /// Content types that an INFO may have.
 const INFO_TYPES: &str = "application/dtmf-relay, application/dtmf";
 
-/// Length of a key where an INFO names none.
-const KEY: Duration = Duration::from_millis(160);
-
-/// Shortest and longest key that is played out, ms (RFC 4733 2.5.2.3 asks for 40 at least).
-const KEY_MS: (u64, u64) = (40, 6000);
-
 fn allow() -> String {
     ALLOWED.iter().map(Method::as_str).chain(["REGISTER"]).collect::<Vec<_>>().join(", ")
-}
-
-/// Reads a key: `Signal=5`, `Duration=160` of `dtmf-relay`, or the bare key of `dtmf`.
-/// A length out of range is brought into it, as a phone's is; a key that is none, or a number that is none, is refused.
-pub(super) fn digit(content_type: &str, body: &[u8]) -> Option<Digit> {
-    let body = std::str::from_utf8(body).ok()?;
-    let (key, duration) = if content_type == "application/dtmf" {
-        (body.trim(), KEY)
-    } else {
-        let mut key = None;
-        let mut duration = KEY;
-        for line in body.lines() {
-            let Some((name, value)) = line.split_once('=') else { continue };
-            match name.trim().to_ascii_lowercase().as_str() {
-                "signal" => key = Some(value.trim()),
-                "duration" => {
-                    let ms = value.trim().parse::<u64>().ok()?;
-                    duration = Duration::from_millis(ms.clamp(KEY_MS.0, KEY_MS.1));
-                }
-                _ => {}
-            }
-        }
-        (key?, duration)
-    };
-    let [key] = key.as_bytes() else { return None };
-    let event = match key.to_ascii_uppercase() {
-        digit @ b'0'..=b'9' => digit - b'0',
-        b'*' => 10,
-        b'#' => 11,
-        letter @ b'A'..=b'D' => letter - b'A' + 12,
-        _ => return None,
-    };
-    Some(Digit { event, duration })
 }
 
 /// Returns true for an INFO of the phone page.
@@ -165,22 +125,20 @@ impl Gateway {
             "" if message.body().is_empty() => return self.reply(tx, message, 200, &[], now),
             // A wish for a key frame: there is no picture, and no harm (RFC 5168).
             "application/media_control+xml" => return self.reply(tx, message, 200, &[], now),
-            "application/dtmf-relay" | "application/dtmf" => {}
+            keys::RELAY | "application/dtmf" => {}
             _ => {
                 let accept = [("Accept".to_owned(), INFO_TYPES.as_bytes().to_vec())];
                 return self.reply(tx, message, 415, &accept, now);
             }
         }
-        let Some(digit) = digit(&kind, message.body()) else { return self.reply(tx, message, 400, &[], now) };
+        let Some(digit) = keys::read(&kind, message.body()) else { return self.reply(tx, message, 400, &[], now) };
         self.reply(tx, message, 200, &[], now);
         let Some(found) = self.calls.get(call) else { return };
         let from_agent = found.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
         let to = found.hearers(leg);
         let answered = found.is_answered();
         self.counters.info_digits += u64::from(!to.is_empty());
-        for (worker, other) in to {
-            self.order(worker, Order::SendDigit(other, digit));
-        }
+        self.press(call, &to, digit, now);
         if answered {
             self.emit(call, EventKind::Digit { digit, from_agent }, now);
         }
@@ -244,9 +202,7 @@ impl Gateway {
                     return;
                 }
                 for digit in digits {
-                    for (worker, leg) in &to {
-                        self.order(*worker, Order::SendDigit(*leg, digit));
-                    }
+                    self.press(call, &to, digit, now);
                     self.emit(call, EventKind::Digit { digit, from_agent: true }, now);
                 }
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Gateway;
 use super::flows::{RESUME, Suitor};
-use crate::call::{Declined, Leg, LegKind, LegMedia, ReleaseCause, Signal};
+use crate::call::{Declined, Leg, LegMedia, ReleaseCause, Signal};
 use crate::id::{CallId, LegId};
 use crate::sip::endpoint::Header;
 
@@ -42,18 +42,7 @@ impl Gateway {
             return;
         };
         self.order(worker, open);
-        let path = suitor.binding.path;
-        let new = Leg {
-            id: leg,
-            kind: LegKind::Browser,
-            session: Some(session),
-            path,
-            media,
-            open: true,
-            stats: None,
-            dn: Some(dn),
-        };
-        self.calls.add_leg(call, new);
+        self.calls.add_leg(call, Leg::browser(leg, dn, session, suitor.binding.path, media));
         if let Some(found) = self.calls.get_mut(call) {
             found.begin_resume(old, leg);
         }

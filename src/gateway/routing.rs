@@ -12,7 +12,7 @@ use super::refusal::{Limit, Refusal};
 use super::sessions::has_sdp;
 use super::trunks::Attempt;
 use super::{Closing, Gateway};
-use crate::call::{Call, Direction, EventKind, Leg, LegKind, LegMedia, Parties, SetupLimits, Signal, UserData};
+use crate::call::{Call, Direction, EventKind, Leg, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::{CallId, LegId, WorkerId};
 use crate::path::{Path, Transport};
 use crate::plan::Order;
@@ -171,16 +171,7 @@ impl Gateway {
         };
         let answer = self.admission.ring(&parties.dn).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
-        let caller = Leg {
-            id: leg,
-            kind: LegKind::Trunk,
-            session: Some(session),
-            path,
-            media,
-            open: true,
-            stats: None,
-            dn: None,
-        };
+        let caller = Leg::trunk(leg, session, path, media);
         let call = self.begin(parties, caller, limits, open, now);
         self.peers.count(trunk, |counters| counters.inbound += 1);
         self.alert(call, wants_answer(invite), now);
@@ -245,9 +236,7 @@ impl Gateway {
             dnis: None,
             dial: None,
         };
-        let dn = Some(parties.dn.clone());
-        let caller =
-            Leg { id: leg, kind: LegKind::Browser, session: Some(session), path, media, open: true, stats: None, dn };
+        let caller = Leg::browser(leg, parties.dn.clone(), session, path, media);
         // The port pair is taken first: without one there is no call, and no event of one.
         let (first, media, order) = match self.attempt_media(worker, attempts.first()) {
             Ok(made) => made,
@@ -294,9 +283,7 @@ impl Gateway {
         let hints = self.answer_hints(call);
         let Some(session) = self.invite_browser(call, is_local, binding, sdp, hints, now) else { return };
         self.order(worker, open);
-        let (session, path) = (Some(session), binding.path);
-        let leg = Leg { id: leg, kind: LegKind::Browser, session, path, media, open: true, stats: None, dn: Some(dn) };
-        self.calls.add_callee(call, leg, now);
+        self.calls.add_callee(call, Leg::browser(leg, dn, session, binding.path, media), now);
     }
 
     /// Sends a phone the INVITE of a call: to the agent from the other party, or, where two of our DNs talk and it is
@@ -400,12 +387,11 @@ impl Gateway {
             ..self.trunks.terms(trunk)
         };
         let path = hop.path;
-        let session = Some(self.endpoint.invite(invite, hop, now));
+        let session = self.endpoint.invite(invite, hop, now);
         self.peers.count(trunk, |counters| counters.outbound += 1);
         self.trunks.attempted(call, at, leg);
         self.order(media.worker, open);
-        let leg = Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None, dn: None };
-        self.calls.add_callee(call, leg, now);
+        self.calls.add_callee(call, Leg::trunk(leg, session, path, media), now);
     }
 
     /// The target before this one was silent.

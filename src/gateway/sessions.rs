@@ -57,21 +57,27 @@ impl Gateway {
                 }
             }
             Event::Challenged { session, message, request } => self.challenged(session, &message, &request, now),
-            // Of requests of ours that are no INVITE only OPTIONS, REGISTER, REFER and a phone's INFO are waited for.
+            // Of requests of ours that are no INVITE only OPTIONS, REGISTER, REFER and INFO are waited for.
             Event::Response { tx, message } => {
                 let status = Some(message.status());
-                if !self.page_told(tx, status, now) && !self.dialog_asked(tx, status, now) {
+                if !self.info_answered(tx, status, now) && !self.dialog_asked(tx, status, now) {
                     self.responded(tx, Some(&message), now);
                     self.trunk_answered(tx, &message, now);
                 }
             }
             Event::RequestFailed { tx, why } => {
-                if !self.page_told(tx, None, now) && !self.dialog_asked(tx, None, now) {
+                if !self.info_answered(tx, None, now) && !self.dialog_asked(tx, None, now) {
                     self.responded(tx, None, now);
                     self.trunk_failed(tx, why == FailReason::Transport, now);
                 }
             }
             Event::Pracked { session, sdp, message } => self.pracked(session, sdp, &message, now),
+            Event::Updated { session, message } => {
+                if let Some((call, leg)) = self.calls.of_session(session) {
+                    self.note_uuid(call, leg, &message, now);
+                    self.renamed_by(call, leg, &message, now);
+                }
+            }
             Event::Refreshed { session, message } => self.refreshed(session, &message, now),
             Event::Unproved(asked) => self.unproved(asked, now),
         }
@@ -344,13 +350,7 @@ impl Gateway {
                 tracing::info!(%call, %leg, ?failure, "DTLS failed");
                 self.media_failed(call, leg, ReleaseCause::DtlsFailed, now);
             }
-            Report::Digit(_, digit) => {
-                let from_agent = self.side(call, leg) == ReleaseCause::Agent;
-                let answered = self.calls.get(call).is_some_and(|call| call.is_answered());
-                if answered {
-                    self.emit(call, EventKind::Digit { digit, from_agent }, now);
-                }
-            }
+            Report::Digit(_, digit) => self.heard_key(call, leg, digit, now),
             Report::Closed(_, stats) => self.signal(call, Signal::MediaClosed { leg, stats }, now),
         }
     }

@@ -139,8 +139,10 @@ pub struct Counters {
     pub too_many_of_dn: u64,
     /// INVITEs refused because the gateway is about to end.
     pub draining: u64,
-    /// Keys that went from SIP INFO into RFC 4733.
+    /// Keys that came by INFO.
     pub info_digits: u64,
+    /// Keys that went to a trunk by INFO, for want of telephone-event.
+    pub info_digits_sent: u64,
     /// NOTIFYs for talk or hold.
     pub notifies: u64,
     /// Legs whose browser came back on another connection.

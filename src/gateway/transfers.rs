@@ -352,13 +352,10 @@ impl Gateway {
             ..self.trunks.terms(trunk)
         };
         let path = hop.path;
-        let session = Some(self.endpoint.invite(invite, hop, now));
+        let session = self.endpoint.invite(invite, hop, now);
         self.peers.count(trunk, |counters| counters.outbound += 1);
         self.order(worker, open);
-        self.calls.add_leg(
-            call,
-            Leg { id: leg, kind: LegKind::Trunk, session, path, media, open: true, stats: None, dn: None },
-        );
+        self.calls.add_leg(call, Leg::trunk(leg, session, path, media));
         Ok(leg)
     }
 

@@ -126,6 +126,7 @@ fn signalling(page: &mut Page, snapshot: &Snapshot) {
         ("challenges", c.challenges),
         ("no_port", c.no_port),
         ("info_digits", c.info_digits),
+        ("info_digits_sent", c.info_digits_sent),
         ("notifies", c.notifies),
         ("media_failures", c.media_failures),
         ("deaf_pages", c.deaf_pages),

@@ -15,6 +15,7 @@ mod handover;
 mod holding;
 mod identity;
 mod in_call;
+mod keys;
 mod leaks;
 mod local;
 mod media;

@@ -556,3 +556,27 @@ fn another_party_by_reinvite_is_told_to_the_page_and_to_the_world() {
         assert_eq!(rig.events.len(), events + 1, "it is the same one");
     }
 }
+
+#[test]
+fn another_party_by_update_without_sdp_is_told_as_well() {
+    let mut rig = Rig::new();
+    let mut browser = Ua::browser(&mut rig, "5001");
+    browser.resumes = true;
+    browser.sign_in(&mut rig, crate::rig::PASSWORD);
+    let mut talk = crate::peers::inbound_to(&mut rig, browser);
+    rig.take(talk.browser.path);
+    let mut update = |rig: &mut Rig, headers: &[(&str, &str)]| {
+        let events = rig.events.len();
+        let update = talk.trunk.within(&mut talk.at_trunk, Method::Update, headers, None);
+        rig.deliver(talk.trunk.path, update);
+        last_status(&rig.take(talk.trunk.path), 200);
+        (rig.take(talk.browser.path), rig.kinds()[events..].iter().map(|kind| (*kind).clone()).collect::<Vec<_>>())
+    };
+    let (told, events) = update(&mut rig, &[]);
+    assert!(told.is_empty() && events.is_empty(), "a refresh says nothing of the party");
+    let (told, events) = update(&mut rig, &[("P-Asserted-Identity", "<sip:1004@192.0.2.81>")]);
+    assert_eq!(events, [EventKind::ParticipantsUpdated { parties: vec!["1004".into()] }]);
+    assert_eq!(request(&told, Method::Info).body(), br#"{"event":"party","number":"1004","name":""}"#);
+    let (_, events) = update(&mut rig, &[("X-Genesys-CallUUID", "4EL2M5C8R93B5CA7B0BB4AKQ0000000F")]);
+    assert_eq!(events, [EventKind::CallUuidChanged]);
+}

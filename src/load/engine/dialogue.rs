@@ -160,6 +160,7 @@ impl Conductor<'_> {
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteRefused { .. }
             | Event::Refreshed { .. }
+            | Event::Updated { .. }
             | Event::Pracked { .. }
             | Event::Unproved(_) => {}
         }

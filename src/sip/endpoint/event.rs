@@ -168,6 +168,13 @@ pub enum Event {
         /// The response.
         message: Message,
     },
+    /// The peer's UPDATE without SDP, which is answered: it may tell who the peer is by now (RFC 4916).
+    Updated {
+        /// Which session.
+        session: SessionId,
+        /// The request.
+        message: Message,
+    },
     /// Our reliable provisional was acknowledged, and its PRACK answered (RFC 3262).
     Pracked {
         /// Which session.

@@ -129,6 +129,7 @@ impl Endpoint {
         let Some((dialog, headers)) = self.take_update(id, &message, now) else { return };
         let response = self.session_response(&message, &dialog, 200, None, &headers);
         self.answer_tx(tx, response, &dialog.local_tag, now);
+        self.events.push_back(Event::Updated { session: id, message });
     }
 
     /// What an UPDATE with an offer gets while another offer is open (RFC 3311 5.2).
