@@ -6,7 +6,7 @@
 //! # The map
 //!
 //! ```text
-//!  vocabulary        id  path  plan  packet
+//!  vocabulary        id  path  plan  packet  trust
 //!                     │
 //!  protocols (pure)   sip  sdp  capture  bayeux     rtp  webrtc  codec
 //!                     │                              │
@@ -95,6 +95,7 @@ pub mod id;
 pub mod packet;
 pub mod path;
 pub mod plan;
+pub mod trust;
 
 pub mod bayeux;
 pub mod capture;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Vocabulary: every room may import these.
-const VOCABULARY: &[&str] = &["id", "path", "plan", "packet"];
+const VOCABULARY: &[&str] = &["id", "path", "plan", "packet", "trust"];
 
 /// Room, the rooms it may import beside the vocabulary, and whether it is pure
 /// (bytes in, bytes out, told the time: no sockets, no tokio, no clock, no ambient randomness).
@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("path", &[], true),
     ("plan", &[], true),
     ("packet", &[], true),
+    ("trust", &[], true),
     ("sip", &[], true),
     ("sdp", &[], true),
     ("rtp", &[], true),

@@ -11,7 +11,7 @@ use super::config::LocalCalls;
 use super::identity;
 use super::ports::NoPlace;
 use super::refusal::{Limit, Refusal};
-use super::routing::{contact, offer, sdp_status};
+use super::routing::{offer, sdp_status};
 use crate::call::{Direction, Leg, LegMedia, Parties, SetupLimits, Signal, UserData};
 use crate::id::WorkerId;
 use crate::path::Path;
@@ -73,10 +73,7 @@ impl Gateway {
                 return Err(refusal);
             }
         };
-        if let Some(listener) = self.peers.listener_of(&path) {
-            let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
-            self.endpoint.set_local(session, &sent_by, &contact);
-        }
+        self.answer_as(session, &path, &number);
         let answer = self.admission.ring(&number).unwrap_or(self.policy.ring_timeout);
         let limits = SetupLimits { answer, target: None, targets: 0 };
         let trunk = self.peers.trunk(0);

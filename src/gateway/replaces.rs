@@ -16,7 +16,7 @@ use super::Gateway;
 use super::identity::{self, Identity};
 use super::page::{self, PAGE_TYPE};
 use super::perform::answer_headers;
-use super::routing::{contact, offer};
+use super::routing::offer;
 use super::transfers::status_of;
 use crate::call::{Call, Direction, EventKind, Joined, Leg, Procedure, Signal};
 use crate::id::{CallId, LegId};
@@ -77,12 +77,9 @@ impl Gateway {
         let offer = offer(invite).map_err(|refusal| refusal.status())?;
         let found = self.calls.get(call).ok_or(481u16)?;
         let (dn, worker) = (found.parties.dn.clone(), found.leg(old).ok_or(481u16)?.media.worker);
-        let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
         let media = self.trunk_media(worker, trunk, path.remote().ip(), offer);
         let (leg, media, open) = media.map_err(|refusal| refusal.status())?;
-        if let Some((sent_by, contact)) = local {
-            self.endpoint.set_local(session, &sent_by, &contact);
-        }
+        self.answer_as(session, &path, &dn);
         self.order(worker, open);
         self.endpoint.answer(session, &media.sdp, &answer_headers(), now);
         let new = Leg::trunk(leg, session, path, media);

@@ -124,6 +124,13 @@ impl Gateway {
         Ok(caller)
     }
 
+    /// Says in whose name a session is answered that has come this way.
+    pub(super) fn answer_as(&mut self, session: SessionId, path: &Path, user: &str) {
+        if let Some(listener) = self.peers.listener_of(path) {
+            self.endpoint.set_local(session, &listener.advertise, &contact(user, listener));
+        }
+    }
+
     /// The trunk calls a DN.
     fn inbound(
         &mut self,
@@ -144,7 +151,6 @@ impl Gateway {
             return Err(Refusal::limit(486, Limit::Dn));
         }
         let offer = offer(invite)?;
-        let local = self.peers.listener_of(&path).map(|l| (l.advertise.clone(), contact(&dn, l)));
         let worker = self.place_call(&dn)?;
         let (leg, media, open) = match self.trunk_media(worker, trunk, path.remote().ip(), offer) {
             Ok(made) => made,
@@ -153,9 +159,7 @@ impl Gateway {
                 return Err(refusal);
             }
         };
-        if let Some((sent_by, contact)) = local {
-            self.endpoint.set_local(session, &sent_by, &contact);
-        }
+        self.answer_as(session, &path, &dn);
         let caller = identity::from_trunk(invite);
         let parties = Parties {
             dn,
@@ -213,10 +217,7 @@ impl Gateway {
                 return Err(sdp_status(&error).into());
             }
         };
-        if let Some(listener) = self.peers.listener_of(&path) {
-            let (sent_by, contact) = (listener.advertise.clone(), contact(&number, listener));
-            self.endpoint.set_local(session, &sent_by, &contact);
-        }
+        self.answer_as(session, &path, &number);
         let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
         let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
         let told = self

@@ -191,57 +191,38 @@ impl Leg {
             }
     }
 
-    /// Sends an RTP packet to the peer.
+    /// Sends a packet to the peer; it has room for the SRTP or SRTCP trailer behind it.
     #[inline]
     pub(super) fn transmit(
         &mut self,
+        kind: PacketKind,
         packet: &mut PacketBuf,
         now: Instant,
         out: &mut impl Sink,
     ) -> Result<(), Discard> {
         if self.tap.is_some() {
-            self.overhear(Direction::Sent, PacketKind::Rtp, None, packet.bytes(), now);
+            self.overhear(Direction::Sent, kind, None, packet.bytes(), now);
         }
         match &mut self.port {
             Port::Browser(port) => {
                 let (socket, to) = port.target().ok_or(Discard::Direction)?;
                 let (buffer, len) = packet.with_tail();
-                let len = port.transport.protect_rtp(buffer, len)?;
+                let len = match kind {
+                    PacketKind::Rtp => port.transport.protect_rtp(buffer, len)?,
+                    PacketKind::Rtcp => port.transport.protect_rtcp(buffer, len)?,
+                };
                 packet.set_len(len);
                 out.send(Socket::Browser(socket), to, packet.bytes());
             }
             Port::Rtp(port) => {
-                let to = port.target().ok_or(Discard::Direction)?;
-                out.send(Socket::Rtp(port.pair), to, packet.bytes());
+                let (socket, to) = match kind {
+                    PacketKind::Rtp => (Socket::Rtp(port.pair), port.target()),
+                    PacketKind::Rtcp => (Socket::Rtcp(port.pair), port.rtcp_target()),
+                };
+                out.send(socket, to.ok_or(Discard::Direction)?, packet.bytes());
             }
         }
-        self.stats.sent += 1;
-        Ok(())
-    }
-
-    /// Sends an RTCP packet to the peer; `packet` has room for the SRTCP trailer behind it.
-    pub(super) fn transmit_rtcp(
-        &mut self,
-        packet: &mut PacketBuf,
-        now: Instant,
-        out: &mut impl Sink,
-    ) -> Result<(), Discard> {
-        if self.tap.is_some() {
-            self.overhear(Direction::Sent, PacketKind::Rtcp, None, packet.bytes(), now);
-        }
-        match &mut self.port {
-            Port::Browser(port) => {
-                let (socket, to) = port.target().ok_or(Discard::Direction)?;
-                let (buffer, len) = packet.with_tail();
-                let len = port.transport.protect_rtcp(buffer, len)?;
-                packet.set_len(len);
-                out.send(Socket::Browser(socket), to, packet.bytes());
-            }
-            Port::Rtp(port) => {
-                let to = port.rtcp_target().ok_or(Discard::Direction)?;
-                out.send(Socket::Rtcp(port.pair), to, packet.bytes());
-            }
-        }
+        self.stats.sent += u64::from(kind == PacketKind::Rtp);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use super::super::player::Player;
 use super::super::port::browser::BrowserPort;
 use super::super::port::rtp::RtpPort;
 use super::super::stream::Stream;
+use super::super::tap::PacketKind;
 use super::super::waiting::Waiting;
 use super::super::{key::Keys, news::News, report};
 use super::{Engine, Sink, figures};
@@ -246,7 +247,7 @@ impl Engine {
             let len = report::write(&mut leg, packet.bytes_mut(), ntp, now, true).unwrap_or(0);
             packet.set_len(len);
             // Last words; nobody waits for them.
-            let _ = leg.transmit_rtcp(&mut packet, now, out);
+            let _ = leg.transmit(PacketKind::Rtcp, &mut packet, now, out);
         }
         match &leg.port {
             Port::Browser(port) => {

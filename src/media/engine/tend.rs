@@ -6,6 +6,7 @@ use super::super::deadline::Due;
 use super::super::join::{fill_pause, send_frame};
 use super::super::leg::{Leg, Port};
 use super::super::port::browser::socket_of;
+use super::super::tap::PacketKind;
 use super::super::{join::Scratch, report};
 use super::{Engine, Sink, Socket};
 use crate::packet::PacketBuf;
@@ -153,7 +154,7 @@ impl Engine {
         if let Some(payload) = packet.bytes_mut().get_mut(HEADER_LEN..) {
             event.payload.write(payload);
         }
-        if let Err(reason) = leg.transmit(packet, now, out) {
+        if let Err(reason) = leg.transmit(PacketKind::Rtp, packet, now, out) {
             self.counters.discards.count(reason);
         }
     }
@@ -174,7 +175,7 @@ impl Engine {
         let Some(len) = report::write(leg, packet.bytes_mut(), ntp, now, false) else { return };
         packet.set_len(len);
         leg.outbound.reported_at = now;
-        match leg.transmit_rtcp(packet, now, out) {
+        match leg.transmit(PacketKind::Rtcp, packet, now, out) {
             Ok(()) => self.counters.reports_sent += 1,
             Err(reason) => self.counters.discards.count(reason),
         }

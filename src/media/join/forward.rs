@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::super::tap::PacketKind;
 use super::transcode::Span;
 use super::{Arrival, header};
 use crate::codec::g711;
@@ -43,5 +44,5 @@ pub(super) fn forward(
     let (timestamp, marker) = to.outbound.stream.place(span.at, span.len, now);
     let header = header(to, target.send_pt, timestamp, marker, len);
     write_header(packet.bytes_mut(), &header);
-    to.transmit(packet, now, out)
+    to.transmit(PacketKind::Rtp, packet, now, out)
 }

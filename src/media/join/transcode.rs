@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::tap::PacketKind;
 use super::{Arrival, Scratch, header};
 use crate::codec::g711;
 use crate::codec::opus::{Decoder, Encoder};
@@ -163,7 +164,7 @@ pub(in crate::media) fn send_frame(
     let header = header(to, plan.send_pt, timestamp, marker, len);
     write_header(packet.bytes_mut(), &header);
     packet.set_len(HEADER_LEN + len);
-    to.transmit(packet, now, out)
+    to.transmit(PacketKind::Rtp, packet, now, out)
 }
 
 /// Encodes a frame and returns its length; 0: under DTX it need not be sent.
