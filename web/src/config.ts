@@ -16,8 +16,8 @@ export interface LabHint {
   /** DNs that can sign in, `5001-5999`. */
   dns: string;
   password: string;
-  /** Agents that can log in to the desktop; the password is the same. */
-  agents?: string;
+  /** An agent who can log in at the gateway's own desk; in the lab's own file the password is the same. */
+  agent?: string;
   numbers: { number: string; what: string }[];
 }
 

@@ -80,8 +80,8 @@ export class Desktop {
     for (const { name, url } of places) this.#place.add(new Option(name, url));
     element("gws").hidden = false;
     this.#place.parentElement?.toggleAttribute("hidden", places.length < 2);
-    this.#user.value = localStorage.getItem(USER_KEY) ?? config.lab?.agents?.split(/[-, ]/)[0] ?? "";
-    if (config.lab?.agents) this.#password.value = config.lab.password;
+    this.#user.value = localStorage.getItem(USER_KEY) ?? config.lab?.agent ?? "";
+    if (config.lab?.agent) this.#password.value = config.lab.password;
     const before = sessionStorage.getItem(PLACE_KEY);
     if (around) void this.#connect(around.base, undefined, around.cometd);
     else if (before !== null && places.some((place) => place.url === before)) {

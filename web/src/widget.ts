@@ -34,13 +34,23 @@ function registerWidget({ id, title, url, width, height }: Widget): void {
 
 Object.assign(window, { genesys: { wwe: { cometd, service: { registerWidget } } } });
 
+/** As a desktop does: the cookie comes by REST, for no WebSocket can bring one, and widgets share it. */
+async function logIn(user: string, password: string): Promise<boolean> {
+  const secret = btoa(String.fromCharCode(...new TextEncoder().encode(`${user}:${password}`)));
+  const answer = await fetch("/api/v2/me", { headers: { Authorization: `Basic ${secret}` }, cache: "no-store" });
+  return answer.ok;
+}
+
 element<HTMLFormElement>("log-in").addEventListener("submit", (e) => {
   e.preventDefault();
-  const authentication = { username: element<HTMLInputElement>("user").value, password: element<HTMLInputElement>("password").value };
-  cometd.handshake({ ext: { authentication } }, (reply) => {
-    element("status").textContent = reply.successful ? "Connected" : "The login was refused.";
-    if (!reply.successful) return;
-    element("log-in").hidden = true;
-    registerWidget({ id: "webrtc-phone", title: "WebRTC Phone", url: "index.html", width: 300, height: 500 });
-  });
+  const refused = () => (element("status").textContent = "The login was refused.");
+  logIn(element<HTMLInputElement>("user").value, element<HTMLInputElement>("password").value).then((isIn) => {
+    if (!isIn) return refused();
+    return cometd.handshake((reply) => {
+      if (!reply.successful) return refused();
+      element("status").textContent = "Connected";
+      element("log-in").hidden = true;
+      registerWidget({ id: "webrtc-phone", title: "WebRTC Phone", url: "index.html", width: 300, height: 500 });
+    });
+  }, refused);
 });

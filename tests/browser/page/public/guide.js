@@ -68,10 +68,10 @@ function updateCallStatus(text) {
   document.getElementById("status").textContent = text;
 }
 
-/** The guide's REST: the browser sends the cookie of the handshake, and the token that any GET names. */
-async function rest(gwsUrl, method, path, body) {
+/** The guide's REST, behind the login of a GWS desktop: a GET with the password brings the cookie, and names the token. */
+async function rest(gwsUrl, user, password, method, path, body) {
   const credentials = "include";
-  const me = await fetch(gwsUrl + "/api/v2/me", { credentials });
+  const me = await fetch(gwsUrl + "/api/v2/me", { credentials, headers: { Authorization: `Basic ${btoa(`${user}:${password}`)}` } });
   const headers = { "Content-Type": "application/json", "X-CSRF-TOKEN": me.headers.get("X-CSRF-TOKEN") ?? "" };
   const answer = await fetch(gwsUrl + path, { method, headers, credentials, body: JSON.stringify(body) });
   return [answer.status, await answer.json()];
