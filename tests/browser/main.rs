@@ -12,7 +12,6 @@ mod proxy;
 mod resuming;
 mod rig;
 mod scenarios;
-mod shift;
 #[path = "../common/sipp.rs"]
 mod sipp;
 mod sipp_trunk;

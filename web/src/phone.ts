@@ -45,6 +45,9 @@ const TRUNK = "X-Crosspoint-Trunk";
 /** Header of either side's messages that names the call as the agent desktop knows it. */
 const CALL_UUID = "X-Genesys-CallUUID";
 
+/** How long a second call rings, ms, before it is busy: the word to answer it comes at once, or not at all. */
+const SECOND_CALL_MS = 1500;
+
 /** Who looks after a second call beside the phone's own, and after what is wished of both. */
 export interface SecondLine {
   /** A call of ours has begun; true: it is the second one. */
@@ -62,6 +65,8 @@ export class Phone {
   #ua: UA | null = null;
   #account: Account | null = null;
   #session: RTCSession | null = null;
+  /** A second call that the agent desktop has made. */
+  #beside: { session: RTCSession; peer: string } | null = null;
   #call: Call | null = null;
   /** The connection was lost since the last registration. */
   #cut = false;
@@ -213,11 +218,12 @@ export class Phone {
 
   #adopt({ session, originator, request }: IncomingRTCSessionEvent | OutgoingRTCSessionEvent): void {
     if (originator === "local" && this.second?.takes(session)) return;
+    const incoming = originator === "remote";
     if (this.#session) {
-      session.terminate({ status_code: 486, reason_phrase: "Busy Here" });
+      if (incoming && !this.#beside) this.#consider(session, request);
+      else session.terminate({ status_code: 486, reason_phrase: "Busy Here" });
       return;
     }
-    const incoming = originator === "remote";
     const resumed = incoming ? request.getHeader(RESUME) : undefined;
     const party = incoming ? request.from : request.to;
     const unasked = incoming && /answer-after=0|info=alert-autoanswer/.test(hints(request));
@@ -260,6 +266,42 @@ export class Phone {
     });
     session.on("ended", () => this.#ended(this.second?.farewell() ?? "Call ended"));
     if (incoming && (this.autoAnswer || resumed || unasked)) queueMicrotask(() => this.answer());
+  }
+
+  /**
+   * A second call: somebody who hears busy, unless the agent desktop has it made, to ask before it hands the first one on.
+   * That one is told to answer at once; it is heard beside the first, of which the gateway keeps one silent.
+   */
+  #consider(session: RTCSession, request: { from: { display_name: string; uri: { user: string } }; getHeader(name: string): string | undefined }): void {
+    const busy = window.setTimeout(() => session.terminate({ status_code: 486, reason_phrase: "Busy Here" }), SECOND_CALL_MS);
+    const sound = new Audio();
+    const answer = () => {
+      window.clearTimeout(busy);
+      if (this.#beside || session.isEstablished() || session.isEnded()) return;
+      this.#beside = { session, peer: shown(request.from) };
+      session.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+    };
+    session.on("peerconnection", ({ peerconnection }) =>
+      peerconnection.addEventListener("track", (e) => {
+        sound.srcObject = e.streams[0] ?? new MediaStream([e.track]);
+        void sound.play().catch(() => {});
+      }),
+    );
+    session.on("icecandidate", (e: IceCandidateEvent) => e.ready());
+    session.on("newInfo", (e: { originator: string; info: { contentType: string; body: string } }) => {
+      if (e.originator !== "remote" || !e.info.contentType.startsWith(COMMAND_TYPE)) return;
+      if (this.#session === session) this.#obey(e.info.body);
+      else if (/"command"\s*:\s*"answer"/.test(e.info.body)) answer();
+    });
+    const over = () => {
+      window.clearTimeout(busy);
+      sound.srcObject = null;
+      if (this.#beside?.session === session) this.#beside = null;
+      if (this.#session === session) this.#ended("Call ended");
+    };
+    session.on("ended", over);
+    session.on("failed", over);
+    if (/answer-after=0|info=alert-autoanswer/.test(hints(request))) queueMicrotask(answer);
   }
 
   /** The gateway wants something of this end of the call: the agent desktop's buttons are not ours. */
@@ -306,6 +348,14 @@ export class Phone {
   }
 
   #ended(why: string): void {
+    const beside = this.#beside;
+    this.#beside = null;
+    if (beside?.session.isEstablished()) {
+      // The first one has gone; the phone's call is the other one from here on.
+      this.#session = beside.session;
+      this.#update({ state: "established", peer: beside.peer, muted: false, held: false, establishedAt: performance.now() });
+      return;
+    }
     this.#session = null;
     this.#call = null;
     this.#events.localStream(null);
