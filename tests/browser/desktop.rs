@@ -152,6 +152,12 @@ async fn a_desktop_works_at_a_plain_gws_through_the_origin_of_the_gateway() {
     gws.publishes("/v2/me/calls", call("Released", &[])).await;
     browser.until("the call is gone", "return document.querySelector('#gws-calls article') === null", STEP).await;
 
+    let chat = |state: &str| json!({ "interaction": { "id": "7", "channel": "chat", "state": state, "text": "Where is it?" } });
+    gws.publishes("/v2/me/interactions", chat("Invited")).await;
+    text_becomes(&browser, "gws-interactions", "Where is it?").await;
+    gws.publishes("/v2/me/interactions", chat("Completed")).await;
+    browser.until("the chat is gone", "return document.getElementById('gws-interactions').hidden", STEP).await;
+
     let all = gws.ask("GET", "/test/asked", &json!({})).await;
     let known = ["BAYEUX_BROWSER", "JSESSIONID"];
     let cookies = all["cookies"].as_array().expect("a list");

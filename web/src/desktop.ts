@@ -214,7 +214,7 @@ export class Desktop {
       const item = document.createElement("li");
       item.dataset.id = id;
       const kind = document.createElement("b");
-      kind.textContent = String(inner.mediaType ?? inner.media ?? inner.type ?? "item").slice(0, 40);
+      kind.textContent = String(inner.mediaType ?? inner.media ?? inner.channel ?? inner.type ?? "item").slice(0, 40);
       const words = [inner.from, inner.subject, inner.text, inner.message].filter((part) => typeof part === "string" && part !== "");
       item.append(kind, ` ${words.join(" · ").slice(0, 300)} `, state.slice(0, 40));
       if (old) old.replaceWith(item);
