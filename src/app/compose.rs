@@ -270,6 +270,7 @@ pub(super) fn http(config: &Config, at: usize, lab: Option<LabHint>) -> http::Co
         ws_path: listener.path.clone(),
         domain: config.server.domain.clone(),
         lab,
+        desk: !config.agents.is_empty(),
         gws: gws::places(config),
     };
     http::Config {

@@ -85,6 +85,9 @@ pub struct PageConfig {
     /// Only in a lab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lab: Option<LabHint>,
+    /// There are agents, who log in here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub desk: bool,
     /// Each GWS that the page may connect to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gws: Vec<GwsPlace>,
@@ -106,6 +109,9 @@ pub struct LabHint {
     pub dns: String,
     /// Their password.
     pub password: String,
+    /// An agent who can log in; in the lab's own file the password is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Numbers to dial.
     pub numbers: Vec<LabNumber>,
 }

@@ -34,6 +34,7 @@ pub fn hint(config: &Config) -> LabHint {
     LabHint {
         dns: entry.map(|entry| entry.number.to_string()).unwrap_or_default(),
         password: entry.and_then(|entry| entry.secret.as_ref()).map(|secret| secret.0.clone()).unwrap_or_default(),
+        agent: config.agents.first().map(|agent| agent.user.clone()),
         numbers: (config.lab.numbers.iter())
             .map(|number| LabNumber { number: number.number.clone(), what: what(number.does).to_owned() })
             .collect(),

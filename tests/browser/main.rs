@@ -12,6 +12,7 @@ mod proxy;
 mod resuming;
 mod rig;
 mod scenarios;
+mod shift;
 #[path = "../common/sipp.rs"]
 mod sipp;
 mod sipp_trunk;

@@ -109,7 +109,7 @@ pub struct Web {
 }
 
 pub fn rules() -> http::Config {
-    let page = PageConfig { ws_path: "/ws".into(), domain: DOMAIN.into(), lab: None, gws: Vec::new() };
+    let page = PageConfig { ws_path: "/ws".into(), domain: DOMAIN.into(), lab: None, desk: false, gws: Vec::new() };
     http::Config { page: Some(page), ..http::Config::default() }
 }
 
