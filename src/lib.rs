@@ -70,6 +70,8 @@
 //! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged |
 //! | the journal → sinks | `outbox.max_mb` on disk | the oldest events go, `lost` of the sinks that had not had them |
 //! | what a GWS said → the desk | 1024 | the GWS is not read on |
+//! | user data → a call | 256 pairs, 64 KiB | an agent's is refused, the trunk's is not taken |
+//! | what a GWS says → calls that are not there yet | 4096 calls, 16 KiB and 60 s each | the oldest is forgotten |
 //! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |
 //! | pages → a GWS, requests and WebSockets | `gws.connections` | 503 with the reason |
 //! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |

@@ -224,7 +224,9 @@ impl Desk {
             data: message::json(data),
         });
     }
+}
 
+impl Desk {
     /// Describes one of an agent's numbers.
     pub(super) fn device<'a>(&self, agent: &'a Agent, dn: &'a str) -> Device<'a> {
         let works_here = agent.dn == dn;

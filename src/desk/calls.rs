@@ -188,7 +188,9 @@ impl Desk {
         }
         moved
     }
+}
 
+impl Desk {
     /// A number comes to a call.
     fn join(&mut self, call: &mut Call, dn: &str, direction: Direction, at: Instant) {
         let owner = self.owner(dn).cloned();
