@@ -320,7 +320,6 @@ impl Sight {
     pub(super) fn capabilities(self) -> Vec<&'static str> {
         let mut all: Vec<&str> = match self.state {
             CallState::Released => return Vec::new(),
-            CallState::Ringing if self.is_second => vec![],
             CallState::Ringing => vec!["Answer"],
             CallState::Dialing => vec!["Hangup"],
             _ if self.is_second => vec!["Hangup"],

@@ -56,12 +56,7 @@ impl Page {
 }
 
 /// Writes all figures.
-pub fn render(
-    figures: &Figures,
-    tally: &Tally,
-    agents: Option<&desk::Figures>,
-    sinks: Option<&SinkTally>,
-) -> String {
+pub fn render(figures: &Figures, tally: &Tally, agents: Option<&desk::Figures>, sinks: Option<&SinkTally>) -> String {
     let mut page = Page(Registry::with_prefix("crosspoint"));
     signalling(&mut page, &figures.snapshot);
     media(&mut page, &figures.workers);

@@ -309,11 +309,16 @@ fn user_data_is_changed_told_and_bounded() {
 }
 
 #[test]
-fn the_called_agent_of_an_internal_call_can_end_it_but_not_act_for_the_caller() {
+fn the_called_agent_of_an_internal_call_can_take_and_end_it_but_not_act_for_the_caller() {
     let mut room = ready();
     let mut line = Line::outbound(1, "5002");
     line.event.local = true;
-    line.answered(&mut room);
+    line.tell(&mut room, EventKind::Dialing);
+    line.tell(&mut room, EventKind::Ringing);
+    let outputs = room.done("agent5002", on(&line, CallOperation::Answer));
+    assert_eq!(commands(&outputs), [Command::Answer { call: CallId(1) }]);
+    assert_eq!(room.refused("agent5001", on(&line, CallOperation::Answer)).status_code(), 2);
+    line.tell(&mut room, EventKind::Established);
     for what in [CallOperation::Hold, CallOperation::SingleStepTransfer { to: "6001".into() }] {
         assert_eq!(room.refused("agent5002", on(&line, what)).status_code(), 2);
     }

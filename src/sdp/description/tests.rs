@@ -154,5 +154,8 @@ fn udp_candidates_of_the_first_component_are_taken_and_names_are_not() {
          a=candidate:5 1 udp 1 2001:db8::1 4003 typ host\r\na=candidate:6 1 udp\r\na=candidate:7 1 udp 1 192.0.2.8 0 typ host\r\n",
     );
     let found: Vec<_> = audio(&session).udp_candidates().collect();
-    assert_eq!(found, ["192.0.2.7:4000".parse::<std::net::SocketAddr>().unwrap(), "[2001:db8::1]:4003".parse().unwrap()]);
+    assert_eq!(
+        found,
+        ["192.0.2.7:4000".parse::<std::net::SocketAddr>().unwrap(), "[2001:db8::1]:4003".parse().unwrap()]
+    );
 }
