@@ -178,7 +178,15 @@ impl Exchange {
 
     /// Calls a DN as a customer; returns the CallUUID.
     pub async fn call(&self, dn: &str, from: &str) -> String {
-        let call_id = format!("customer{from}");
+        self.call_as(dn, from, format!("customer{from}")).await
+    }
+
+    /// Calls a DN as a customer who has called before, by the same CallUUID.
+    pub async fn call_again(&self, dn: &str, from: &str, time: usize) -> String {
+        self.call_as(dn, from, format!("customer{from}~{time}")).await
+    }
+
+    async fn call_as(&self, dn: &str, from: &str, call_id: String) -> String {
         let dialog = Dialog {
             us: format!("<sip:{from}@{}>;tag=x", self.own()),
             them: format!("<sip:{dn}@{}>", self.gateway),
@@ -223,6 +231,7 @@ impl Exchange {
 
 /// A CallUUID as the SIP Server writes them: 32 characters, the same for the whole of a call.
 fn uuid(call_id: &str) -> String {
-    let letters = call_id.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_uppercase()));
+    let customer = call_id.split('~').next().unwrap_or_default();
+    let letters = customer.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_uppercase()));
     letters.chain(std::iter::repeat('0')).take(32).collect()
 }
