@@ -437,7 +437,8 @@ impl RunningApp {
             self.task.abort();
         }
         // Requests that are held and WebSockets of desktops end with it.
-        if let Some((_, task)) = self.desk.take() {
+        if let Some((desk, task)) = self.desk.take() {
+            sinks::quiet(&desk).await;
             task.abort();
         }
         self.listeners.shutdown().await;

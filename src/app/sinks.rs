@@ -9,10 +9,27 @@ use tokio::task::JoinSet;
 
 use super::{StartError, compose};
 use crate::config::Config;
+use crate::io::desk;
 use crate::io::sink::{self, Outbox, SinkTally, Sinks, Told};
 
 /// How long the sinks have to be told of the last calls' ends; what is left waits on the disk.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often a desk is asked whether it still publishes, and how many times at the most.
+const LOOKS: (Duration, u32) = (Duration::from_millis(20), 20);
+
+/// Waits until the desk has taken what signalling said last: each call's end.
+pub(super) async fn quiet(desk: &desk::Handle) {
+    let (pause, most) = LOOKS;
+    let mut before = None;
+    for _ in 0..most {
+        let Ok(figures) = desk.figures().await else { return };
+        if before.replace(figures.counts.published) == Some(figures.counts.published) {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
 
 /// What of the agents' side leads outwards.
 pub(super) struct Outward {

@@ -225,16 +225,18 @@ impl OpenCalls {
     pub fn see(&mut self, envelope: &Bytes) {
         let Some(heading) = Heading::read(envelope).filter(|heading| heading.channel == CALLS) else { return };
         let Some((call, sequence)) = split(&heading.event_id) else { return };
-        let is_released = is_released(heading.data);
-        if is_released && !self.0.contains_key(call) {
+        // What is said of a call without describing it (that something failed) begins and ends none.
+        let state = state(heading.data);
+        let goes_on = state.as_deref().is_some_and(|state| state != "Released");
+        if !goes_on && !self.0.contains_key(call) {
             return;
         }
         let open = self.0.entry(call.to_owned()).or_default();
         open.sequence = open.sequence.max(sequence);
-        if is_released {
-            open.sides.remove(&*heading.dn);
-        } else {
+        if goes_on {
             open.sides.insert(heading.dn.into_owned(), envelope.clone());
+        } else if state.is_some() {
+            open.sides.remove(&*heading.dn);
         }
         if open.sides.is_empty() {
             self.0.remove(call);
@@ -267,7 +269,7 @@ impl OpenCalls {
         let calls = std::mem::take(&mut self.0);
         let mut events = Vec::new();
         for (call, open) in calls {
-            for (at, last) in (open.sequence.saturating_add(1)..).zip(open.sides.values()) {
+            for (at, last) in (1..).map_while(|n| open.sequence.checked_add(n)).zip(open.sides.values()) {
                 events.extend(released(&format!("{call}-{at}"), last, at_unix_ms));
             }
         }
@@ -281,7 +283,8 @@ fn split(event_id: &str) -> Option<(&str, u64)> {
     Some((call, sequence.parse().ok()?))
 }
 
-fn is_released(data: &RawValue) -> bool {
+/// Reads the state of the call that a message describes. `None`: it describes none.
+fn state(data: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow)]
@@ -293,7 +296,7 @@ fn is_released(data: &RawValue) -> bool {
         state: Option<Cow<'a, str>>,
     }
     let data: Option<Data<'_>> = serde_json::from_str(data.get()).ok();
-    data.and_then(|data| data.call).and_then(|call| call.state).is_some_and(|state| state == "Released")
+    data?.call?.state
 }
 
 /// Writes the event that releases a call whose last one is `last`: what a desktop gets at the end of any call, with the
@@ -308,6 +311,11 @@ fn released(event_id: &str, last: &[u8], at_unix_ms: i64) -> Option<Bytes> {
     data.insert("notificationType".to_owned(), "StatusChange".into());
     data.insert("event".to_owned(), "CallReleased".into());
     data.insert("reason".to_owned(), GATEWAY_RESTART.into());
+    data.insert("extensions".to_owned(), serde_json::json!({ "releaseCause": "GatewayRestart" }));
+    // The guide's fields, which stand beside the call.
+    data.insert("timestamp".to_owned(), at_unix_ms.into());
+    data.insert("state".to_owned(), "Released".into());
+    data.remove("transferredTo");
     let data = serde_json::value::to_raw_value(&data).ok()?;
     let envelope = Envelope {
         event_id,

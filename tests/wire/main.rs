@@ -18,6 +18,7 @@ mod embed;
 mod exchange;
 #[cfg(feature = "lab")]
 mod gws;
+mod killed;
 mod lab;
 #[cfg(feature = "lab")]
 mod lines;

@@ -144,6 +144,20 @@ fn an_event_is_one_line_whatever_its_data_looks_like() {
 }
 
 #[test]
+fn a_message_that_something_failed_neither_ends_a_call_nor_takes_its_place() {
+    let mut open = OpenCalls::default();
+    let failure = |sequence: u64| Published {
+        data: Bytes::from_static(br#"{"messageType":"ErrorMessage","errorMessage":"busy"}"#),
+        ..published(1, sequence, "5001", "")
+    };
+    open.see(&envelope(&failure(0)).expect("an event"));
+    assert!(open.is_empty());
+    open.see(&envelope(&published(1, 1, "5001", "Held")).expect("an event"));
+    open.see(&envelope(&failure(2)).expect("an event"));
+    assert_eq!(ids(&open.release(0)), ["00000000000000aa-call-1-3"]);
+}
+
+#[test]
 fn what_is_no_call_is_never_released() {
     let mut event = published(1, 0, "5001", "Ready");
     event.channel = "/v2/me/state";
