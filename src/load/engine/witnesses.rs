@@ -71,8 +71,9 @@ impl Conductor<'_> {
         match said {
             Said::Described(text) => {
                 let call = &mut self.calls[number];
-                call.ends.described = Some(text);
-                if call.stage != Stage::Calling {
+                // What is said a second time was sent already.
+                let is_first = call.ends.described.replace(text).is_none();
+                if !is_first || call.stage != Stage::Calling {
                     return Ok(());
                 }
                 match call.caller() {
