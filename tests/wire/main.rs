@@ -17,6 +17,7 @@ mod embed;
 #[cfg(feature = "lab")]
 mod exchange;
 #[cfg(feature = "lab")]
+mod flow;
 mod gws;
 mod killed;
 mod lab;

@@ -1,0 +1,128 @@
+//! The guide's whole inbound flow: a customer of the lab, agents at their desktops by REST and CometD, their phones, a transfer.
+
+use std::time::Duration;
+
+use crosspoint::lab::interactions::Channel;
+use crosspoint::lab::routing::Queue;
+use crosspoint::lab::{self, Customer, CustomerStatus, LabConfig, LabHandle, floor};
+use serde_json::{Value, json};
+
+use crate::desk::{self, server};
+use crate::desktop::Desktop;
+use crate::lines::Lines;
+use crate::rest::PASSWORD;
+use crate::rig::Rig;
+
+const NUMBER: &str = "18005551234";
+
+/// Anna at 5001 and Ben at 5002, each with a second to finish a call.
+fn agents() -> Vec<(String, String)> {
+    let hash = crosspoint::desk::PasswordHash::make(PASSWORD, [7; 16]);
+    let agent = |user: &str, dn: &str| {
+        format!(
+            "{{ user = \"{user}\", password = \"{}\", dns = [\"{dn}\"], skills = {{ support = 5 }} }}",
+            hash.as_str()
+        )
+    };
+    let both = format!("[{}, {}]", agent("anna", "5001"), agent("ben", "5002"));
+    let keys = [("agent", both), ("desk.after_call_work_seconds", "1".to_owned())];
+    keys.map(|(key, value)| (key.to_owned(), value)).to_vec()
+}
+
+struct Scene {
+    rig: Rig,
+    lab: LabHandle,
+    anna: (Desktop, Lines),
+    ben: (Desktop, Lines),
+}
+
+impl Scene {
+    async fn start() -> Scene {
+        let sip = server();
+        let rig = desk::rig(sip, &agents()).await;
+        let queue = Queue {
+            number: NUMBER.to_owned(),
+            skill: Some("support".to_owned()),
+            level: 1,
+            answer_within: Duration::from_secs(10),
+        };
+        let config = LabConfig {
+            sip,
+            gateway: rig.sip(),
+            numbers: Vec::new(),
+            dns: vec!["5001-5999".to_owned().try_into().expect("a range")],
+            queues: vec![queue],
+            ..LabConfig::default()
+        };
+        let floor = floor::of(rig.app.remote(), &config.queues).await;
+        let lab = lab::start_with(config, Some(floor)).expect("started");
+        let phones = [Lines::sign_in(rig.http(), "5001").await, Lines::sign_in(rig.http(), "5002").await];
+        let [first, second] = phones;
+        let anna = (Desktop::log_in(rig.http(), "anna", PASSWORD).await, first);
+        let ben = (Desktop::log_in(rig.http(), "ben", PASSWORD).await, second);
+        Scene { rig, lab, anna, ben }
+    }
+}
+
+async fn becomes(desktop: &Desktop, state: &str) {
+    desktop.does("POST /me", json!({"operationName": "StartContactCenterSession", "channels": ["voice"]})).await;
+    desktop.does("PUT /me/state", json!({ "state": state })).await;
+}
+
+fn path_of(call: &Value) -> String {
+    format!("/me/calls/{}", call["id"].as_str().unwrap_or_default())
+}
+
+async fn stands(customer: &mut Customer, wanted: CustomerStatus) {
+    let found = tokio::time::timeout(Duration::from_secs(10), customer.wait_for(|status| *status == wanted)).await;
+    assert_eq!(found.expect("within 10 s"), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves_after_call_work() {
+    let Scene { rig, lab, anna: (anna, first), ben: (ben, second) } = Scene::start().await;
+    let mut customer = lab.customer(NUMBER).await.expect("routed");
+    stands(&mut customer, CustomerStatus::Waiting).await;
+    assert!(lab.interaction(Channel::Chat).is_none(), "nobody is ready");
+
+    becomes(&anna, "Ready").await;
+    let call = anna.call_is("Ringing").await;
+    assert_eq!((&call["participants"][0]["phoneNumber"], &call["dnis"]), (&json!("5551234567"), &json!(NUMBER)));
+    assert_eq!(call["userData"]["customer_id"], "98765", "{call}");
+    let conn_id = call["connId"].as_str().unwrap_or_default();
+    assert!(conn_id.len() == 16 && conn_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{call}");
+    first.ring(1).await;
+    let path = path_of(&call);
+    anna.does(&format!("PUT {path}"), json!({ "action": "answer" })).await;
+    anna.call_is("Established").await;
+    stands(&mut customer, CustomerStatus::Talking("5001".to_owned())).await;
+    anna.does(&format!("PUT {path}"), json!({ "action": "hold" })).await;
+    anna.call_is("Held").await;
+    anna.forget();
+    anna.does(&format!("PUT {path}"), json!({ "action": "retrieve" })).await;
+    anna.call_is("Established").await;
+
+    anna.does(&format!("POST {path}/transfer"), json!({ "destination": "5002", "type": "blind" })).await;
+    let consulted = ben.call_is("Ringing").await;
+    second.ring(1).await;
+    ben.does(&format!("PUT {}", path_of(&consulted)), json!({ "action": "answer" })).await;
+    ben.call_is("Established").await;
+    anna.call_is("Released").await;
+    first.talk(0).await;
+    let state = |wanted: &'static str| move |event: &Value| event.to_string().contains(wanted);
+    anna.told("after-call work", state("AfterCallWork")).await;
+    let given = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match lab.interaction(Channel::Chat) {
+                Some(agent) => return agent,
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    });
+    assert_eq!(given.await.expect("Ready again within 10 s"), "anna");
+    anna.told("a chat", state("\"channel\":\"chat\"")).await;
+    customer.hang_up();
+    ben.call_is("Released").await;
+    desk::no_call_is_left(&rig).await;
+    assert_eq!(lab.complaints(), [""; 0]);
+}
