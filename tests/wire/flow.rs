@@ -37,15 +37,10 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start() -> Scene {
+    async fn start(answer_within: Duration) -> Scene {
         let sip = server();
         let rig = desk::rig(sip, &agents()).await;
-        let queue = Queue {
-            number: NUMBER.to_owned(),
-            skill: Some("support".to_owned()),
-            level: 1,
-            answer_within: Duration::from_secs(10),
-        };
+        let queue = Queue { number: NUMBER.to_owned(), skill: Some("support".to_owned()), level: 1, answer_within };
         let config = LabConfig {
             sip,
             gateway: rig.sip(),
@@ -80,7 +75,7 @@ async fn stands(customer: &mut Customer, wanted: CustomerStatus) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves_after_call_work() {
-    let Scene { rig, lab, anna: (anna, first), ben: (ben, second) } = Scene::start().await;
+    let Scene { rig, lab, anna: (anna, first), ben: (ben, second) } = Scene::start(Duration::from_secs(10)).await;
     let mut customer = lab.customer(NUMBER).await.expect("routed");
     stands(&mut customer, CustomerStatus::Waiting).await;
     assert!(lab.interaction(Channel::Chat).is_none(), "nobody is ready");
@@ -125,4 +120,19 @@ async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves
     ben.call_is("Released").await;
     desk::no_call_is_left(&rig).await;
     assert_eq!(lab.complaints(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_does_not_answer_is_not_ready_and_the_next_one_has_the_customer() {
+    let Scene { rig: _rig, lab, anna: (anna, first), ben: (ben, second) } = Scene::start(Duration::from_secs(1)).await;
+    becomes(&anna, "Ready").await;
+    becomes(&ben, "Ready").await;
+    let mut customer = lab.customer(NUMBER).await.expect("routed");
+    first.ring(1).await;
+    second.ring(1).await;
+    anna.told("not ready", |event| event.to_string().contains("NotReady")).await;
+    let call = ben.call_is("Ringing").await;
+    ben.does(&format!("PUT {}", path_of(&call)), json!({ "action": "answer" })).await;
+    stands(&mut customer, CustomerStatus::Talking("5002".to_owned())).await;
+    first.ring(0).await;
 }

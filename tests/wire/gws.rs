@@ -174,7 +174,8 @@ async fn nobody_but_a_page_of_ours_reaches_a_gws_and_only_its_open_paths() {
     let (gws, address) = Gws::start().await;
     let rig = rig(address, "").await;
     let at = rig.http();
-    let cases: [(&str, &[(&str, &str)], &str); 8] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Fields<'_>, &str); 8] = [
         ("GET /gws/main/api/v2/me", &[], "403"),
         ("GET /gws/main/api/v2/me", &[("Origin", "https://evil.example")], "403"),
         ("POST /gws/main/api/v2/me", &[("Origin", "https://desk.example")], "403"),

@@ -105,7 +105,9 @@ fn guesses_from_one_address_come_ever_more_slowly_whomever_they_are_for() {
 #[test]
 fn parallel_attempts_wait_in_one_line() {
     let (mut login, now) = table(Config::default());
-    (0..4).for_each(|_| drop(fail(&mut login, None, HERE, now)));
+    for _ in 0..4 {
+        fail(&mut login, None, HERE, now);
+    }
     let waits: Vec<_> = (0..12).map(|_| login.may_try(None, HERE, now + seconds(1))).collect();
     let heard: BTreeSet<_> =
         waits.iter().filter_map(|w| if let Turn::After(wait) = w { Some(*wait) } else { None }).collect();

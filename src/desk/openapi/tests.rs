@@ -146,7 +146,8 @@ fn the_bounds_of_the_document_are_those_of_the_reader() {
     let schemas = &document["components"]["schemas"];
     let most =
         |name: &str| schemas[name]["maxLength"].as_u64().map(|most| "5".repeat(most as usize)).expect("a length");
-    let cases: [(&str, &str, fn(&str) -> Value); 3] = [
+    type Body = fn(&str) -> Value;
+    let cases: [(&str, &str, Body); 3] = [
         ("Number", "/api/v2/me/calls", |text| json!({"destination": text})),
         ("Reason", "/api/v2/me/state", |text| json!({"state": "NotReady", "reason": text})),
         ("Text", "/api/v2/me/calls/{id}", |text| json!({"action": "deleteUserDataPair", "key": text})),

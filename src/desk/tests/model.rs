@@ -123,8 +123,7 @@ fn run(seed: u64) {
             }
             2 if at < lines.len() => {
                 let cause = [ReleaseCause::Agent, ReleaseCause::Merged, ReleaseCause::Refused(486)];
-                let outputs = lines.remove(at).released(&mut room, cause[rng.random_range(0..3)].clone());
-                outputs
+                lines.remove(at).released(&mut room, cause[rng.random_range(0..3)].clone())
             }
             3..6 if at < lines.len() => {
                 if rng.random_bool(0.1) {

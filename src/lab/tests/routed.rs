@@ -12,8 +12,11 @@ const NUMBER: &str = "18005551234";
 #[derive(Debug, Default)]
 struct Agents {
     all: Mutex<Vec<Agent>>,
-    told: Mutex<Vec<(String, String, Vec<(String, String)>)>>,
+    told: Mutex<Vec<Told>>,
 }
+
+/// CallUUID, ConnID and user data of a call.
+type Told = (String, String, Vec<(String, String)>);
 
 impl Agents {
     fn new(dns: &[&str]) -> Arc<Agents> {

@@ -153,8 +153,8 @@ fn a_sequence_that_begins_anew_forgets_what_waited() {
         let format = Format::Audio(AudioCodec::Pcmu);
         scene.come_as(500, 0, Verdict::Restart, format)
     };
-    let begun: [(&dyn Fn(&mut Scene) -> Admission, u16, Verdict); 2] =
-        [(&far, 5000, Verdict::Next), (&restart, 500, Verdict::Restart)];
+    type Begin<'a> = &'a dyn Fn(&mut Scene) -> Admission;
+    let begun: [(Begin<'_>, u16, Verdict); 2] = [(&far, 5000, Verdict::Next), (&restart, 500, Verdict::Restart)];
     for (begin, seq, verdict) in begun {
         let mut scene = Scene::hold();
         scene.come(10);
