@@ -4,6 +4,7 @@ mod bayeux;
 mod endpoint;
 mod gateway;
 mod http;
+mod journal;
 mod load;
 mod media;
 mod rest;
@@ -18,7 +19,7 @@ use std::path::Path;
 type Body = fn(&[u8]);
 
 /// Every target of `fuzz/fuzz_targets` and its body.
-const TARGETS: [(&str, Body); 24] = [
+const TARGETS: [(&str, Body); 25] = [
     ("sip_message", sip::sip_message),
     ("sip_framing", sip::sip_framing),
     ("sip_uri", sip::sip_uri),
@@ -29,6 +30,7 @@ const TARGETS: [(&str, Body); 24] = [
     ("bayeux", bayeux::bayeux),
     ("rest_request", rest::rest_request),
     ("credentials", http::credentials),
+    ("journal", journal::journal),
     ("stun", webrtc::stun),
     ("stun_stream", webrtc::stun_stream),
     ("srtp_unprotect", webrtc::srtp_unprotect),
