@@ -5,6 +5,8 @@
 //!  GET /api/v2/… with Basic ── password right ──► Agent, and the cookie with the answer
 //!  else ──► 403
 //! ```
+//! Basic goes before the cookie, which another tab, or another port of this host, may have left: another user is another
+//! login, with a cookie of its own, and a password is verified even where the cookie stands for the same user.
 //!
 //! A request that changes something must show the login's token beside the cookie (X-CSRF-TOKEN), unless the configuration
 //! says otherwise: a foreign page can make a browser send the cookie, but cannot read the token.
@@ -122,19 +124,13 @@ pub(super) async fn admit(
         Ok(origin) => origin,
         Err(response) => return response,
     };
-    let mut session = find(&desk, request.headers());
-    let mut is_new = false;
-    let may_log_in = matches!(*request.method(), Method::GET | Method::HEAD);
-    let basic = request.headers().get(header::AUTHORIZATION).and_then(|field| credentials::basic(field.to_str().ok()?));
-    if let (None, true, Some((user, password))) = (&session, may_log_in, basic) {
-        match desk.log_in(&user, &password, link.peer.ip()).await {
-            Ok(opened) => (session, is_new) = (Some(opened), true),
-            Err(why) => {
-                tracing::info!(peer = %Address(link.peer.ip()), %why, "login refused");
-                return cors::allow(origin.as_deref(), denied(why));
-            }
+    let (session, is_new) = match enter(&desk, &link, request.method(), request.headers()).await {
+        Ok(entered) => entered,
+        Err(why) => {
+            tracing::info!(peer = %Address(link.peer.ip()), %why, "login refused");
+            return cors::allow(origin.as_deref(), denied(why));
         }
-    }
+    };
     if let Some(session) = &session {
         request.extensions_mut().insert(Agent { user: session.user.clone(), session: session.clone() });
     }
@@ -143,6 +139,30 @@ pub(super) async fn admit(
         name(&site, &link, session, is_new, response.headers_mut());
     }
     cors::allow(origin.as_deref(), response)
+}
+
+/// Returns the login that a request is asked by, and whether it is new.
+///
+/// # Errors
+/// It may log in, and its password was wrong or not looked at. The login of its cookie stays.
+async fn enter(
+    desk: &Handle,
+    link: &Link,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(Option<Session>, bool), Denied> {
+    let found = find(desk, headers);
+    let basic = headers.get(header::AUTHORIZATION).and_then(|field| credentials::basic(field.to_str().ok()?));
+    let Some((user, password)) = basic else { return Ok((found, false)) };
+    let own = found.filter(|session| session.user.as_str() == user);
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        // What changes something is asked by the cookie alone, but never in the name of somebody else.
+        return Ok((own, false));
+    }
+    match own {
+        Some(session) => desk.check(&user, &password, link.peer.ip()).await.map(|_| (Some(session), false)),
+        None => desk.log_in(&user, &password, link.peer.ip()).await.map(|opened| (Some(opened), true)),
+    }
 }
 
 /// Adds the token, and the cookie of a login that is new.

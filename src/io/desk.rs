@@ -231,19 +231,22 @@ impl Handle {
     /// # Errors
     /// [`Denied`]
     pub async fn log_in(&self, user: &str, password: &str, peer: IpAddr) -> Result<Session, Denied> {
+        let user = self.check(user, password, peer).await?;
+        let session = self.logins.table().open(&user, Instant::now());
+        self.logins.changed.notify_one();
+        Ok(session)
+    }
+
+    /// Verifies a password, as fast as the attempts before allow, without opening a login.
+    ///
+    /// # Errors
+    /// [`Denied`]
+    pub async fn check(&self, user: &str, password: &str, peer: IpAddr) -> Result<UserName, Denied> {
         let known = self.passwords.find(user);
         let turn = self.logins.table().may_try(known.as_ref(), peer, Instant::now());
         let is_right = self.passwords.verify(known.as_ref(), password, turn).await?;
-        let now = Instant::now();
-        let mut table = self.logins.table();
-        table.tried(known.as_ref(), peer, is_right, now);
-        let session = match known {
-            Some(user) if is_right => table.open(&user, now),
-            _ => return Err(Denied::Wrong),
-        };
-        drop(table);
-        self.logins.changed.notify_one();
-        Ok(session)
+        self.logins.table().tried(known.as_ref(), peer, is_right, Instant::now());
+        known.filter(|_| is_right).ok_or(Denied::Wrong)
     }
 
     /// Finds the login of a cookie; that it was used counts against its idle time.

@@ -114,6 +114,8 @@ async fn ask(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &st
 
 const ANNA: &str = "Basic YW5uYTpzZWNyZXQ=";
 const BERT: &str = "Basic YmVydDpzZWNyZXQ=";
+/// `anna` and `bert` with the password `x`.
+const WRONG: [&str; 2] = ["Basic YW5uYTp4", "Basic YmVydDp4"];
 
 #[tokio::test]
 async fn the_checks_of_the_guide_pass_as_written() {
@@ -185,6 +187,41 @@ async fn a_handshake_can_log_in_and_sets_the_cookie() {
     let subscribe = json!({"channel": "/meta/subscribe", "subscription": "/v2/me/calls", "clientId": client});
     let reply = site.post(&[("Cookie", &right.cookie())], &subscribe).await.json();
     assert_eq!(reply[0]["successful"], true, "{reply}");
+}
+
+#[tokio::test]
+async fn a_login_by_basic_in_a_second_tab_is_another_login_beside_the_cookie_of_the_first() {
+    let site = site(DeskRules::default()).await;
+    let anna = site.log_in(ANNA).await;
+    let me = async |fields: &[(&str, &str)]| site.ask("GET", "/api/v2/me", fields, "").await;
+    let second = me(&[("Cookie", &anna), ("Authorization", BERT)]).await;
+    assert_eq!((second.status, &second.json()["user"]["userName"]), (200, &json!("bert")));
+    let bert = second.cookie();
+    assert_ne!(bert, anna);
+    for (cookie, name) in [(&anna, "anna"), (&bert, "bert")] {
+        assert_eq!(me(&[("Cookie", cookie)]).await.json()["user"]["userName"], name);
+    }
+    let again = me(&[("Cookie", &anna), ("Authorization", ANNA)]).await;
+    assert_eq!((again.status, again.header("set-cookie")), (200, None), "no other login is needed");
+    let token = again.header("x-csrf-token").expect("a token").to_owned();
+    let fields = [("Cookie", &*anna), ("X-CSRF-TOKEN", &token), ("Authorization", BERT)];
+    let changed = site.ask("POST", "/api/v2/logout", &fields, "").await;
+    assert_eq!(changed.status, 403, "bert does nothing in anna's name");
+    assert_eq!(site.ask("POST", "/api/v2/logout", &fields[..2], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_beside_a_cookie_too_and_the_login_of_the_cookie_stays() {
+    let site = site(DeskRules::default()).await;
+    let anna = site.log_in(ANNA).await;
+    for wrong in WRONG {
+        let fields = [("Cookie", anna.as_str()), ("Authorization", wrong)];
+        let refused = site.ask("GET", "/api/v2/me", &fields, "").await;
+        assert_eq!((refused.status, &refused.json()["statusCode"]), (403, &json!(20)), "{wrong}");
+        assert_eq!(refused.header("set-cookie"), None, "{wrong}");
+    }
+    let me = site.ask("GET", "/api/v2/me", &[("Cookie", &anna)], "").await;
+    assert_eq!((me.status, &me.json()["user"]["userName"]), (200, &json!("anna")));
 }
 
 #[tokio::test]
