@@ -3,15 +3,17 @@
 //! ```text
 //! POST /api/v2/lab/interactions  {"channel":"chat","text":"Where is my order?"}
 //!   200  {"statusCode":0,"id":"…","agent":"…"}      told on /v2/me/interactions
-//!   400  no channel of these three, or a body that cannot be read
-//!   404  nobody of that name is at work; without a name, nobody is ready
+//!   400  {"statusCode":2,"statusMessage":"…"}       no channel of these three, or a body that cannot be read
+//!   403  {"statusCode":20,"statusMessage":"…"}      a page of another origin asks
+//!   404  {"statusCode":4,"statusMessage":"…"}       nobody of that name is at work; without a name, nobody is ready
 //! ```
 //! It goes to the agent that it names, else to the one who is longest ready.
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::inbound::Floor;
+use crate::http::{Link, origin};
 
 /// Where it is asked for.
 pub const PATH: &str = "/api/v2/lab/interactions";
@@ -113,16 +116,30 @@ pub fn routes(floor: Arc<OnceLock<Arc<dyn Floor>>>) -> Router {
     Router::new().route(PATH, post(make)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(floor)
 }
 
-/// A body of `application/json` alone is read: a page of another origin cannot send one unasked.
-async fn make(State(floor): State<Arc<OnceLock<Arc<dyn Floor>>>>, body: Json<Wanted>) -> Response {
-    let id = new_id();
-    match floor.get().and_then(|floor| deliver(floor.as_ref(), &body, &id)) {
-        Some(agent) => Json(json!({ "statusCode": 0, "id": id, "agent": agent })).into_response(),
-        None => {
-            let why = json!({ "statusCode": 4, "statusMessage": "No such agent is at work." });
-            (StatusCode::NOT_FOUND, Json(why)).into_response()
-        }
+/// A body of `application/json` alone is read: a page of another origin cannot send one unasked, and is refused if it does.
+async fn make(
+    State(floor): State<Arc<OnceLock<Arc<dyn Floor>>>>,
+    Extension(link): Extension<Link>,
+    headers: HeaderMap,
+    body: Result<Json<Wanted>, JsonRejection>,
+) -> Response {
+    let field = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if field(header::ORIGIN).is_some_and(|page| !origin::is_own(&link, page, field(header::HOST))) {
+        return refused(StatusCode::FORBIDDEN, 20, "Pages of other origins may not.");
     }
+    let wanted = match body {
+        Ok(Json(wanted)) => wanted,
+        Err(why) => return refused(StatusCode::BAD_REQUEST, 2, &why.body_text()),
+    };
+    let id = new_id();
+    match floor.get().and_then(|floor| deliver(floor.as_ref(), &wanted, &id)) {
+        Some(agent) => Json(json!({ "statusCode": 0, "id": id, "agent": agent })).into_response(),
+        None => refused(StatusCode::NOT_FOUND, 4, "No such agent is at work."),
+    }
+}
+
+fn refused(status: StatusCode, code: u8, why: &str) -> Response {
+    (status, Json(json!({ "statusCode": code, "statusMessage": why }))).into_response()
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The guide's whole inbound flow: a customer of the lab, agents at their desktops by REST and CometD, their phones, a transfer.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crosspoint::lab::interactions::Channel;
+use crosspoint::app::App;
+use crosspoint::config::Config;
+use crosspoint::lab::interactions::{self, Channel};
 use crosspoint::lab::routing::Queue;
 use crosspoint::lab::{self, Customer, CustomerStatus, LabConfig, LabHandle, floor};
 use serde_json::{Value, json};
 
 use crate::desk::{self, server};
-use crate::desktop::Desktop;
+use crate::desktop::{Desktop, send, status};
 use crate::lines::Lines;
 use crate::rest::PASSWORD;
 use crate::rig::Rig;
@@ -135,4 +138,46 @@ async fn an_agent_who_does_not_answer_is_not_ready_and_the_next_one_has_the_cust
     ben.does(&format!("PUT {}", path_of(&call)), json!({ "action": "answer" })).await;
     stands(&mut customer, CustomerStatus::Talking("5002".to_owned())).await;
     first.ring(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_is_asked_for_by_http_and_whatever_else_is_asked_is_refused_in_json() {
+    let floor = Arc::new(OnceLock::new());
+    let text = lab::scenario::configure(&crate::rig::text(""), &agents()).expect("a configuration");
+    let config = Config::parse(&text, "test.toml", []).unwrap_or_else(|why| panic!("{why}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = App::new(config).state_folder(folder.path()).routes(interactions::routes(floor.clone()));
+    let app = app.run().await.expect("started");
+    let agents = floor::of(app.remote(), &[]).await;
+    floor.get_or_init(|| agents);
+    let address = app.addresses().http[1];
+    let anna = Desktop::log_in(address, "anna", PASSWORD).await;
+    becomes(&anna, "NotReady").await;
+    let post = async |fields: &str, body: &str| {
+        let (head, answer) = send(address, &format!("POST {}", interactions::PATH), fields, body).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|why| panic!("{why}: {head}\n{answer}"));
+        assert!(status(&head) == 200 || answer["statusMessage"].is_string(), "{answer}");
+        (status(&head), answer["statusCode"].clone())
+    };
+    let json = "Content-Type: application/json\r\n";
+    let chat = r#"{"channel":"chat","agent":"anna","text":"Where is my order?"}"#;
+    let taken = async {
+        // The floor learns a little later than the desktop that somebody is at work.
+        while post(json, chat).await != (200, 0.into()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), taken).await.expect("delivered");
+    let told = anna.told("the chat", |data| data["interaction"]["channel"] == "chat").await;
+    assert_eq!(told["interaction"]["text"], "Where is my order?");
+    let nobody = chat.replace("anna", "nobody");
+    for (fields, body) in [(json, r#"{"channel":"fax"}"#), (json, "{"), (json, ""), ("", chat)] {
+        assert_eq!(post(fields, body).await, (400, 2.into()), "{fields}{body}");
+    }
+    assert_eq!(post(json, &nobody).await, (404, 4.into()));
+    assert_eq!(post(json, r#"{"channel":"chat"}"#).await, (404, 4.into()), "nobody is ready");
+    let page = |origin: &str| format!("{json}Origin: {origin}\r\n");
+    assert_eq!(post(&page("https://foreign.example"), chat).await, (403, 20.into()));
+    let own = format!("http://localhost:{}", address.port());
+    assert_eq!(post(&page(&own), chat).await, (200, 0.into()), "our own page");
 }
