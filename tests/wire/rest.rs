@@ -168,6 +168,73 @@ async fn a_conference_lets_three_talk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_calls_are_swapped_and_swapped_again() {
+    let scene = Scene::start().await;
+    let (phone, path) = scene.talking().await;
+    let desktop = &scene.desktop;
+    let to = json!({"operationName": "InitiateTransfer", "destination": {"phoneNumber": "6001"}});
+    desktop.does(&format!("POST {path}"), to).await;
+    phone.talk(2).await;
+    let consultation = |data: &Value| data["call"]["state"] == "Established" && path_of(&data["call"]) != path;
+    let consultation = path_of(&desktop.told("consultation", consultation).await["call"]);
+    for (held, talking) in [(&consultation, &path), (&path, &consultation)] {
+        desktop.forget();
+        desktop.does(&format!("POST {path}"), json!({"operationName": "SwapCalls"})).await;
+        for (path, state) in [(held, "Held"), (talking, "Established")] {
+            let swapped = |data: &Value| path_of(&data["call"]) == *path && data["call"]["state"] == state;
+            desktop.told(state, swapped).await;
+        }
+    }
+    phone.talk(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_party_is_called_into_the_call_which_is_then_cleared() {
+    let scene = Scene::start().await;
+    let (phone, path) = scene.talking().await;
+    let desktop = &scene.desktop;
+    let (line, to) = (format!("POST {path}"), json!({"operationName": "SingleStepConference", "destination": "6001"}));
+    desktop.does(&line, to.clone()).await;
+    let is_three = |data: &Value| data["call"]["participants"].as_array().is_some_and(|parties| parties.len() == 2);
+    let told = desktop.told("an outcome", |data| data["messageType"] == "ErrorMessage" || is_three(data)).await;
+    if told["messageType"] == "ErrorMessage" {
+        // The customer's ACK was still on its way.
+        assert_eq!(told["operationName"], "SingleStepConference", "{told}");
+        desktop.does(&line, to).await;
+        desktop.told("three", is_three).await;
+    }
+    scene.exchange.got("INVITE to 6001", |m| m.starts_with("INVITE sip:6001@")).await;
+    phone.talk(1).await;
+    desktop.does(&line, json!({"operationName": "ClearCall"})).await;
+    let to =
+        |message: &str, number: &str| message.lines().any(|line| line.starts_with("To: ") && line.contains(number));
+    let ends = |number: &'static str| move |m: &str| m.starts_with("BYE ") && to(m, number);
+    scene.exchange.got("BYE to the third party", ends("sip:6001@")).await;
+    scene.exchange.got("BYE to the customer", ends("sip:5550100@")).await;
+    desktop.call_is("Released").await;
+    phone.talk(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_ruled_by_the_conn_id_that_somebody_told_of_it() {
+    let scene = Scene::start().await;
+    let desktop = &scene.desktop;
+    let phone = scene.phone().await;
+    let uuid = scene.exchange.call("5001", "5550100").await;
+    desktop.call_is("Ringing").await;
+    let path = "/me/calls/0074032e5a5a5a01";
+    assert_eq!(desktop.ask(&format!("GET {path}"), Value::Null).await.0, 404, "nobody has told it");
+    let told = scene.rig.app.remote().told(uuid, Some("0074032e5a5a5a01".to_owned()), serde_json::Map::new()).await;
+    assert!(told);
+    desktop.told("the ConnID", |data| data["call"]["connId"] == "0074032e5a5a5a01").await;
+    desktop.does(&format!("PUT {path}"), json!({"action": "answer"})).await;
+    phone.talk(1).await;
+    desktop.call_is("Established").await;
+    desktop.does(&format!("PUT {path}"), json!({"action": "release"})).await;
+    desktop.call_is("Released").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_dials_only_when_ready_and_its_phone_is_called_first() {
     let scene = Scene::start().await;
     let (phone, desktop) = (scene.phone().await, &scene.desktop);
