@@ -29,10 +29,12 @@ pub struct Rig {
     _state: tempfile::TempDir,
 }
 
-/// Media ports that no other rig of this process uses, below those that the system gives out.
+/// Media ports that no other rig of this process uses, and hardly one of another run beside it, below those that the
+/// system gives out.
 pub fn media_ports() -> (u16, u16) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 28_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 70 * 64;
+    let start = u16::try_from(std::process::id() % 70).expect("small");
+    let first = 28_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 70 * 64;
     (first, first + 63)
 }
 
