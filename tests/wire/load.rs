@@ -158,11 +158,15 @@ fn commanded(words: &str) -> LoadReport {
 
 #[test]
 fn the_command_makes_full_band_calls_anew_again_and_again_and_each_is_told() {
-    let report = commanded("--calls 2 --full-band --renew 1 --hold 4");
+    let report = commanded("--calls 2 --full-band --renew 3 --hold 8");
     let figures = &report.runs[0].figures;
     assert_eq!(report.plan.browsers.profile, BrowserProfile::FullBand);
     assert!(figures.begun >= 4, "{}", figures.begun);
     assert_eq!((figures.failed(), figures.audio_bad(), figures.lost()), (0, 0, 0));
+    assert!(
+        figures.to_trunk.audio_good > 0 && figures.to_browser.audio_good > 0,
+        "calls of 3 s are long enough to tell their tones by"
+    );
     assert_eq!(figures.to_200.count(), u64::from(figures.begun));
 }
 
