@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crosspoint::load::engine::drive;
@@ -140,8 +141,12 @@ async fn a_wrong_password_is_told_as_the_gateway_tells_it() {
     assert!(error.to_string().contains("REGISTER"), "{error}");
 }
 
+/// Held by whoever runs `load --self`: the gateway of each has the same media ports.
+pub static OWN_GATEWAY: Mutex<()> = Mutex::new(());
+
 /// Runs the command with a gateway of its own, without the floor, and reads its report.
 fn commanded(words: &str) -> LoadReport {
+    let _alone = OWN_GATEWAY.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("report.json");
     let output = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
