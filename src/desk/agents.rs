@@ -8,12 +8,9 @@ use serde_json::Value;
 
 use super::agent::{Agent, AgentConfig, AgentState, AgentView, Rest, UserName};
 use super::message::{self, DEVICES, Device, DeviceStateChange, Happened, INTERACTIONS, STATE, StateChange, UserState};
-use super::operation::{Answer, Operation, Refusal};
+use super::operation::{Answer, MAX_REASON, Operation, Refusal};
 use super::{Desk, Output, Published};
 use crate::id::CallId;
-
-/// Longest reason for not being ready, characters.
-const MAX_REASON: usize = 64;
 
 impl Desk {
     /// Returns an agent that is configured, and so may ask.

@@ -13,12 +13,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::agent::UserName;
-use super::operation::{AttachedData, CallOperation};
+use super::operation::{AttachedData, CallOperation, MAX_PAIRS};
 use crate::call::{self, CallEvent, Direction};
 use crate::id::{CallId, DialId};
 
-/// Most pairs of user data of one call.
-const MAX_PAIRS: usize = 256;
 /// Most bytes of the user data of one call, keys and values.
 const MAX_BYTES: usize = 65_536;
 /// The header field by which a trunk (the lab, or a site that maps it) tells a call's ConnID.

@@ -12,6 +12,15 @@ pub type AttachedData = Map<String, Value>;
 /// A call as a path of the API names it: our own identifier, the trunk's CallUUID, or a ConnID that somebody told us.
 pub type CallName = String;
 
+/// Most characters of a number that is called.
+pub const MAX_NUMBER: usize = 64;
+/// Most keys that one operation presses: as many as wait at a leg before some are lost.
+pub const MAX_DIGITS: usize = 32;
+/// Most characters of a reason for being not ready.
+pub const MAX_REASON: usize = 64;
+/// Most pairs of user data of one call, and so of one request.
+pub const MAX_PAIRS: usize = 256;
+
 /// What `/me` is to show beside the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subresources {
@@ -30,10 +39,12 @@ pub enum Operation {
     Me(Subresources),
     /// GET `/me/devices`.
     Devices,
-    /// GET `/me/devices/ID`: by identifier or number.
+    /// GET `/me/devices/ID`, `/devices/ID`: by identifier or number.
     Device(String),
     /// GET `/me/channels`.
     Channels,
+    /// GET `/me/channels/voice`.
+    Voice,
     /// GET `/me/calls`.
     Calls,
     /// GET `/me/calls/ID`.

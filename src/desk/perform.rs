@@ -2,21 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::agent::UserName;
 use super::call::{Call, CallState, Wanted};
 use super::message::Happened;
-use super::operation::{Answer, AttachedData, CallOperation, Operation, Refusal};
+use super::operation::{Answer, AttachedData, CallOperation, MAX_DIGITS, MAX_NUMBER, Operation, Refusal};
 use super::resources::body;
 use super::{AgentState, Desk, Output};
 use crate::call::Command;
 use crate::id::CallId;
 use crate::plan::Digit;
 
-/// Longest number that is dialled, characters.
-const MAX_NUMBER: usize = 64;
-/// Most keys that are pressed by one operation.
-const MAX_KEYS: usize = 32;
-/// How long each is held.
+/// How long each key is held.
 const KEY_TIME: Duration = Duration::from_millis(160);
 
 impl Desk {
@@ -27,7 +25,8 @@ impl Desk {
             Operation::Me(with) => self.me(agent, with, now),
             Operation::Devices => body("devices", self.devices(agent)),
             Operation::Device(id) => self.one_device(agent, &id)?,
-            Operation::Channels => body("channels", self.channels(agent)),
+            Operation::Channels => body("channels", json!([self.voice(agent)])),
+            Operation::Voice => body("channel", self.voice(agent)),
             Operation::Calls => body("calls", self.calls_of(agent, now)),
             Operation::Call(name) => self.one_call(agent, &name, now)?,
             Operation::State => self.state(agent),
@@ -262,6 +261,6 @@ fn keys(digits: &str) -> Result<Vec<Digit>, Refusal> {
     if digits.is_empty() {
         return Err(Refusal::Missing("digits"));
     }
-    let keys = digits.bytes().map(key).collect::<Option<Vec<Digit>>>().filter(|keys| keys.len() <= MAX_KEYS);
+    let keys = digits.bytes().map(key).collect::<Option<Vec<Digit>>>().filter(|keys| keys.len() <= MAX_DIGITS);
     keys.ok_or(Refusal::Invalid { name: "digits", why: "up to 32 of 0 to 9, *, #, A to D" })
 }

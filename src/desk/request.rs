@@ -72,9 +72,15 @@ pub const ROUTES: &[Route] = &[
         allow: "GET, HEAD",
         readers: &[("GET", |asked| Ok(Operation::Device(asked.id)))],
     },
+    // What `uri` and `deviceUri` of a device say, as GWS has them; an agent sees its own alone.
+    Route { path: "/devices/{id}", allow: "GET, HEAD", readers: &[("GET", |asked| Ok(Operation::Device(asked.id)))] },
     Route { path: "/me/devices/{id}/calls", allow: "POST", readers: &[("POST", dial)] },
     Route { path: "/me/channels", allow: "GET, HEAD", readers: &[("GET", |_| Ok(Operation::Channels))] },
-    Route { path: "/me/channels/voice", allow: "POST, PUT", readers: &[("POST", state), ("PUT", state)] },
+    Route {
+        path: "/me/channels/voice",
+        allow: "GET, HEAD, POST, PUT",
+        readers: &[("GET", |_| Ok(Operation::Voice)), ("POST", state), ("PUT", state)],
+    },
     Route {
         path: "/me/calls",
         allow: "GET, HEAD, POST",

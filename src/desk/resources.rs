@@ -32,7 +32,7 @@ impl Desk {
             show("devices", self.devices(agent));
         }
         if with.channels {
-            show("channels", self.channels(agent));
+            show("channels", json!([self.voice(agent)]));
         }
         if with.calls {
             show("calls", self.calls_of(agent, now));
@@ -51,7 +51,8 @@ impl Desk {
         Ok(body("device", json!(self.device(agent, dn))))
     }
 
-    pub(super) fn channels(&self, agent: &Agent) -> Value {
+    /// The one channel that there is.
+    pub(super) fn voice(&self, agent: &Agent) -> Value {
         let mut voice = json!({
             "name": "voice",
             "state": agent.state().name(),
@@ -64,7 +65,7 @@ impl Desk {
         if let (Some(voice), Some(at)) = (voice.as_object_mut(), agent.until()) {
             voice.insert("until".to_owned(), self.clock.unix_ms(at).into());
         }
-        Value::Array(vec![voice])
+        voice
     }
 
     pub(super) fn calls_of(&self, agent: &Agent, now: Instant) -> Value {

@@ -235,6 +235,28 @@ async fn a_call_is_ruled_by_the_conn_id_that_somebody_told_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_as_the_address_of_something_leads_to_it() {
+    let scene = Scene::start().await;
+    let (_phone, path) = scene.talking().await;
+    let desktop = &scene.desktop;
+    let leads = async |uri: &Value, kind: &str| {
+        let uri = uri.as_str().unwrap_or_default();
+        let (_, path) = uri.split_once("/api/v2").unwrap_or_else(|| panic!("no address of a {kind}: {uri}"));
+        let (status, shown) = desktop.ask(&format!("GET {path}"), Value::Null).await;
+        assert_eq!((status, shown[kind].is_object()), (200, true), "{uri}: {shown}");
+        shown[kind].clone()
+    };
+    let (_, me) = desktop.ask("GET /me?subresources=*", Value::Null).await;
+    let me = &me["user"];
+    leads(&me["uri"], "user").await;
+    assert_eq!(leads(&me["devices"][0]["uri"], "device").await["id"], "5001");
+    assert_eq!(leads(&me["channels"][0]["uri"], "channel").await["name"], "voice");
+    let call = leads(&me["calls"][0]["uri"], "call").await;
+    assert_eq!(path_of(&call), path);
+    assert_eq!(leads(&call["deviceUri"], "device").await["id"], "5001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_dials_only_when_ready_and_its_phone_is_called_first() {
     let scene = Scene::start().await;
     let (phone, desktop) = (scene.phone().await, &scene.desktop);

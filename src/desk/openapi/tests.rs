@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::DOCUMENT;
-use crate::desk::operation::Operation;
+use crate::desk::operation::{MAX_DIGITS, Operation};
 use crate::desk::request::{MAX_BODY, ROUTES, Request, read};
 
 /// Served by the shell, not read by [`read`].
@@ -157,6 +157,10 @@ fn the_bounds_of_the_document_are_those_of_the_reader() {
         assert!(ask(path, "post", &body(&text)).is_ok(), "{name}");
         assert!(ask(path, "post", &body(&format!("{text}5"))).is_err(), "{name}");
     }
+    let keys = |keys: usize| ask("/api/v2/me/calls/{id}/dtmf", "post", &json!({"digits": "5".repeat(keys)})).is_ok();
+    assert_eq!((keys(MAX_DIGITS), keys(MAX_DIGITS + 1)), (true, false));
+    let pattern = schemas["Keys"]["pattern"].as_str().expect("a pattern");
+    assert!(pattern.ends_with(&format!("{{1,{MAX_DIGITS}}}$")), "{pattern}");
     let data = |pairs: usize, value: Value| {
         let pairs: serde_json::Map<_, _> = (0..pairs).map(|n| (n.to_string(), value.clone())).collect();
         ask("/api/v2/me/calls/{id}", "put", &json!({"action": "attachUserData", "userData": pairs})).is_ok()

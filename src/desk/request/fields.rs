@@ -4,21 +4,14 @@
 
 use serde_json::{Map, Value};
 
-use super::super::operation::{AttachedData, CallName, Refusal};
+use super::super::operation::{AttachedData, CallName, MAX_DIGITS, MAX_NUMBER, MAX_PAIRS, MAX_REASON, Refusal};
 use super::{MAX_BODY, MAX_NAME};
 
-/// Most characters of a number as it is written.
-const MAX_NUMBER: usize = 64;
-/// Most keys that are pressed at once.
-const MAX_DIGITS: usize = 64;
-/// Most characters of a reason for being not ready.
-const MAX_REASON: usize = 64;
 /// Most characters of any other text.
 const MAX_TEXT: usize = 255;
 /// Most characters of an address.
 const MAX_URI: usize = 1024;
-/// Most pairs of user data, and most characters of a value.
-const MAX_PAIRS: usize = 128;
+/// Most characters of a value of user data.
 const MAX_VALUE: usize = 4096;
 /// Largest number of user data: what a page's JavaScript can count to.
 const MAX_COUNT: f64 = 9_007_199_254_740_991.0;
@@ -103,7 +96,7 @@ impl Fields {
 
     /// Reads the keys to press, in upper case.
     pub(super) fn digits(&self) -> Result<String, Refusal> {
-        const WHY: &str = "1 to 64 of 0-9, *, #, A-D are allowed";
+        const WHY: &str = "1 to 32 of 0-9, *, #, A-D are allowed";
         let digits = self.bounded("digits", MAX_DIGITS, WHY)?.ok_or(Refusal::Missing("digits"))?.to_ascii_uppercase();
         let is_key = |key: char| matches!(key, '0'..='9' | '*' | '#' | 'A'..='D');
         digits.chars().all(is_key).then_some(digits).ok_or(Refusal::Invalid { name: "digits", why: WHY })
@@ -138,7 +131,7 @@ impl Fields {
         let invalid = |why| Refusal::Invalid { name: "userData", why };
         match self.0.remove("userData") {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(data)) if data.len() > MAX_PAIRS => Err(invalid("at most 128 pairs are allowed")),
+            Some(Value::Object(data)) if data.len() > MAX_PAIRS => Err(invalid("at most 256 pairs are allowed")),
             Some(Value::Object(data)) if !data.keys().all(|key| is_text(key, MAX_TEXT)) => {
                 Err(invalid("keys of 1 to 255 characters are allowed"))
             }

@@ -120,7 +120,9 @@ fn resources_are_shown_by_get() {
     assert_eq!(shown("GET /me/state"), Ok(Operation::State));
     assert_eq!(shown("GET /me/devices"), Ok(Operation::Devices));
     assert_eq!(shown("GET /me/devices/5001"), Ok(Operation::Device("5001".into())));
+    assert_eq!(shown("GET /devices/5001"), Ok(Operation::Device("5001".into())));
     assert_eq!(shown("GET /me/channels"), Ok(Operation::Channels));
+    assert_eq!(shown("GET /me/channels/voice"), Ok(Operation::Voice));
     assert_eq!(shown("GET /me/calls"), Ok(Operation::Calls));
     assert_eq!(shown("GET /me/calls/a%2Fb"), Ok(Operation::Call("a/b".into())));
 }
