@@ -42,6 +42,7 @@ mod summons;
 mod transfers;
 mod trunks;
 mod updating;
+mod wishes;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

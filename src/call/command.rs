@@ -84,3 +84,30 @@ pub enum Command {
         digits: Vec<Digit>,
     },
 }
+
+impl Command {
+    /// Returns the call that something is wished of, where there is one already.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Command::Dial { .. } => None,
+            Command::Release { call }
+            | Command::Answer { call }
+            | Command::Hold { call }
+            | Command::Retrieve { call }
+            | Command::BlindTransfer { call, .. }
+            | Command::AttendedTransfer { call, .. }
+            | Command::Conference { call, .. }
+            | Command::SingleStepConference { call, .. }
+            | Command::Capture { call, .. }
+            | Command::SendDigits { call, .. } => Some(*call),
+        }
+    }
+
+    /// Returns the other call of the agent that is to be joined with it.
+    pub fn with(&self) -> Option<CallId> {
+        match self {
+            Command::AttendedTransfer { with, .. } | Command::Conference { with, .. } => Some(*with),
+            _ => None,
+        }
+    }
+}

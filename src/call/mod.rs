@@ -36,6 +36,7 @@ pub use wish::{Declined, Holders, Wish};
 
 use crate::id::{CallId, DialId, LegId};
 use procedure::{Answer, Next, Release, Resume, Step, answer};
+use wish::Kept;
 
 /// Who the parties are, as the agent's side sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +95,8 @@ pub struct Call {
     pub procedure: Option<Procedure>,
     /// Who has it on hold.
     pub hold: Holders,
-    /// Held or not, as it was wished last while a procedure ran.
-    kept: Option<bool>,
+    /// What was wished while a procedure ran.
+    kept: Kept,
     /// What it has to do with a leg that stands from call to call.
     pub nailed: Nailed,
     /// Until when a phone may ring that is called for no call yet.
@@ -133,7 +134,7 @@ impl Call {
             topology: Topology::default(),
             procedure,
             hold: Holders::default(),
-            kept: None,
+            kept: Kept::default(),
             nailed: Nailed::No,
             ring_by: None,
             placed,
@@ -344,6 +345,7 @@ impl Call {
                 actions.extend(self.resume_wish());
             }
             Next::Release { cause, reason } => {
+                actions.extend(self.decline_kept());
                 let gone = |actions: &[Action], id: LegId| {
                     actions.contains(&Action::Forget(id)) || actions.contains(&Action::Stand(id))
                 };

@@ -1,8 +1,11 @@
 //! What is wished of a call, and the rule for wishes that come while another change is under way.
 //!
 //! A call is in one procedure at a time. A wish to hold or to retrieve that comes meanwhile is kept, the latest one, and
-//! carried out when the procedure is done; any other is declined with the reason.
+//! carried out when the procedure is done. So is one [`Command`] that changes who takes part, as long as the procedure is a
+//! short one that leaves the parties alone: an ACK that is awaited, hold and retrieve, a phone that takes its dialog back.
+//! Who clicks quickly is not to fail by what nobody sees. Any other is declined with the reason.
 
+use super::command::Command;
 use super::procedure::{Action, Hold, Procedure, Signal};
 use super::topology::Joined;
 use super::{Call, EventKind, LegKind, Nailed};
@@ -38,6 +41,15 @@ pub enum Declined {
     Refused(u16),
 }
 
+/// What was wished while a procedure ran.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Held or not, as it was wished last.
+    hold: Option<bool>,
+    /// The transfer or conference that was wished last, of this call or with it.
+    parties: Option<Command>,
+}
+
 /// Who has put the call on hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Holders {
@@ -57,6 +69,33 @@ impl Call {
             Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)) => Err(Declined::WrongState),
             Some(_) => Err(Declined::Busy),
         }
+    }
+
+    /// Keeps a transfer or a conference until the running procedure is done; returns what was kept before, which is not to
+    /// be any more.
+    ///
+    /// # Errors
+    /// The command, where nothing runs or where it would wait for long.
+    pub fn keep(&mut self, command: Command) -> Result<Option<Command>, Command> {
+        match &self.procedure {
+            Some(Procedure::Answer(_) | Procedure::Hold(_) | Procedure::Resume(_)) => {
+                Ok(self.kept.parties.replace(command))
+            }
+            _ => Err(command),
+        }
+    }
+
+    /// The call is taken down: what was kept does not come about.
+    pub(super) fn decline_kept(&mut self) -> Option<Action> {
+        self.kept.hold = None;
+        let call = self.kept.parties.take()?.call()?;
+        Some(Action::Decline { call, why: Declined::WrongState })
+    }
+
+    /// What is handed on can be taken back, before it has begun too.
+    fn take_back(&mut self) -> Option<Action> {
+        let kept = self.kept.parties.take_if(|kept| matches!(kept, Command::BlindTransfer { .. }))?;
+        Some(Action::Decline { call: kept.call()?, why: Declined::Refused(487) })
     }
 
     /// Takes a wish and says what follows.
@@ -79,18 +118,20 @@ impl Call {
                 vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })]
             }
             Some(_) => {
-                self.kept = Some(hold);
-                Vec::new()
+                self.kept.hold = Some(hold);
+                let taken_back = if hold { None } else { self.take_back() };
+                taken_back.into_iter().collect()
             }
         }
     }
 
     /// A procedure is done: what was wished meanwhile has its turn.
     pub(super) fn resume_wish(&mut self) -> Vec<Action> {
-        match self.kept.take() {
-            Some(hold) => self.begin_hold(hold),
-            None => Vec::new(),
+        let mut actions = self.kept.hold.take().map(|hold| self.begin_hold(hold)).unwrap_or_default();
+        if self.procedure.is_none() {
+            actions.extend(self.kept.parties.take().map(Action::Obey));
         }
+        actions
     }
 
     fn begin_hold(&mut self, hold: bool) -> Vec<Action> {

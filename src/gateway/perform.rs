@@ -76,6 +76,8 @@ impl Gateway {
                     self.emit(call, EventKind::ParticipantsUpdated { parties: vec![peer] }, now);
                 }
             }
+            Action::Obey(command) => self.command(command, now),
+            Action::Decline { call, why } => self.emit(call, EventKind::Declined { why }, now),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => {
                 self.tell_referrer_why(call, now);

@@ -7,9 +7,8 @@ use super::admission::Verdict;
 use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
 use super::summons::Wanted;
-use super::transfers::Aim;
 use super::{Gateway, keys};
-use crate::call::{Command, Declined, EventKind, LegKind, ReleaseCause, Signal, Wish};
+use crate::call::{Command, EventKind, LegKind, ReleaseCause, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::path::{Path, Transport};
 use crate::sip::endpoint::{Header, ServerTx, SessionId};
@@ -181,16 +180,10 @@ impl Gateway {
             Command::Answer { call } => self.signal(call, Signal::Wish(Wish::Answer), now),
             Command::Hold { call } => self.signal(call, Signal::Wish(Wish::Hold), now),
             Command::Retrieve { call } => self.signal(call, Signal::Wish(Wish::Retrieve), now),
-            Command::BlindTransfer { call, to } => {
-                self.command_transfer(call, Aim::Number { to, headers: Vec::new() }, now)
-            }
-            Command::AttendedTransfer { call, with } => self.command_transfer(call, Aim::Call(with), now),
-            Command::Conference { call, with } => {
-                if let Err(status) = self.confer(call, None, with, now) {
-                    self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
-                }
-            }
-            Command::SingleStepConference { call, to } => self.command_add(call, to, now),
+            Command::BlindTransfer { .. }
+            | Command::AttendedTransfer { .. }
+            | Command::Conference { .. }
+            | Command::SingleStepConference { .. } => self.command_parties(command, now),
             Command::Capture { call, on } => self.command_capture(call, on, now),
             Command::SendDigits { call, digits } => {
                 let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };

@@ -105,24 +105,8 @@ impl Gateway {
         targets.iter().find(|target| target.addr == remote).or(targets.first()).cloned()
     }
 
-    /// The agent's wish, by a command.
-    pub(super) fn command_transfer(&mut self, call: CallId, aim: Aim, now: Instant) {
-        match self.plan_transfer(call, None, aim) {
-            Ok(plan) => self.set_out(plan, Reporter::Nobody, now),
-            Err(status) => self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now),
-        }
-    }
-
-    /// The agent's wish to have a third party in the call.
-    pub(super) fn command_add(&mut self, call: CallId, to: String, now: Instant) {
-        let plan = self.plan_transfer(call, None, Aim::Number { to: to.clone(), headers: Vec::new() });
-        if let Err(status) = plan.and_then(|plan| self.add(&plan, to, now)) {
-            self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
-        }
-    }
-
     /// Calls a number into a call.
-    fn add(&mut self, plan: &Plan, to: String, now: Instant) -> Result<(), u16> {
+    pub(super) fn add(&mut self, plan: &Plan, to: String, now: Instant) -> Result<(), u16> {
         if !page::is_number(&to) {
             return Err(484);
         }

@@ -12,6 +12,7 @@ mod dn_to_dn;
 mod guessing;
 mod handing_over;
 mod handover;
+mod hasty;
 mod holding;
 mod identity;
 mod in_call;

@@ -117,15 +117,9 @@ async fn keys_are_pressed_towards_the_trunk() {
 async fn a_blind_transfer_hands_the_customer_on_and_lets_the_agent_go() {
     let scene = Scene::start().await;
     let (phone, path) = scene.talking().await;
-    let (line, body) = (format!("POST {path}/transfer"), json!({"destination": "6001", "type": "blind"}));
-    scene.desktop.does(&line, body.clone()).await;
-    // While the customer's ACK is on its way another change of the call is under way: that is told, and asked again.
-    let told = |data: &Value| data["messageType"] == "ErrorMessage" || data["call"]["state"] == "Released";
-    let told = scene.desktop.told("an outcome", told).await;
-    if told["messageType"] == "ErrorMessage" {
-        assert_eq!(told["operationName"], "SingleStepTransfer", "{told}");
-        scene.desktop.does(&line, body).await;
-    }
+    // The customer's ACK may be on its way still.
+    let to = json!({"destination": "6001", "type": "blind"});
+    scene.desktop.does(&format!("POST {path}/transfer"), to).await;
     scene.desktop.call_is("Released").await;
     scene.exchange.got("INVITE to 6001", |m| m.starts_with("INVITE sip:6001@")).await;
     phone.talk(0).await;

@@ -24,9 +24,10 @@ pub mod transfer;
 use std::time::{Duration, Instant};
 
 use super::cause::ReleaseCause;
+use super::command::Command;
 use super::event::EventKind;
 use super::topology::ParkSource;
-use super::wish::Wish;
+use super::wish::{Declined, Wish};
 use crate::id::{CallId, LegId};
 use crate::plan::LegStats;
 use crate::sdp::description;
@@ -220,6 +221,15 @@ pub enum Action {
     Stand(LegId),
     /// Who is left may be another agent, or with another party: a DN of ours was handed on, or to. Numbers of legs.
     Settle(Vec<(LegId, String)>),
+    /// Do what was wished of the call, or with it, while another change was under way.
+    Obey(Command),
+    /// Say of this call, which may be another one, that what was wished of it does not come about.
+    Decline {
+        /// Which call.
+        call: CallId,
+        /// Why.
+        why: Declined,
+    },
     /// Tell the world.
     Emit(EventKind),
     /// The call is over, forget it.
