@@ -49,7 +49,7 @@ pub trait Floor: Send + Sync + 'static {
 pub enum CustomerStatus {
     /// On the way in.
     Arriving,
-    /// Nobody is free: it hears the announcement.
+    /// Nobody is free: it waits. Who dialled the number by a phone hears the announcement.
     Waiting,
     /// The phone of this DN rings for it.
     Offered(String),

@@ -130,7 +130,7 @@ async fn narrate(mut customer: Customer, number: String) {
         last = customer.wait_for(|status| *status != before).await;
         let words = match &last {
             CustomerStatus::Arriving => continue,
-            CustomerStatus::Waiting => "nobody is ready: it hears the announcement".to_owned(),
+            CustomerStatus::Waiting => "nobody is ready: it waits".to_owned(),
             CustomerStatus::Offered(dn) => format!("{dn} rings"),
             CustomerStatus::Talking(dn) => format!("{dn} has answered; the customer echoes"),
             CustomerStatus::Abandoned => "nobody was ready in time: the customer has hung up".to_owned(),
