@@ -65,8 +65,8 @@ pub(super) enum Step {
 pub(super) enum Side {
     /// The gateway called a number; its INVITE, and the response sent last.
     Taken { invite: Box<Received>, behaviour: Behaviour, response: Vec<u8> },
-    /// A customer called; the branch of the INVITE, and the ACK of its 2xx.
-    Made { branch: String, ack: Option<Vec<u8>>, cancelled: bool },
+    /// A customer called; the branch of the INVITE, the ACK of its 2xx, and the header fields that tell of the customer.
+    Made { branch: String, ack: Option<Vec<u8>>, cancelled: bool, told: Vec<(String, String)> },
 }
 
 /// One call.

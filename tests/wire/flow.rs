@@ -102,6 +102,10 @@ async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves
 
     anna.does(&format!("POST {path}/transfer"), json!({ "destination": "5002", "type": "blind" })).await;
     let consulted = ben.call_is("Ringing").await;
+    for known in ["userData", "connId", "callUuid", "ani", "dnis"] {
+        assert!(!call[known].is_null() && consulted[known] == call[known], "{known} of {call} and {consulted}");
+    }
+    assert_eq!(consulted["participants"][0]["phoneNumber"], "5551234567", "{consulted}");
     second.ring(1).await;
     ben.does(&format!("PUT {}", path_of(&consulted)), json!({ "action": "answer" })).await;
     ben.call_is("Established").await;

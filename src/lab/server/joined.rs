@@ -65,12 +65,36 @@ impl Server {
         arrivals.try_send(arrival).is_ok()
     }
 
-    /// Somebody who dialled a DN is to be joined with it; false: it cannot be called.
+    /// Somebody who dialled a DN is to be joined with it; false: it cannot be called. Who is handed on stays who it is: the
+    /// new agent sees the customer, with its CallUUID, ConnID and user data.
     pub(super) fn call_through(&mut self, call_id: &str, now: Instant) -> bool {
-        let Some(call) = self.calls.get(call_id) else { return false };
-        let (dn, from, uuid) = (call.number.clone(), user(&call.remote), Some(call.dialog.uuid.clone()));
-        let call = CallIn { dn, from, uuid, join: Some(call_id.to_owned()), ..CallIn::default() };
+        let handed_on = self.handed_on(call_id);
+        let Some(call) = self.calls.get_mut(call_id) else { return false };
+        let (dn, from, join) = (call.number.clone(), user(&call.remote), Some(call_id.to_owned()));
+        let call = match handed_on {
+            Some(customer) => {
+                customer.uuid.iter().for_each(|uuid| call.dialog.uuid.clone_from(uuid));
+                CallIn { dn, join, ..customer }
+            }
+            None => CallIn { dn, from, join, uuid: Some(call.dialog.uuid.clone()), ..CallIn::default() },
+        };
         self.make(call, Sound::Silence, now).is_some()
+    }
+
+    /// Returns what is known of the customer whom the DN that talks to it hands on by this call (RFC 3892), which has no
+    /// other sign of it.
+    fn handed_on(&self, call_id: &str) -> Option<CallIn> {
+        let Side::Taken { invite, .. } = &self.calls.get(call_id)?.side else { return None };
+        let referrer = user(&invite.header("Referred-By"));
+        let of_referrer = self.calls.values().filter(|call| call.number == referrer && call.is_answered());
+        let mut customers = of_referrer.filter_map(|call| match &call.side {
+            Side::Made { told, .. } => Some((call, told)),
+            Side::Taken { .. } => None,
+        });
+        let (call, told) = customers.next()?;
+        let dialled = Some(user(&call.remote)).filter(|number| *number != call.number);
+        let (from, uuid) = (user(&call.local), Some(call.dialog.uuid.clone()));
+        Some(CallIn { from, dialled, uuid, headers: told.clone(), ..CallIn::default() })
     }
 
     /// Lets either side of each pair follow what has become of the other.

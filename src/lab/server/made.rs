@@ -57,7 +57,7 @@ impl Server {
         let invite = message::request("INVITE", &target, &headers, &sdp)?;
         self.out.push((invite.clone(), gateway));
         let call = Call {
-            side: Side::Made { branch, ack: None, cancelled: false },
+            side: Side::Made { branch, ack: None, cancelled: false, told: more },
             number: dn,
             call_id: call_id.clone(),
             // The bracket style differs between INVITE and ACK, as the SIP Server's does.
@@ -92,7 +92,7 @@ impl Server {
             _ => return,
         }
         let peer = call.peer;
-        let Side::Made { branch, ack, cancelled } = &call.side else { return };
+        let Side::Made { branch, ack, cancelled, .. } = &call.side else { return };
         let (branch, cancelled) = (branch.clone(), *cancelled);
         if let Some(ack) = ack {
             if status >= 200 {
