@@ -7,7 +7,7 @@ use crosspoint::app::App;
 use crosspoint::config::Config;
 use crosspoint::lab::interactions::{self, Channel};
 use crosspoint::lab::routing::Queue;
-use crosspoint::lab::{self, Customer, CustomerStatus, LabConfig, LabHandle, floor};
+use crosspoint::lab::{self, Customer, CustomerConfig, CustomerStatus, LabConfig, LabHandle, floor};
 use serde_json::{Value, json};
 
 use crate::desk::{self, server};
@@ -41,6 +41,10 @@ struct Scene {
 
 impl Scene {
     async fn start(answer_within: Duration) -> Scene {
+        Scene::with(answer_within, None).await
+    }
+
+    async fn with(answer_within: Duration, patience: Option<Duration>) -> Scene {
         let sip = server();
         let rig = desk::rig(sip, &agents()).await;
         let queue = Queue { number: NUMBER.to_owned(), skill: Some("support".to_owned()), level: 1, answer_within };
@@ -50,6 +54,7 @@ impl Scene {
             numbers: Vec::new(),
             dns: vec!["5001-5999".to_owned().try_into().expect("a range")],
             queues: vec![queue],
+            customer: CustomerConfig { patience, ..CustomerConfig::default() },
             ..LabConfig::default()
         };
         let floor = floor::of(rig.app.remote(), &config.queues).await;
@@ -185,4 +190,53 @@ async fn a_chat_is_asked_for_by_http_and_whatever_else_is_asked_is_refused_in_js
     assert_eq!(post(&page("https://foreign.example"), chat).await, (403, 20.into()));
     let own = format!("http://localhost:{}", address.port());
     assert_eq!(post(&page(&own), chat).await, (200, 0.into()), "our own page");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colleague_is_called_into_a_customers_call_and_leaves_it_again() {
+    let Scene { rig, lab, anna: (anna, first), ben: (ben, second) } = Scene::start(Duration::from_secs(10)).await;
+    becomes(&anna, "Ready").await;
+    let mut customer = lab.customer(NUMBER).await.expect("routed");
+    let call = anna.call_is("Ringing").await;
+    let path = path_of(&call);
+    first.ring(1).await;
+    anna.does(&format!("PUT {path}"), json!({ "action": "answer" })).await;
+    anna.call_is("Established").await;
+    let to = json!({"operationName": "SingleStepConference", "destination": {"phoneNumber": "5002"}});
+    anna.does(&format!("POST {path}"), to).await;
+    let asked = ben.call_is("Ringing").await;
+    assert!(!call["connId"].is_null() && asked["connId"] == call["connId"], "{asked}");
+    second.ring(1).await;
+    ben.does(&format!("PUT {}", path_of(&asked)), json!({ "action": "answer" })).await;
+    let of = |count: usize| {
+        move |data: &Value| {
+            data["notificationType"] == "ParticipantsUpdated"
+                && data["call"]["participants"].as_array().is_some_and(|parties| parties.len() == count)
+        }
+    };
+    anna.told("three", of(2)).await;
+    stands(&mut customer, CustomerStatus::Talking("5001".to_owned())).await;
+    ben.does(&format!("POST {}", path_of(&asked)), json!({ "operationName": "Hangup" })).await;
+    anna.told("two again", of(1)).await;
+    customer.hang_up();
+    anna.call_is("Released").await;
+    desk::no_call_is_left(&rig).await;
+    assert_eq!(lab.complaints(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_has_given_up_is_offered_to_nobody_and_the_next_one_is() {
+    let patience = Some(Duration::from_secs(2));
+    let Scene { rig: _rig, lab, anna: (anna, first), .. } = Scene::with(Duration::from_secs(10), patience).await;
+    let mut gone = lab.customer(NUMBER).await.expect("routed");
+    stands(&mut gone, CustomerStatus::Waiting).await;
+    stands(&mut gone, CustomerStatus::Abandoned).await;
+    becomes(&anna, "Ready").await;
+    let mut next = lab.customer(NUMBER).await.expect("routed");
+    stands(&mut next, CustomerStatus::Offered("5001".to_owned())).await;
+    // She is offered one call in all, and its customer's hanging up lets the phone be still.
+    first.ring(1).await;
+    next.hang_up();
+    anna.call_is("Released").await;
+    first.ring(0).await;
 }
