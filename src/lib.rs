@@ -62,8 +62,8 @@
 //! | requests, frames, events → the agents' side | 65 536, and a place for each request that is held | who sends waits |
 //! | bodies → a WebSocket of a desktop | 80, and a time for each to be written | the connection is closed |
 //! | commands of agents → signalling | 4096 | dropped, `commands_dropped` |
-//! | logins → the threads that verify passwords | 256, then half the cores | 503 with Retry-After |
-//! | logins; addresses that failed to log in | 20 000, 1000 of one agent; 10 000 | the idlest ends; the oldest is forgotten |
+//! | logins → the threads that verify passwords | 256, 128 of one address or name (4 once it has failed), three of it at once; then half the cores | 503, 403 with Retry-After |
+//! | logins; addresses and names that failed to log in | 20 000, 1000 of one agent; 10 000 each | the idlest ends; the oldest is forgotten |
 //! | changes of agents → who routes calls | 4096 | it loses the oldest, and learns how many |
 //! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |

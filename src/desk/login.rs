@@ -19,7 +19,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::UserName;
-use attempts::{Attempts, Turn};
+use attempts::{Attempt, Attempts, Outcome, Turn};
 
 /// Times and bounds.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Config {
     pub sessions: usize,
     /// Most sessions of one user; one more ends that user's idlest.
     pub per_user: usize,
-    /// Most addresses whose failed attempts are remembered.
+    /// Most addresses, and most names, whose failed attempts are remembered.
     pub addresses: usize,
 }
 
@@ -84,8 +84,8 @@ pub struct Login {
 
 impl Login {
     /// Makes an empty table.
-    pub fn new(config: Config, rng: StdRng) -> Login {
-        let attempts = Attempts::new(config.addresses);
+    pub fn new(config: Config, mut rng: StdRng) -> Login {
+        let attempts = Attempts::new(config.addresses, rng.random());
         Login {
             config,
             rng,
@@ -179,18 +179,23 @@ impl Login {
         std::mem::take(&mut self.ended)
     }
 
-    /// Says when a password may be tried; see [`Attempts::ask`].
-    pub fn may_try(&mut self, user: Option<&UserName>, address: IpAddr, now: Instant) -> Turn {
-        self.attempts.ask(user, address, now)
+    /// Puts an attempt at a password into its lines; see [`Attempts::begin`].
+    pub fn begin(&mut self, name: &str, user: Option<&UserName>, address: IpAddr, now: Instant) -> Attempt {
+        self.attempts.begin(name, user, address, now)
     }
 
-    /// Notes what became of an attempt.
-    pub fn tried(&mut self, user: Option<&UserName>, address: IpAddr, was_right: bool, now: Instant) {
-        self.attempts.tell(user, address, was_right, now);
+    /// Says whether a password may be tried; see [`Attempts::turn`].
+    pub fn turn(&mut self, attempt: &mut Attempt, now: Instant) -> Turn {
+        self.attempts.turn(attempt, now)
+    }
+
+    /// Notes what became of an attempt; see [`Attempts::end`].
+    pub fn end(&mut self, attempt: Attempt, outcome: Outcome, now: Instant) {
+        self.attempts.end(attempt, outcome, now);
     }
 
     #[cfg(test)]
-    fn attempts_remembered(&self) -> usize {
+    fn attempts_remembered(&self) -> (usize, usize) {
         self.attempts.remembered()
     }
 

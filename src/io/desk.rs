@@ -15,6 +15,9 @@
 mod passwords;
 mod rules;
 mod task;
+#[cfg(test)]
+mod tests;
+mod trying;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,12 +36,14 @@ use crate::bayeux::channel::Channel;
 use crate::bayeux::message::Batch;
 use crate::bayeux::server::{self, Audience, Publication};
 use crate::bayeux::{Caller, Owner, Peer, RequestId};
+use crate::desk::login::attempts::Outcome;
 use crate::desk::login::{self, Login, Secret, Session};
 use crate::desk::{self, AgentConfig, AgentView, Answer, AttachedData, DeskConfig, Operation, UserName};
 use crate::id::FlowId;
 
 pub use passwords::Denied;
 use passwords::Passwords;
+use trying::Trying;
 
 /// Commands that wait for signalling; more are dropped and counted.
 const COMMANDS: usize = 4096;
@@ -231,10 +236,9 @@ impl Handle {
     /// # Errors
     /// [`Denied`]
     pub async fn log_in(&self, user: &str, password: &str, peer: IpAddr) -> Result<Session, Denied> {
-        let user = self.check(user, password, peer).await?;
-        let session = self.logins.table().open(&user, Instant::now());
-        self.logins.changed.notify_one();
-        Ok(session)
+        self.verified(user, password, peer, |logins, user| logins.open(&user, Instant::now())).await.inspect(|_| {
+            self.logins.changed.notify_one();
+        })
     }
 
     /// Verifies a password, as fast as the attempts before allow, without opening a login.
@@ -242,11 +246,33 @@ impl Handle {
     /// # Errors
     /// [`Denied`]
     pub async fn check(&self, user: &str, password: &str, peer: IpAddr) -> Result<UserName, Denied> {
+        self.verified(user, password, peer, |_, user| user).await
+    }
+
+    /// Verifies a password and does `then` before anybody can change it.
+    async fn verified<T>(
+        &self,
+        user: &str,
+        password: &str,
+        peer: IpAddr,
+        then: impl FnOnce(&mut Login, UserName) -> T,
+    ) -> Result<T, Denied> {
         let known = self.passwords.find(user);
-        let turn = self.logins.table().may_try(known.as_ref(), peer, Instant::now());
-        let is_right = self.passwords.verify(known.as_ref(), password, turn).await?;
-        self.logins.table().tried(known.as_ref(), peer, is_right, Instant::now());
-        known.filter(|_| is_right).ok_or(Denied::Wrong)
+        let _place = self.passwords.place()?;
+        let mut trying = Trying::begin(&self.logins, user, known.as_ref(), peer);
+        trying.turn().await?;
+        let matched = match self.passwords.verify(user, password).await {
+            Ok(matched) => matched,
+            Err(denied) => {
+                trying.end(&mut self.logins.table(), Outcome::Unheard);
+                return Err(denied);
+            }
+        };
+        let mut table = self.logins.table();
+        // Whoever changes a password takes it out of the accounts first, and then ends the logins in this table.
+        let user = known.filter(|user| matched.is_some_and(|hash| self.passwords.is_current(user, &hash)));
+        trying.end(&mut table, if user.is_some() { Outcome::Right } else { Outcome::Wrong });
+        Ok(then(&mut table, user.ok_or(Denied::Wrong)?))
     }
 
     /// Finds the login of a cookie; that it was used counts against its idle time.

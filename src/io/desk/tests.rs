@@ -1,0 +1,84 @@
+//! Logins that are cut short, or overtaken by a change of their password.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::desk::PasswordHash;
+use crate::desk::login::attempts::Turn;
+use crate::id::RunId;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+fn anna(password: &str) -> AgentConfig {
+    AgentConfig {
+        user: "anna".into(),
+        password: PasswordHash::make(password, [7; 16]),
+        name: "Anna".to_owned(),
+        dns: vec!["5001".to_owned()],
+        skills: Vec::new(),
+    }
+}
+
+fn desk(password: &str) -> Handle {
+    let desk = DeskConfig {
+        run: RunId(7),
+        agents: vec![anna(password)],
+        after_call_work: Duration::ZERO,
+        base_uri: "http://localhost".to_owned(),
+        user_data_fields: Vec::new(),
+        user_data_out: None,
+    };
+    spawn(Config::new(desk), Links::default()).0
+}
+
+/// Lets a login go as far as it gets at once.
+async fn is_waiting(login: impl Future<Output = Result<Session, Denied>>) -> bool {
+    tokio::time::timeout(Duration::ZERO, login).await.is_err()
+}
+
+/// Says whether an attempt from `HERE` would have its turn now.
+fn turn(desk: &Handle, name: &str) -> Turn {
+    let mut table = desk.logins.table();
+    let mut attempt = table.begin(name, None, HERE, Instant::now());
+    let turn = table.turn(&mut attempt, Instant::now());
+    table.end(attempt, Outcome::Unheard, Instant::now());
+    turn
+}
+
+#[tokio::test]
+async fn a_login_that_its_client_aborts_is_counted() {
+    let desk = desk("one");
+    let all = u32::try_from(desk.passwords.threads.available_permits()).expect("few");
+    let held = desk.passwords.threads.clone().acquire_many_owned(all).await.expect("open");
+    for _ in 0..3 {
+        assert_eq!(turn(&desk, "bert"), Turn::Now);
+        let mut login = Box::pin(desk.log_in("anna", "wrong", HERE));
+        assert!(is_waiting(&mut login).await, "it waits for a thread");
+        drop(login);
+    }
+    assert!(matches!(turn(&desk, "bert"), Turn::After(_)), "{:?}", turn(&desk, "bert"));
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_login_in_flight_does_not_outlive_the_change_of_its_password() {
+    let desk = desk("one");
+    let all = u32::try_from(desk.passwords.threads.available_permits()).expect("few");
+    let held = desk.passwords.threads.clone().acquire_many_owned(all).await.expect("open");
+    let mut login = Box::pin(desk.log_in("anna", "one", HERE));
+    assert!(is_waiting(&mut login).await, "it waits for a thread");
+    desk.set_agents(vec![anna("two")]).await.expect("alive");
+    drop(held);
+    assert_eq!(login.await, Err(Denied::Wrong));
+    assert!(!desk.logins.table().is_in(&"anna".into()));
+    assert!(desk.log_in("anna", "two", HERE).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_checked_against_a_hash_of_the_accounts_of_now() {
+    let desk = desk("one");
+    assert_eq!(desk.passwords.hash("nobody"), (anna("one").password, false));
+    desk.set_agents(vec![anna("two")]).await.expect("alive");
+    assert_eq!(desk.passwords.hash("nobody"), (anna("two").password, false));
+    assert_eq!(desk.log_in("nobody", "two", HERE).await, Err(Denied::Wrong));
+}
