@@ -175,7 +175,7 @@ impl App {
         App { file: Some(file.into()), ..self }
     }
 
-    /// Serves these, too, at every listener; their paths must be none of the gateway's own.
+    /// Serves these, too, at each listener that is bound to loopback; their paths must be none of the gateway's own.
     pub fn routes(self, routes: axum::Router) -> App {
         App { routes, ..self }
     }
@@ -337,7 +337,8 @@ impl App {
             sinks: running.outward.tally(),
             gws,
         };
-        let router = http::router(site).merge(self.routes.clone());
+        let more = if address.ip().is_loopback() { self.routes.clone() } else { axum::Router::new() };
+        let router = http::router_with(site, more);
         let local_only = tls.is_none() && address.ip().is_loopback();
         let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
         let stop = running.stop.subscribe();

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+use super::origin::names_this_machine;
 use super::{Link, Site};
 use crate::call::{Command, Direction};
 use crate::gateway::{CallState, CallView};
@@ -71,22 +72,12 @@ const NOT_NOW: Refusal =
 /// Refuses whoever is not a program of this machine.
 fn admit(link: &Link, headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let is_ours = link.peer.ip().to_canonical().is_loopback() && is_this_machine(host);
+    let is_ours = link.peer.ip().to_canonical().is_loopback() && names_this_machine(host);
     if is_ours && !headers.contains_key(header::ORIGIN) {
         return Ok(());
     }
     tracing::info!(peer = %Address(link.peer.ip()), "calls refused");
     Err(FOREIGN)
-}
-
-/// Tells whether a Host header names this machine as nobody can from outside: a name that is looked up may lead anywhere.
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn calls(site: &Site) -> Result<Vec<CallView>, Refusal> {
@@ -134,10 +125,10 @@ mod tests {
     #[test]
     fn only_names_of_this_machine_are_believed() {
         for host in ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.2:80", "[::1]:8080", "[::1]"] {
-            assert!(is_this_machine(host), "{host}");
+            assert!(names_this_machine(host), "{host}");
         }
         for host in ["", "gw.example.com", "192.0.2.1:8080", "127.0.0.1.evil.example", "localhost.evil.example:80"] {
-            assert!(!is_this_machine(host), "{host}");
+            assert!(!names_this_machine(host), "{host}");
         }
     }
 }

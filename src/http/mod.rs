@@ -193,6 +193,12 @@ pub fn is_ws_path(path: &str) -> bool {
 
 /// Makes the routes; the configuration's path must satisfy [`is_ws_path`]. Each request must carry a [`Link`] as extension.
 pub fn router(site: Site) -> Router {
+    router_with(site, Router::new())
+}
+
+/// Makes the routes, and `more` beside them.
+pub fn router_with(site: Site, more: Router) -> Router {
+    let by_name = axum::middleware::from_fn_with_state(site.clone(), origin::admit);
     let ws_path = site.config.ws_path.clone();
     Router::new()
         .route(&ws_path, get(websocket::upgrade))
@@ -206,6 +212,8 @@ pub fn router(site: Site) -> Router {
         .fallback(pages::serve)
         .layer(axum::middleware::from_fn_with_state(site.clone(), pages::add_policy))
         .with_state(site)
+        .merge(more)
+        .layer(by_name)
 }
 
 /// The routes of the agents' side. Without agents there are none.

@@ -1,6 +1,13 @@
 //! Whether a page may open a WebSocket here (RFC 6454, RFC 6455 10.2): a foreign page must not use a browser as its way in.
+//! Nor may a stranger's name that leads to this machine (DNS rebinding): what a page asks of its own origin by GET carries
+//! no Origin, so on a listener that only this machine reaches the Host is looked at.
 
-use super::{Config, Link};
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{Config, Link, Site};
 
 /// What the Origin header came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,12 @@ pub(super) fn judge_any<'a>(
 /// Returns true where `origin` is the listener's own, and no other that may be allowed beside it.
 pub fn is_own(link: &Link, origin: &str, host: Option<&str>) -> bool {
     own(link, host).is_some_and(|own| Origin::parse(origin) == Some(own))
+}
+
+/// Returns true where a page of another origin than the listener's own asks; who names none is no page.
+pub fn is_foreign(link: &Link, headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    text(header::ORIGIN).is_some_and(|origin| !is_own(link, origin, text(header::HOST)))
 }
 
 /// Returns true where `host` may be the name of a page of the listener's own.
@@ -87,6 +100,43 @@ impl Origin {
         };
         fits.then(|| Origin { scheme: scheme.into(), host: host.into(), port })
     }
+}
+
+/// Tells whether a Host header names this machine as nobody can from outside: a name that is looked up may lead anywhere.
+pub(super) fn names_this_machine(host: &str) -> bool {
+    host_of(host).is_some_and(|name| is_this_machine(&name))
+}
+
+/// Tells whether a request by `link` may have this Host: on a plain listener of loopback a name of this machine, or of an
+/// allowed origin, for which a proxy may stand before us.
+fn may_be_named<'a>(mut allowed: impl Iterator<Item = &'a String>, link: &Link, host: Option<&str>) -> bool {
+    if !link.local_only {
+        return true;
+    }
+    let Some(name) = host.and_then(host_of) else { return false };
+    is_this_machine(&name) || allowed.any(|origin| Origin::parse(origin).is_some_and(|origin| origin.host == name))
+}
+
+/// Before each request: refuses what a stranger's name has led here. SIP over WebSocket judges the Origin, which it always
+/// has; whether we live is no secret.
+pub(super) async fn admit(
+    State(site): State<Site>,
+    Extension(link): Extension<Link>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let allowed = site.config.origins.iter().chain(site.config.desk.origins.iter());
+    if path == "/health" || path == site.config.ws_path || may_be_named(allowed, &link, host) {
+        return next.run(request).await;
+    }
+    let why = "this Host is no name of this machine, nor of an allowed origin; see `origins` in the configuration\n";
+    (StatusCode::FORBIDDEN, why).into_response()
+}
+
+fn host_of(host: &str) -> Option<String> {
+    Origin::parse(&format!("http://{host}")).map(|origin| origin.host)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -152,5 +202,33 @@ mod tests {
         assert_eq!(judged("localhost:8080"), Verdict::Allowed);
         assert_eq!(judged("127.0.0.1:8080"), Verdict::Allowed);
         assert_eq!(judged("[::1]:8080"), Verdict::Allowed);
+    }
+    #[test]
+    fn a_stranger_cannot_name_a_listener_of_loopback() {
+        let origins = ["https://desk.example".to_owned()];
+        let may = |local_only, host: Option<&str>| may_be_named(origins.iter(), &link(false, local_only), host);
+        for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "desk.example", "Desk.example:443"]
+        {
+            assert!(may(true, Some(host)), "{host}");
+        }
+        for host in ["evil.example:8080", "127.0.0.1.evil.example", "192.0.2.1", "", "a desk.example", "localhost@evil"]
+        {
+            assert!(!may(true, Some(host)), "{host}");
+        }
+        assert!(!may(true, None));
+        assert!(may(false, Some("gw.example")) && may(false, None));
+    }
+    #[test]
+    fn a_page_of_another_origin_is_foreign_to_what_only_own_pages_ask_for() {
+        let asked = |host: &'static str, origin: Option<&'static str>| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a value"))]);
+            headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse().expect("a value"))));
+            is_foreign(&link(false, true), &headers)
+        };
+        assert!(!asked("localhost:8080", None));
+        assert!(!asked("localhost:8080", Some("http://localhost:8080")));
+        assert!(asked("localhost:8080", Some("http://localhost:9090")));
+        assert!(asked("localhost:8080", Some("null")));
+        assert!(asked("evil.example", Some("http://evil.example")));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -123,8 +123,7 @@ async fn make(
     headers: HeaderMap,
     body: Result<Json<Wanted>, JsonRejection>,
 ) -> Response {
-    let field = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if field(header::ORIGIN).is_some_and(|page| !origin::is_own(&link, page, field(header::HOST))) {
+    if origin::is_foreign(&link, &headers) {
         return refused(StatusCode::FORBIDDEN, 20, "Pages of other origins may not.");
     }
     let wanted = match body {

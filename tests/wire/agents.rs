@@ -65,3 +65,26 @@ async fn agents_are_taken_up_from_the_file_while_the_gateway_runs() {
     assert!(log_in(address, ANN_TWO).await);
     app.shutdown().await;
 }
+
+/// Asks for a path by a name, and returns the status.
+async fn ask(address: SocketAddr, path: &str, host: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let stream = TcpStream::connect(("127.0.0.1", address.port())).await.expect("connected");
+    let (head, _) = client::http(stream, &request).await;
+    head.split(' ').nth(1).expect("a status").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_that_are_added_are_for_names_of_this_machine_and_its_own_listeners() {
+    let folder = tempfile::tempdir().expect("folder");
+    let wide = "[[listener]]\nbind = \"0.0.0.0:0\"\ntls = false\nallow_plain = true\n";
+    let config = Config::parse(&text(wide), "a.toml", []).expect("a good configuration");
+    let more = axum::Router::new().route("/more", axum::routing::get(|| async { "more" }));
+    let app = App::new(config).state_folder(folder.path()).routes(more).run().await.expect("started");
+    let (plain, wide) = (app.addresses().http[1], app.addresses().http[2]);
+    assert_eq!(ask(plain, "/more", "localhost").await, "200");
+    assert_eq!(ask(plain, "/more", "evil.example").await, "403");
+    assert_eq!(ask(plain, "/config.json", "desk.example").await, "200", "an allowed origin, by a proxy");
+    assert_eq!(ask(wide, "/more", "localhost").await, "404");
+    app.shutdown().await;
+}

@@ -320,6 +320,25 @@ async fn a_script_gets_its_callback_called_and_only_pages_on_the_list_get_one() 
 }
 
 #[tokio::test]
+async fn a_name_that_was_rebound_to_loopback_reaches_nothing_of_the_agents() {
+    let site = site(open()).await;
+    let script = "/genesys/cometd/handshake?jsonp=cb&message=%5B%7B%22channel%22:%22/meta/handshake%22%7D%5D";
+    let paths =
+        ["/config.json", "/ui/ad/v1/config.json", "/api/v2/me", "/api/v2/openapi.json", script, "/metrics", "/"];
+    for path in paths {
+        for host in ["evil.example", "127.0.0.1.evil.example:80", ""] {
+            let told = site.ask("GET", path, &[("Host", host), ("Authorization", ANNA)], "").await;
+            assert_eq!((told.status, told.header("set-cookie")), (403, None), "{path} {host}");
+            assert!(told.body.contains("Host"), "{path}: {}", told.body);
+        }
+    }
+    let reply = site.ask("POST", "/genesys/cometd/handshake", &[("Host", "evil.example")], HANDSHAKE).await;
+    assert_eq!(reply.status, 403);
+    assert_eq!(site.ask("GET", "/api/v2/openapi.json", &[("Host", "127.0.0.1:1")], "").await.status, 200);
+    assert_eq!(site.ask("GET", "/health", &[("Host", "evil.example")], "").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_transport_that_is_switched_off_is_refused() {
     let only = |transport: Transport| DeskRules { transports: [transport].into(), ..open() };
     let socket = |address| {
