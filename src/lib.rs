@@ -65,8 +65,8 @@
 //! | logins → the threads that verify passwords | 256, 128 of one address or name (4 once it has failed), three of it at once; then half the cores | 503, 403 with Retry-After |
 //! | logins; addresses and names that failed to log in | 20 000, 1000 of one agent; 10 000 each | the idlest ends; the oldest is forgotten |
 //! | changes of agents → who routes calls | 4096 | it loses the oldest, and learns how many |
-//! | events → a Bayeux session | 1000, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
-//! | handshakes → Bayeux sessions | 20 000 | refused, with advice to come later |
+//! | events → a Bayeux session | 1000 and 4 MiB, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
+//! | handshakes → Bayeux sessions | 20 000, 1000 of one owner, a twentieth of nobody's | refused, with advice to come later |
 //! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged |
 //! | the journal → sinks | `outbox.max_mb` on disk | the oldest events go, `lost` of the sinks that had not had them |
 //! | what a GWS said → the desk | 1024 | the GWS is not read on |

@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::BayeuxError;
@@ -215,18 +216,61 @@ impl Message {
         }
     }
 
-    /// Reads `subscription`: one channel, or an array of at least one. `None`: it is neither.
-    pub(super) fn subscriptions(&self) -> Option<Vec<String>> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            One(String),
-            Many(Vec<String>),
+    /// Reads `subscription`: one channel, or an array of 1 to `most`; what is beyond is not looked at.
+    ///
+    /// # Errors
+    /// [`NotNames`]
+    pub(super) fn subscriptions(&self, most: usize) -> Result<Vec<String>, NotNames> {
+        let text = self.subscription.as_ref().ok_or(NotNames::Invalid)?;
+        let mut names = Names { most, found: Vec::new(), is_beyond: false };
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let is_whole = reader.deserialize_any(&mut names).and_then(|()| reader.end()).is_ok();
+        match names {
+            Names { is_beyond: true, .. } => Err(NotNames::TooMany),
+            Names { found, .. } if is_whole && !found.is_empty() => Ok(found),
+            Names { .. } => Err(NotNames::Invalid),
         }
-        match serde_json::from_slice(self.subscription.as_ref()?).ok()? {
-            Either::One(one) => Some(vec![one]),
-            Either::Many(many) => (!many.is_empty()).then_some(many),
+    }
+}
+
+/// Why a `subscription` is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotNames {
+    /// More names than the bound.
+    TooMany,
+    /// Neither a text nor an array of texts, or an empty one.
+    Invalid,
+}
+
+/// Reads names up to a bound: who sends more must not have them all read before it is refused.
+struct Names {
+    most: usize,
+    found: Vec<String>,
+    is_beyond: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Names {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a channel, or at most {} of them", self.most)
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        self.found.push(name.to_owned());
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<(), A::Error> {
+        while self.found.len() < self.most {
+            match names.next_element()? {
+                Some(name) => self.found.push(name),
+                None => return Ok(()),
+            }
         }
+        // One that is none of ours is beyond the bound too.
+        self.is_beyond = !matches!(names.next_element::<serde::de::IgnoredAny>(), Ok(None));
+        if self.is_beyond { Err(A::Error::custom("too many")) } else { Ok(()) }
     }
 }
 

@@ -141,12 +141,16 @@ pub struct Config {
     pub multi_interval: Duration,
     /// How many polling connects of one browser are held.
     pub held_per_browser: usize,
-    /// Most sessions.
+    /// Most sessions; all that are nobody's together have a twentieth of them.
     pub sessions: usize,
-    /// Most subscriptions of one session.
+    /// Most sessions of one owner.
+    pub sessions_per_owner: usize,
+    /// Most subscriptions of one session, and of one message.
     pub subscriptions: usize,
     /// Most events that wait for one session.
     pub queue: usize,
+    /// Most bytes of them.
+    pub queue_bytes: usize,
     /// Most bodies on their way to one WebSocket.
     pub window: usize,
     /// What clients are offered, the preferred first.
@@ -162,8 +166,10 @@ impl Default for Config {
             multi_interval: Duration::from_secs(2),
             held_per_browser: 1,
             sessions: 20_000,
+            sessions_per_owner: 1_000,
             subscriptions: 64,
             queue: 1_000,
+            queue_bytes: 4 << 20,
             window: 16,
             transports: vec![Transport::WebSocket, Transport::LongPolling, Transport::CallbackPolling],
         }
@@ -211,6 +217,8 @@ struct Peers {
     sockets: BTreeMap<FlowId, Socket>,
     held: BTreeMap<Peer, BTreeSet<Slot>>,
     browsers: BTreeMap<Arc<str>, usize>,
+    /// Sessions of each owner, and of nobody.
+    owners: BTreeMap<Option<Owner>, usize>,
 }
 
 impl<P: Policy> Server<P> {

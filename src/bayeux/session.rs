@@ -47,9 +47,18 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) struct Queue {
     events: VecDeque<Bytes>,
-    bound: usize,
+    /// Sum of the lengths of `events`.
+    bytes: usize,
+    most: Most,
     /// The ack extension, if the client has it.
     acks: Option<Acks>,
+}
+
+/// The bounds of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -63,15 +72,17 @@ struct Acks {
 }
 
 impl Queue {
-    pub(super) fn new(bound: usize, with_acks: bool) -> Queue {
-        Queue { events: VecDeque::new(), bound, acks: with_acks.then(Acks::default) }
+    pub(super) fn new(most: Most, with_acks: bool) -> Queue {
+        Queue { events: VecDeque::new(), bytes: 0, most, acks: with_acks.then(Acks::default) }
     }
 
     /// Adds an event; false if there is no room.
     #[must_use]
     pub(super) fn push(&mut self, event: Bytes) -> bool {
-        let has_room = self.events.len() < self.bound;
+        let bytes = self.bytes + event.len();
+        let has_room = self.events.len() < self.most.events && bytes <= self.most.bytes;
         if has_room {
+            self.bytes = bytes;
             self.events.push_back(event);
         }
         has_room
@@ -93,7 +104,7 @@ impl Queue {
         let batch = u64::try_from(batch).unwrap_or(0);
         for (number, count) in acks.open.drain(..) {
             if number <= batch {
-                self.events.drain(..count);
+                self.bytes -= self.events.drain(..count).map(|event| event.len()).sum::<usize>();
             }
         }
         acks.sent = 0;
@@ -103,6 +114,7 @@ impl Queue {
     pub(super) fn take(&mut self, mut each: impl FnMut(&Bytes)) -> Option<u64> {
         let Some(acks) = &mut self.acks else {
             self.events.drain(..).for_each(|event| each(&event));
+            self.bytes = 0;
             return None;
         };
         self.events.iter().skip(acks.sent).for_each(&mut each);
@@ -114,6 +126,10 @@ impl Queue {
 
     /// Takes the only event that waits, if there is one and no more: it needs no copy.
     pub(super) fn take_single(&mut self) -> Option<Bytes> {
-        if self.events.len() == 1 && self.acks.is_none() { self.events.pop_front() } else { None }
+        if self.events.len() != 1 || self.acks.is_some() {
+            return None;
+        }
+        self.bytes = 0;
+        self.events.pop_front()
     }
 }

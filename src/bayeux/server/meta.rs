@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::super::channel::Pattern;
-use super::super::message::{Ack, Message, Timesync};
-use super::super::session::{Held, Queue, Session, Slot};
+use super::super::message::{Ack, Message, NotNames, Timesync};
+use super::super::session::{Held, Most, Queue, Session, Slot};
 use super::super::write::{AckReply, Advice, Body, Clocks, Reconnect, Reply};
 use super::super::{Caller, ClientId, Peer};
 use super::{Policy, Server, Why};
@@ -69,7 +69,7 @@ impl<P: Policy> Server<P> {
             let refused = Reply::refused(Some(channel), id, "403::Handshake denied");
             return body.reply(&Reply { advice: Some(Advice::NONE), ..refused });
         }
-        if self.sessions.len() >= self.config.sessions {
+        if !self.has_room(from.caller) {
             let later = Advice { interval_ms: 5_000, ..Advice::HANDSHAKE };
             let refused = Reply::refused(Some(channel), id, "503::too_many_sessions");
             return body.reply(&Reply { advice: Some(later), ..refused });
@@ -86,6 +86,16 @@ impl<P: Policy> Server<P> {
         });
     }
 
+    /// Says whether one more session fits: one owner, or whoever is nobody, must not take the places of all others.
+    fn has_room(&self, caller: &Caller) -> bool {
+        let most = match caller.owner {
+            Some(_) => self.config.sessions_per_owner,
+            None => (self.config.sessions / 20).max(1),
+        };
+        let theirs = self.peers.owners.get(&caller.owner).copied().unwrap_or(0);
+        theirs < most && self.sessions.len() < self.config.sessions
+    }
+
     /// Opens a session.
     fn open(&mut self, from: &Origin<'_>, with_acks: bool, now: Instant) -> ClientId {
         let client = ClientId::new(self.rng.random());
@@ -96,13 +106,14 @@ impl<P: Policy> Server<P> {
             id: client,
             caller: from.caller.clone(),
             socket: None,
-            queue: Queue::new(self.config.queue, with_acks),
+            queue: Queue::new(Most { events: self.config.queue, bytes: self.config.queue_bytes }, with_acks),
             held: None,
             is_connected: false,
             is_crowded: false,
             deadline,
             patterns: BTreeSet::new(),
         };
+        *self.peers.owners.entry(from.caller.owner.clone()).or_default() += 1;
         self.clients.insert(client, slot);
         self.sessions.insert(slot, session);
         self.deadlines.insert((deadline, slot));
@@ -224,7 +235,8 @@ impl<P: Policy> Server<P> {
 
     pub(super) fn unsubscribe(&mut self, from: &Origin<'_>, message: &Message, body: &mut Body, now: Instant) {
         let Some(slot) = self.session_of(from, message) else { return unknown(message, body) };
-        let error = patterns(message).map(|all| all.iter().for_each(|pattern| self.remove(slot, pattern))).err();
+        let read = patterns(message, self.config.subscriptions);
+        let error = read.map(|all| all.iter().for_each(|pattern| self.remove(slot, pattern))).err();
         self.answer_subscription("/meta/unsubscribe", message, error, body, now);
     }
 
@@ -246,7 +258,7 @@ impl<P: Policy> Server<P> {
 
     /// Subscribes to all that a message names, or to nothing.
     fn try_subscribe(&mut self, slot: Slot, caller: &Caller, message: &Message) -> Result<(), &'static str> {
-        let wanted = patterns(message)?;
+        let wanted = patterns(message, self.config.subscriptions)?;
         for pattern in &wanted {
             if pattern.is_meta() || !self.policy.may_subscribe(caller, pattern) {
                 return Err("403:denied_by_security_policy:subscribe_denied");
@@ -292,11 +304,14 @@ impl<P: Policy> Server<P> {
     }
 }
 
-/// Reads what a message subscribes to.
-fn patterns(message: &Message) -> Result<Vec<Pattern>, &'static str> {
+/// Reads what a message subscribes to, at most so many names.
+fn patterns(message: &Message, most: usize) -> Result<Vec<Pattern>, &'static str> {
     if message.subscription.is_none() {
         return Err("403::subscription_missing");
     }
-    let names = message.subscriptions().ok_or("403::subscription_invalid")?;
+    let names = message.subscriptions(most).map_err(|error| match error {
+        NotNames::TooMany => "403::subscribe_failed",
+        NotNames::Invalid => "403::subscription_invalid",
+    })?;
     names.iter().map(|name| Pattern::parse(name).map_err(|_| "403::subscription_invalid")).collect()
 }

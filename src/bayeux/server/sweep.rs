@@ -42,6 +42,12 @@ impl<P: Policy> Server<P> {
         patterns.iter().for_each(|pattern| self.remove(slot, pattern));
         let Some(session) = self.sessions.remove(&slot) else { return };
         self.clients.remove(&session.id);
+        if let Some(count) = self.peers.owners.get_mut(&session.caller.owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.owners.remove(&session.caller.owner);
+            }
+        }
         self.deadlines.remove(&(session.deadline, slot));
         if let Some(held) = held {
             let mut body = Body::new();

@@ -79,7 +79,8 @@ fn subscriptions_that_are_missing_invalid_meta_or_too_many_are_refused() {
         assert_eq!(error(&mut bench, invalid), "403::subscription_invalid", "{invalid}");
     }
     assert_eq!(error(&mut bench, r#""/meta/connect""#), "403:denied_by_security_policy:subscribe_denied");
-    assert!(error(&mut bench, r#"["/a","/a","/b"]"#).is_null());
+    assert!(error(&mut bench, r#"["/a","/a"]"#).is_null());
+    assert!(error(&mut bench, r#""/b""#).is_null());
     assert_eq!(error(&mut bench, r#""/c""#), "403::subscribe_failed");
 }
 
@@ -197,6 +198,45 @@ fn a_full_queue_ends_that_session_and_no_other() {
     assert!(all.contains(&Output::Ended(ClientId::parse(&slow).expect("a clientId"), Why::QueueFull)));
     assert_eq!(sent(&all, socket(2)).len(), 20);
     assert_eq!(bench.connect(http(3), &anna, &slow)[0]["advice"]["reconnect"], "handshake");
+}
+
+#[test]
+fn a_queue_is_full_by_its_bytes_too_and_what_was_taken_or_acknowledged_gives_room() {
+    let mut bench = Bench::new(Config { queue_bytes: 1000, window: 1, ..Config::default() });
+    let (anna, ben) = (agent("anna"), agent("ben"));
+    let reader = bench.open(http(1), &anna, r#""ack":true"#);
+    bench.subscribe(http(2), &anna, &reader, r#""/a""#);
+    let slow = bench.open(socket(1), &ben, "");
+    bench.subscribe(socket(1), &ben, &slow, r#""/a""#);
+    bench.input(Input::Written(FlowId(1), 9));
+    let event = format!("\"{}\"", "x".repeat(400));
+    let mut ended = Vec::new();
+    for batch in 1..7 {
+        ended.extend(bench.publish("/a", Audience::All, &event));
+        let acknowledged = connect(&reader, &format!(r#","ext":{{"ack":{batch}}}"#));
+        assert_eq!(bench.ask(http(3), &anna, &acknowledged).len(), 2, "it reads, and has room for ever");
+    }
+    let of = |client: &str| Output::Ended(ClientId::parse(client).expect("a clientId"), Why::QueueFull);
+    assert!(ended.contains(&of(&slow)), "one body is on its way and two events wait: the fourth has no room");
+    assert!(!ended.contains(&of(&reader)));
+    let polling = bench.open(http(4), &ben, "");
+    bench.subscribe(http(5), &ben, &polling, r#""/a""#);
+    for _ in 0..4 {
+        (0..2).for_each(|_| drop(bench.publish("/a", Audience::All, &event)));
+        assert_eq!(bench.connect(http(6), &ben, &polling).len(), 3, "taken as a whole");
+    }
+}
+
+#[test]
+fn names_beyond_the_bound_are_refused_without_being_read() {
+    let mut bench = Bench::new(Config { subscriptions: 2, ..Config::default() });
+    let anna = agent("anna");
+    let client = bench.open(http(1), &anna, "");
+    for many in [r#"["/a","/b","/c"]"#, r#"["/a","/a","/a"]"#, r#"["/a","/b",7,{}]"#] {
+        assert_eq!(bench.subscribe(http(2), &anna, &client, many)["error"], "403::subscribe_failed", "{many}");
+    }
+    let text = format!(r#"{{"channel":"/meta/unsubscribe","clientId":"{client}","subscription":["/a","/b","/c"]}}"#);
+    assert_eq!(bench.ask(http(3), &anna, &text)[0]["successful"], false);
 }
 
 #[test]

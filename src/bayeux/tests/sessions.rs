@@ -122,6 +122,19 @@ fn sessions_are_bounded_and_who_is_refused_may_try_later() {
 }
 
 #[test]
+fn one_owner_or_all_who_are_nobody_leave_places_to_others() {
+    let mut bench = Bench::new(Config { sessions: 40, sessions_per_owner: 3, ..Config::default() });
+    let (anna, nobody) = (agent("anna"), Caller::default());
+    let mut opens = |caller: &Caller| {
+        let replies = (0..5).map(|n| bench.ask(http(n), caller, r#"{"channel":"/meta/handshake"}"#).remove(0));
+        replies.filter(|reply| reply["successful"] == true).count()
+    };
+    assert_eq!((opens(&anna), opens(&nobody), opens(&agent("ben"))), (3, 2, 3));
+    bench.input(Input::LoggedOut(anna.clone()));
+    assert_eq!(bench.handshake(http(9), &anna, "").len(), 40, "what has ended gives its place back");
+}
+
+#[test]
 fn a_websocket_that_asks_and_never_reads_is_closed() {
     let mut bench = Bench::new(Config::default());
     let batch = || super::Batch::read(&"{}".into(), &super::Limits::default()).expect("a batch");
