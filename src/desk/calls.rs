@@ -12,6 +12,10 @@ use crate::id::CallId;
 impl Desk {
     /// Takes the next fact of a call.
     pub(super) fn call_event(&mut self, event: &CallEvent, now: Instant) {
+        let is_end = matches!(event.kind, EventKind::Released { .. });
+        if self.strays.ended.is_late(event.call, is_end) {
+            return;
+        }
         let known = self.calls.remove(&event.call);
         let is_new = known.is_none();
         let mut call = known.unwrap_or_else(|| Call::new(event));
@@ -279,7 +283,7 @@ impl Desk {
         let ids: Vec<CallId> =
             self.calls.values().filter(|call| call.facts.has_uuid(&uuid)).map(|call| call.id).collect();
         if ids.is_empty() {
-            return self.early.keep(uuid, conn_id, data, now);
+            return self.strays.early.keep(uuid, conn_id, data, now);
         }
         for id in ids {
             let Some(mut call) = self.calls.remove(&id) else { continue };
@@ -299,7 +303,7 @@ impl Desk {
 
     /// Takes what was said of a call before it was there; returns true where user data changes.
     fn take_told(&mut self, call: &mut Call, event: &CallEvent, now: Instant) -> bool {
-        let Some((conn_id, data)) = event.call_uuid.as_ref().and_then(|uuid| self.early.take(uuid, now)) else {
+        let Some((conn_id, data)) = event.call_uuid.as_ref().and_then(|uuid| self.strays.early.take(uuid, now)) else {
             return false;
         };
         if conn_id.is_some() {
@@ -308,11 +312,12 @@ impl Desk {
         call.facts.attach(data)
     }
 
-    /// Facts have been missed: calls that are not among these are over.
+    /// Facts have been missed: calls that are not among these are over. What still comes of them is older than this.
     pub(super) fn missed(&mut self, alive: &[CallId], now: Instant) {
         let gone: Vec<CallId> = self.calls.keys().copied().filter(|id| !alive.contains(id)).collect();
         for id in gone {
             let Some(mut call) = self.calls.remove(&id) else { continue };
+            self.strays.ended.note(id);
             while !call.sides.is_empty() {
                 self.leave(&mut call, 0, None, now, now);
             }

@@ -1,10 +1,12 @@
-//! What was said of calls before they are there: a real GWS may be quicker than the INVITE.
+//! What comes out of turn: what was said of calls before they are there, for a real GWS may be quicker than the INVITE; and
+//! facts of calls that have been given up already, because others were missed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::call::size;
 use super::operation::AttachedData;
+use crate::id::CallId;
 
 /// Calls that something is kept for; beyond it the oldest is forgotten.
 const MAX: usize = 4096;
@@ -12,6 +14,35 @@ const MAX: usize = 4096;
 const TIME: Duration = Duration::from_secs(60);
 /// Most bytes of the user data of one call; what is more is not kept.
 const MAX_BYTES: usize = 16_384;
+
+/// Calls that were given up and of which facts may still come: as many as facts can wait.
+const MAX_ENDED: usize = 65_536;
+
+/// All that comes out of turn.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    pub(super) early: Early,
+    pub(super) ended: Ended,
+}
+
+/// Calls that were given up, until the fact of their end comes too.
+#[derive(Debug, Default)]
+pub(super) struct Ended(BTreeSet<CallId>);
+
+impl Ended {
+    /// Notes that a call has been given up; beyond the bound the oldest is forgotten, whose end was among what was missed.
+    pub(super) fn note(&mut self, call: CallId) {
+        self.0.insert(call);
+        if self.0.len() > MAX_ENDED {
+            self.0.pop_first();
+        }
+    }
+
+    /// Says whether a fact is of a call that was given up; `is_end`: none comes after it.
+    pub(super) fn is_late(&mut self, call: CallId, is_end: bool) -> bool {
+        if is_end { self.0.remove(&call) } else { self.0.contains(&call) }
+    }
+}
 
 /// What is kept, by CallUUID.
 #[derive(Debug, Default)]

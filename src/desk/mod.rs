@@ -46,7 +46,7 @@ pub use agent::{AgentConfig, AgentState, AgentView, UserName};
 use call::Call;
 pub use call::CallState;
 use dials::Dials;
-use early::Early;
+use early::Strays;
 pub use operation::{Answer, AttachedData, CallName, CallOperation, Operation, Refusal, Subresources};
 pub use password::PasswordHash;
 
@@ -190,7 +190,7 @@ pub struct Desk {
     here: HashSet<String>,
     due: BTreeSet<(Instant, UserName)>,
     calls: BTreeMap<CallId, Call>,
-    early: Early,
+    strays: Strays,
     dials: Dials,
     outputs: VecDeque<Output>,
 }
@@ -208,7 +208,7 @@ impl Desk {
             here: HashSet::new(),
             due: BTreeSet::new(),
             calls: BTreeMap::new(),
-            early: Early::default(),
+            strays: Strays::default(),
             dials: Dials::default(),
             outputs: VecDeque::new(),
         };
