@@ -17,7 +17,7 @@ use super::operation::{AttachedData, CallOperation, MAX_PAIRS};
 use crate::call::{self, CallEvent, Direction};
 use crate::id::{CallId, DialId};
 
-/// Most bytes of the user data of one call, keys and values.
+/// Most bytes of the user data of one call, as JSON.
 const MAX_BYTES: usize = 65_536;
 /// The header field by which a trunk (the lab, or a site that maps it) tells a call's ConnID.
 const CONN_ID: &str = "X-Genesys-ConnID";
@@ -288,14 +288,28 @@ pub(super) fn size(data: &AttachedData) -> usize {
     data.iter().map(|(key, value)| pair_size(key, value)).sum()
 }
 
+/// Bytes of a pair as JSON, with what stands between pairs.
 fn pair_size(key: &str, value: &Value) -> usize {
-    key.len()
-        + match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => 24,
-            Value::String(text) => text.len(),
-            Value::Array(values) => values.iter().map(|value| pair_size("", value) + 1).sum(),
-            Value::Object(map) => size(map),
-        }
+    text_size(key) + value_size(value) + 2
+}
+
+fn value_size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 24,
+        Value::String(text) => text_size(text),
+        Value::Array(values) => 2 + values.iter().map(|value| value_size(value) + 1).sum::<usize>(),
+        Value::Object(map) => 2 + size(map),
+    }
+}
+
+/// Bytes of a text as JSON (RFC 8259 7), its quotes counted.
+fn text_size(text: &str) -> usize {
+    let byte = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(byte).sum::<usize>()
 }
 
 /// What decides what an agent can do with a call.

@@ -23,8 +23,9 @@ use serde_json::{Map, Value};
 use super::message::CALLS;
 use super::{Published, UserName};
 
-/// Longest event, in bytes, as it stands in the journal.
-pub const MAX_EVENT: usize = 256 * 1024;
+/// Longest event, in bytes, as it stands in the journal: the user data of a call stands in it twice, and each number and
+/// name that a SIP message of 64 KiB has some times.
+pub const MAX_EVENT: usize = 1024 * 1024;
 /// Why a call was released that nobody released.
 pub const GATEWAY_RESTART: &str = "gateway restart";
 
@@ -84,12 +85,31 @@ impl<'a> Heading<'a> {
     }
 }
 
-/// Writes an event as sinks send it: `{"eventId","channel","owner","dn","at","data"}`, without line ends.
+/// Writes an event as sinks send it: `{"eventId","channel","owner","dn","at","data"}`, without line ends. The end of a call
+/// goes without its user data where it would be too long with it.
 ///
 /// # Errors
 /// [`JournalError::NotJson`], [`JournalError::TooLong`].
 pub fn envelope(published: &Published) -> Result<Bytes, JournalError> {
-    let data: &RawValue = serde_json::from_slice(&published.data).map_err(|_| JournalError::NotJson)?;
+    match write_envelope(published, &published.data) {
+        Err(JournalError::TooLong) => brief_end(published).ok_or(JournalError::TooLong),
+        other => other,
+    }
+}
+
+/// Writes the end of a call without its user data. `None`: `published` is none, or too long even so.
+pub fn brief_end(published: &Published) -> Option<Bytes> {
+    if published.channel != CALLS || state(serde_json::from_slice(&published.data).ok()?)? != "Released" {
+        return None;
+    }
+    let mut data: Map<String, Value> = serde_json::from_slice(&published.data).ok()?;
+    data.remove("userData");
+    data.get_mut("call")?.as_object_mut()?.remove("userData");
+    write_envelope(published, &serde_json::to_vec(&data).ok()?).ok()
+}
+
+fn write_envelope(published: &Published, data: &[u8]) -> Result<Bytes, JournalError> {
+    let data: &RawValue = serde_json::from_slice(data).map_err(|_| JournalError::NotJson)?;
     if data.get().len() > MAX_EVENT {
         return Err(JournalError::TooLong);
     }

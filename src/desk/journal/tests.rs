@@ -158,6 +158,20 @@ fn a_message_that_something_failed_neither_ends_a_call_nor_takes_its_place() {
 }
 
 #[test]
+fn the_end_of_a_call_fits_whatever_was_attached_to_it() {
+    let long = format!(r#""userData":{{"a":"{}"}}"#, "b".repeat(MAX_EVENT));
+    let mut event = published(1, 3, "5001", "Released");
+    event.data = format!(r#"{{"call":{{"id":"1","state":"Released",{long}}},{long}}}"#).into();
+    let line = envelope(&event).expect("an event");
+    let mut open = OpenCalls::default();
+    open.see(&envelope(&published(1, 2, "5001", "Held")).expect("an event"));
+    open.see(&line);
+    assert!(line.len() < 300 && open.is_empty(), "{}", line.len());
+    event.data = format!(r#"{{"call":{{"id":"1","state":"Held",{long}}}}}"#).into();
+    assert_eq!(envelope(&event), Err(JournalError::TooLong));
+}
+
+#[test]
 fn what_is_no_call_is_never_released() {
     let mut event = published(1, 0, "5001", "Ready");
     event.channel = "/v2/me/state";

@@ -157,6 +157,7 @@ fn what_is_missing_or_out_of_bounds_is_named() {
         (json!({"operationName": "AttachUserData", "userData": {"": 1}}), "400/2 userData"),
         (json!({"operationName": "AttachUserData", "userData": {"a": {"b": 1}}}), "400/2 userData"),
         (json!({"operationName": "AttachUserData", "userData": {"a": "b".repeat(4097)}}), "400/2 userData"),
+        (json!({"operationName": "AttachUserData", "userData": {"a": "b\u{1}"}}), "400/2 userData"),
         (json!({"operationName": "DeleteUserDataPair", "key": ""}), "400/2 key"),
         (json!({"operationName": "CompleteTransfer", "consultCallUri": "/"}), "400/2 consultCallUri"),
         (json!({"operationName": "Explode"}), "400/2 operationName"),

@@ -380,6 +380,37 @@ fn calls_whose_end_was_missed_are_over() {
 }
 
 #[test]
+fn what_still_comes_of_a_call_that_was_given_up_neither_revives_it_nor_uses_an_identifier_twice() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1);
+    line.answered(&mut room);
+    assert_eq!(told(&room.input(Input::Missed { alive: Vec::new() }), "agent5001", CALLS).len(), 1);
+    assert_eq!(line.tell(&mut room, EventKind::Held { by_agent: true }), []);
+    assert_eq!(line.released(&mut room, ReleaseCause::Trunk), [], "its end was told already");
+    let mut other = Line::inbound(2);
+    assert!(!other.tell(&mut room, EventKind::Ringing).is_empty(), "other calls come as ever");
+}
+
+#[test]
+fn user_data_is_counted_as_it_is_written_so_that_every_event_fits_the_journal() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1).uuid("UUID");
+    line.answered(&mut room);
+    let mut longest = 0;
+    for n in 0..64 {
+        let user_data = serde_json::Map::from_iter([(format!("key{n}"), json!("\u{1}\"".repeat(512)))]);
+        let outputs = room.input(Input::Told { call_uuid: "UUID".into(), conn_id: None, user_data });
+        for output in outputs {
+            if let Output::Publish(published) = output {
+                let line = crate::desk::journal::envelope(&published).expect("an event that fits");
+                longest = longest.max(line.len());
+            }
+        }
+    }
+    assert!((100_000..140_000).contains(&longest), "twice 64 KiB, and little beside: {longest}");
+}
+
+#[test]
 fn a_view_of_an_agent_counts_its_calls() {
     let mut room = Room::new();
     let busy = |outputs: &[Output]| {

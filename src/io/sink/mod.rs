@@ -11,6 +11,7 @@
 
 mod cometd;
 mod gws;
+mod inbox;
 mod lines;
 mod polling;
 mod reader;
@@ -22,7 +23,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -138,6 +139,7 @@ trait Sink: Send {
     }
 }
 
+#[derive(Debug)]
 enum Note {
     Event(Bytes),
     /// A sink is further.
@@ -148,16 +150,16 @@ enum Note {
 /// The way into the journal; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    notes: SyncSender<Note>,
+    entry: inbox::Entry,
     tally: Arc<SinkTally>,
 }
 
 impl Outbox {
     /// Hands an event over without waiting. False: it is lost to all sinks, because the queue is full or the event is too
-    /// long; that is counted.
+    /// long; that is counted. The end of a call is lost by neither.
     pub fn append(&self, published: &Published) -> bool {
         let taken = match journal::envelope(published) {
-            Ok(envelope) => self.notes.try_send(Note::Event(envelope)).is_ok(),
+            Ok(envelope) => self.entry.append(published, envelope),
             Err(error) => {
                 tracing::error!(%error, event = %published.event_id, "an event cannot be kept for the sinks");
                 false
@@ -188,7 +190,8 @@ pub struct Sinks {
 pub fn spawn(config: &Config) -> Result<(Outbox, Sinks), SinkError> {
     let names: Vec<&str> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let tally = Arc::new(SinkTally::new(&names));
-    let (notes, inbox) = sync_channel(QUEUE);
+    let (entry, inbox) = inbox::queue(QUEUE);
+    let notes = entry.notes();
     let failed = |error| SinkError::Folder { folder: config.folder.clone(), error };
     let mut tasks = JoinSet::new();
     let mut delayed = Vec::new();
@@ -200,9 +203,9 @@ pub fn spawn(config: &Config) -> Result<(Outbox, Sinks), SinkError> {
         delayed.push(course.of(&sink.kind)?);
     }
     let thread = std::thread::Builder::new().name("outbox".into());
-    let writer = thread.spawn(move || writer.run(&inbox)).map_err(failed)?;
+    let writer = thread.spawn(move || writer.run(inbox)).map_err(failed)?;
     delayed.into_iter().for_each(|task| drop(tasks.spawn(task)));
-    let outbox = Outbox { notes, tally };
+    let outbox = Outbox { entry, tally };
     Ok((outbox.clone(), Sinks { outbox, tasks, writer }))
 }
 
@@ -237,7 +240,7 @@ impl Sinks {
         self.tasks.shutdown().await;
         let stop = move || {
             // The thread ends with its inbox, so where nobody takes this it has ended.
-            let _ = self.outbox.notes.send(Note::Stop);
+            let _ = self.outbox.entry.notes().send(Note::Stop);
             let _ = self.writer.join();
         };
         let _ = tokio::task::spawn_blocking(stop).await;
@@ -290,7 +293,7 @@ impl Course {
                 Ok(settled) => {
                     let settled = settled.min(events.len());
                     if let Some(last) = events.drain(..settled).next_back() {
-                        self.advance(last.number + 1, settled);
+                        self.advance(last.number.saturating_add(1), settled);
                     }
                     if waits > 0 {
                         tracing::info!(sink = %self.name, "events go out again");

@@ -86,6 +86,28 @@ async fn events_come_out_in_order_and_a_second_run_repeats_none() {
     sinks.finish(GRACE).await;
 }
 
+#[test]
+fn the_end_of_a_call_comes_in_its_place_though_the_queue_is_full() {
+    let (entry, mut inbox) = inbox::queue(2);
+    let tally = Arc::new(SinkTally::new(&[]));
+    let outbox = Outbox { entry, tally: tally.clone() };
+    let taken =
+        [(1, "Ringing"), (1, "Held"), (1, "Held"), (1, "Released"), (2, "Held"), (2, "Released"), (3, "Released")]
+            .map(|(call, state)| outbox.append(&published(call, 0, state)));
+    assert_eq!(taken, [true, true, false, true, false, true, false], "the bound holds for ends too");
+    assert_eq!(tally.refused(), 3, "what is lost is counted");
+    let mut next = || match inbox.next() {
+        Some(Note::Event(event)) => {
+            let text = String::from_utf8(event.to_vec()).unwrap();
+            ["Ringing", "Held", "Released"].into_iter().find(|state| text.contains(state))
+        }
+        _ => None,
+    };
+    assert_eq!([next(), next()], [Some("Ringing"), Some("Held")]);
+    assert!(outbox.append(&published(4, 0, "Ringing")), "there is room again");
+    assert_eq!([next(), next(), next(), next()], [Some("Released"), Some("Released"), Some("Ringing"), None]);
+}
+
 #[tokio::test]
 async fn after_a_kill_what_a_sink_missed_goes_first_and_open_calls_are_released() {
     let folder = tempfile::tempdir().unwrap();

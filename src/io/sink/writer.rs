@@ -5,12 +5,13 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::inbox::Inbox;
 use super::tally::SinkTally;
 use super::{Config, Note};
 use crate::desk::journal::{self, OpenCalls, Record, Replay};
@@ -28,14 +29,18 @@ const SEGMENTS: u64 = 16;
 /// Sizes of a segment.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=8 * 1024 * 1024;
 
+/// Numbers of events are below this; a file that is named after another one is not ours.
+const MOST_EVENTS: u64 = 1 << 63;
+
 /// Returns the segments of a folder, oldest first: the number that each begins with, its file, its bytes.
 pub(super) fn segments(folder: &Path) -> io::Result<Vec<(u64, PathBuf, u64)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(".journal")).and_then(|n| n.parse().ok());
-        if let Some(first) = first {
+        let first = name.to_str().and_then(|name| name.strip_suffix(".journal"));
+        let first = first.filter(|number| number.len() == 20).and_then(|number| number.parse().ok());
+        if let Some(first) = first.filter(|first: &u64| *first < MOST_EVENTS) {
             found.push((first, entry.path(), entry.metadata().map_or(0, |found| found.len())));
         }
     }
@@ -98,11 +103,11 @@ impl Writer {
         let cursors: Vec<u64> = names.map(|cursor| cursor.unwrap_or(next)).collect();
         tally.begin(next, &cursors);
         let segment_bytes = (config.max_bytes / SEGMENTS).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
-        let file = begin(&config.folder, next, &open, &tally)?;
+        let (file, len) = begin(&config.folder, next, &open, &tally, File::sync_all)?;
         let mut writer = Writer {
             folder: config.folder.clone(),
             _lock: lock,
-            len: file.metadata()?.len(),
+            len,
             file,
             segment_bytes,
             max_bytes: config.max_bytes,
@@ -130,11 +135,11 @@ impl Writer {
     }
 
     /// Writes until it is told to stop.
-    pub(super) fn run(mut self, inbox: &Receiver<Note>) {
+    pub(super) fn run(mut self, mut inbox: Inbox) {
         loop {
-            match inbox.recv_timeout(self.wait(Instant::now())) {
+            match inbox.wait(self.wait(Instant::now())) {
                 Ok(note) => {
-                    let mut notes = std::iter::once(note).chain(inbox.try_iter()).take(TURN);
+                    let mut notes = std::iter::once(note).chain(std::iter::from_fn(|| inbox.next())).take(TURN);
                     if notes.any(|note| self.take(note)) {
                         break;
                     }
@@ -173,7 +178,7 @@ impl Writer {
 
     fn append(&mut self, envelope: &Bytes) {
         Record::Event { number: self.next, envelope }.write(&mut self.waiting);
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         self.open.see(envelope);
     }
 
@@ -243,8 +248,7 @@ impl Writer {
         self.committed.send_replace(self.next);
         let look = self.pace.last_sweep.is_none_or(|last| now >= last + SWEEP);
         if self.len >= self.segment_bytes {
-            self.file = begin(&self.folder, self.next, &self.open, &self.tally)?;
-            self.len = self.file.metadata()?.len();
+            (self.file, self.len) = begin(&self.folder, self.next, &self.open, &self.tally, File::sync_all)?;
         } else if !look {
             return Ok(());
         }
@@ -273,15 +277,55 @@ impl Writer {
     }
 }
 
-/// Begins a segment. Its name comes with its beginning, so that it is whole or not there.
-fn begin(folder: &Path, next: u64, open: &OpenCalls, tally: &SinkTally) -> io::Result<File> {
+/// Begins a segment, and returns it with its length. Its name comes with its beginning, so that it is whole or not there.
+fn begin(
+    folder: &Path,
+    next: u64,
+    open: &OpenCalls,
+    tally: &SinkTally,
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> io::Result<(File, u64)> {
     let mut text = Vec::new();
     journal::checkpoint(next, open, tally.cursors(), &mut text);
     let begun = folder.join("segment.begun");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&begun)?;
     file.write_all(&text)?;
     file.sync_data()?;
+    let names = File::open(folder)?;
     std::fs::rename(&begun, folder.join(format!("{next:020}.journal")))?;
-    File::open(folder)?.sync_all()?;
-    Ok(file)
+    // It has its name, and readers go on in it: what came into the one before would be found by nobody.
+    if let Err(error) = sync(&names) {
+        tracing::error!(%error, folder = %folder.display(), "the name of a new segment may not outlive a power cut");
+    }
+    Ok((file, text.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_has_its_name_is_gone_on_in_though_its_folder_is_not_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let tally = SinkTally::new(&["log"]);
+        let refuse = |_: &File| Err(io::Error::other("no"));
+        let (mut file, len) = begin(folder.path(), 7, &OpenCalls::default(), &tally, refuse).unwrap();
+        file.write_all(b"more").unwrap();
+        let found = segments(folder.path()).unwrap();
+        let first: Vec<(u64, u64)> = found.iter().map(|(first, _, bytes)| (*first, *bytes)).collect();
+        assert_eq!(first, [(7, len + 4)]);
+    }
+
+    #[test]
+    fn a_foreign_file_with_a_huge_number_is_no_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["18446744073709551615.journal", "09223372036854775808.journal", "5.journal"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let outbox = folder.path().to_owned();
+        let config = Config { folder: outbox, max_bytes: 1 << 20, sinks: Vec::new() };
+        let mut writer = Writer::open(&config, Arc::new(SinkTally::new(&[])), watch::channel(0).0).unwrap();
+        writer.append(&Bytes::from_static(b"{}"));
+        assert_eq!(writer.next, 1);
+    }
 }
