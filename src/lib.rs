@@ -59,7 +59,7 @@
 //! | a leg → its tap, taps and messages → the writer of captures | a ring; 4096 notes and 16 MiB | missed in the file, `capture_missed`; never waited for |
 //! | facts of calls and phones → the agents' side | 65 536 | dropped, `notice_missed`; it learns where, and asks for what there is |
 //! | call events → each subscriber | 4096 | it loses the oldest, and learns how many |
-//! | requests, frames, events → the agents' side | 65 536, and a place for each request that is held | who sends waits |
+//! | requests, frames, events → the agents' side | 65 536, and a place for each request that is held; 8 frames of one WebSocket | who sends waits |
 //! | bodies → a WebSocket of a desktop | 80, and a time for each to be written | the connection is closed |
 //! | commands of agents → signalling | 4096 | dropped, `commands_dropped` |
 //! | logins → the threads that verify passwords | 256, 128 of one address or name (4 once it has failed), three of it at once; then half the cores | 503, 403 with Retry-After |

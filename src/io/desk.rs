@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::notice::Notice;
@@ -49,6 +49,8 @@ use trying::Trying;
 const COMMANDS: usize = 4096;
 /// Changes of agents that a reader may be behind.
 const AGENTS: usize = 4096;
+/// Frames of one WebSocket that wait for the task: one desktop must not keep all others waiting.
+const FRAMES: usize = 8;
 
 /// Times and bounds.
 #[derive(Clone, Debug)]
@@ -129,9 +131,20 @@ pub struct Counts {
 }
 
 enum ToTask {
-    Request { id: RequestId, caller: Caller, batch: Batch, reply: oneshot::Sender<Bytes> },
+    Request {
+        id: RequestId,
+        caller: Caller,
+        batch: Batch,
+        reply: oneshot::Sender<Bytes>,
+    },
     Opened(FlowId, mpsc::Sender<Bytes>),
-    Frame { flow: FlowId, caller: Caller, batch: Batch },
+    /// `place` is given back with the frame, once it has been taken.
+    Frame {
+        flow: FlowId,
+        caller: Caller,
+        batch: Batch,
+        place: OwnedSemaphorePermit,
+    },
     Written(FlowId, usize),
     Gone(Peer),
     Publish(Publication),
@@ -219,7 +232,8 @@ impl Handle {
         let (writer, bodies) = mpsc::channel(self.frames);
         self.to.send(ToTask::Opened(flow, writer)).await.map_err(|_| Ended)?;
         let guard = Guard { place: Some(place), peer: Peer::Socket(flow) };
-        Ok(Socket { flow, to: self.to.clone(), bodies, _guard: guard })
+        let places = Arc::new(Semaphore::new(FRAMES));
+        Ok(Socket { flow, places, to: self.to.clone(), bodies, _guard: guard })
     }
 
     /// Publishes an event to one agent, or to all subscribers; `data` is one JSON value.
@@ -348,6 +362,8 @@ impl Handle {
 /// A WebSocket's way to the task. When dropped, the WebSocket counts as gone.
 pub struct Socket {
     flow: FlowId,
+    /// For frames on their way.
+    places: Arc<Semaphore>,
     to: mpsc::Sender<ToTask>,
     bodies: mpsc::Receiver<Bytes>,
     _guard: Guard,
@@ -359,12 +375,14 @@ impl Socket {
         self.flow
     }
 
-    /// Hands a frame over; waits while the task's queue is full, so that its sender waits too.
+    /// Hands a frame over; waits while eight of this WebSocket wait for the task, or its queue is full, so that its sender
+    /// waits too.
     ///
     /// # Errors
     /// [`Ended`]
     pub async fn frame(&self, caller: Caller, batch: Batch) -> Result<(), Ended> {
-        self.to.send(ToTask::Frame { flow: self.flow, caller, batch }).await.map_err(|_| Ended)
+        let place = self.places.clone().acquire_owned().await.map_err(|_| Ended)?;
+        self.to.send(ToTask::Frame { flow: self.flow, caller, batch, place }).await.map_err(|_| Ended)
     }
 
     /// Returns the next body to write; `None`: the WebSocket is to be closed.
@@ -395,3 +413,26 @@ pub fn spawn(config: Config, links: Links) -> (Handle, JoinHandle<()>) {
 
 /// How long a login may be kept waiting in all; whoever waits longer is told to come later.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bayeux::message::Limits;
+
+    #[tokio::test]
+    async fn a_websocket_has_at_most_eight_frames_before_the_task() {
+        let (to, mut from) = mpsc::channel(100);
+        let flow = FlowId(1);
+        let guard = Guard { place: None, peer: Peer::Socket(flow) };
+        let places = Arc::new(Semaphore::new(FRAMES));
+        let way = Socket { flow, places, to, bodies: mpsc::channel(1).1, _guard: guard };
+        let batch = || Batch::read(&Bytes::from_static(b"{}"), &Limits::default()).expect("a batch");
+        let hand_over = || tokio::time::timeout(Duration::from_millis(50), way.frame(Caller::default(), batch()));
+        for _ in 0..8 {
+            assert_eq!(hand_over().await, Ok(Ok(())));
+        }
+        assert!(hand_over().await.is_err(), "the ninth waits");
+        drop(from.recv().await);
+        assert_eq!(hand_over().await, Ok(Ok(())), "one was taken");
+    }
+}

@@ -131,7 +131,7 @@ impl Task {
                 self.input(Input::Request { peer: Peer::Http(id), caller, batch });
             }
             ToTask::Opened(flow, writer) => drop(self.sockets.insert(flow, writer)),
-            ToTask::Frame { flow, caller, batch } => {
+            ToTask::Frame { flow, caller, batch, place: _place } => {
                 self.counts.requests += 1;
                 if self.sockets.contains_key(&flow) {
                     self.input(Input::Request { peer: Peer::Socket(flow), caller, batch });
