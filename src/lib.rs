@@ -73,7 +73,7 @@
 //! | user data → a call | 256 pairs, 64 KiB as they are written | an agent's is refused, the trunk's is not taken |
 //! | what a GWS says → calls that are not there yet | 4096 calls, 16 KiB and 60 s each | the oldest is forgotten |
 //! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |
-//! | pages → a GWS, requests and WebSockets | `gws.connections` | 503 with the reason |
+//! | pages → a GWS, requests and WebSockets | `gws.connections`, a quarter of one source address | 503 with the reason |
 //! | INVITEs → calls | `limits.calls`, `limits.overload_percent`, `dn.calls` | 503 with Retry-After, 486, 403: `crosspoint_calls_refused_total` |
 //! | requests → transactions, sessions | 100 000; four per call | 503, `overloaded` |
 //! | requests of one source that is not known | `limits.requests_per_second` | 503 by WebSocket, silence by UDP, `limited` |

@@ -7,6 +7,7 @@
 
 mod cookie;
 mod head;
+mod room;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +24,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{Link, Site, origin};
 use crate::io::accept::Seat;
 use crate::telemetry::Address;
+use room::{Room, Taken};
 
 /// Longest body of a request, bytes.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -59,7 +61,7 @@ pub struct Upstream {
     pub paths: Vec<String>,
     /// Whom to believe to be it, for `https`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Requests and WebSockets at a time.
+    /// Requests and WebSockets at a time; a quarter of them of one source address.
     pub connections: usize,
 }
 
@@ -74,7 +76,7 @@ pub struct Proxy {
 struct Place {
     upstream: Upstream,
     client: Client<HttpsConnector<HttpConnector>, Body>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 impl Proxy {
@@ -112,7 +114,7 @@ impl Place {
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(builder.enable_http1().wrap_connector(http));
-        Place { client, room: Arc::new(Semaphore::new(upstream.connections)), upstream }
+        Place { client, room: Room::new(upstream.connections), upstream }
     }
 }
 
@@ -186,8 +188,7 @@ async fn forward(site: &Site, link: Link, seat: Arc<Seat>, request: Request) -> 
     if length(request.headers()).is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return Err(Refusal::Long);
     }
-    let full = |_| Refusal::Full(upstream.name.clone());
-    let permit = place.room.clone().try_acquire_owned().map_err(full)?;
+    let taken = place.room.take(link.peer.ip()).ok_or_else(|| Refusal::Full(upstream.name.clone()))?;
     let target = target(upstream, path, request.uri().query()).ok_or(Refusal::Closed)?;
     let mut request = request.with_limited_body();
     let upgrade = head::is_websocket(request.headers()).then(|| hyper::upgrade::on(&mut request));
@@ -208,7 +209,7 @@ async fn forward(site: &Site, link: Link, seat: Arc<Seat>, request: Request) -> 
     let framed = !site.config.frame_ancestors.is_empty();
     match upgrade {
         Some(ours) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(switch(site, answer, ours, (permit, seat), upstream, cookie::Flags::of(&link, framed)))
+            Ok(switch(site, answer, ours, (taken, seat), upstream, cookie::Flags::of(&link, framed)))
         }
         _ => {
             let (mut parts, body) = answer.into_parts();
@@ -216,7 +217,7 @@ async fn forward(site: &Site, link: Link, seat: Arc<Seat>, request: Request) -> 
             parts.extensions.clear();
             // The place is taken until the last byte is through.
             let body = body.map_frame(move |frame| {
-                let _held = &permit;
+                let _held = &taken;
                 frame
             });
             Ok(Response::from_parts(parts, Body::new(body)))
@@ -229,7 +230,7 @@ fn switch(
     site: &Site,
     answer: Response<hyper::body::Incoming>,
     ours: hyper::upgrade::OnUpgrade,
-    held: (OwnedSemaphorePermit, Arc<Seat>),
+    held: (Taken, Arc<Seat>),
     upstream: &Upstream,
     flags: cookie::Flags,
 ) -> Response {
