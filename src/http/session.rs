@@ -12,6 +12,7 @@
 //! says otherwise: a foreign page can make a browser send the cookie, but cannot read the token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, FromRequestParts, Request, State};
@@ -204,6 +205,8 @@ pub struct DeskRules {
     pub cookie: CookieMode,
     /// How CometD may be spoken; the preferred first.
     pub transports: Arc<[crate::bayeux::Transport]>,
+    /// How long a WebSocket of CometD may be nobody's; with `anonymous` for ever.
+    pub login_time: Duration,
     /// Bounds of one CometD request.
     pub limits: crate::bayeux::message::Limits,
 }
@@ -217,6 +220,7 @@ impl Default for DeskRules {
             csrf: true,
             cookie: CookieMode::Lax,
             transports: Arc::from([WebSocket, LongPolling, CallbackPolling]),
+            login_time: Duration::from_secs(30),
             limits: crate::bayeux::message::Limits::default(),
         }
     }

@@ -450,3 +450,40 @@ async fn a_websocket_that_does_not_read_costs_nobody_else_an_event() {
     }
     panic!("its connection stays open");
 }
+
+/// Opens a WebSocket, and returns the code that it is closed with within so long.
+async fn closed(site: &Site, first: Option<Value>, time: Duration) -> Option<u16> {
+    let stream = TcpStream::connect(site.web.address).await.expect("connected");
+    let url = format!("ws://localhost:{}/genesys/cometd", site.web.address.port());
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.expect("a WebSocket");
+    if let Some(first) = first {
+        socket.send(Message::text(first.to_string())).await.expect("sent");
+    }
+    let close = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(frame))) => return frame.map(|frame| u16::from(frame.code)),
+                Some(Ok(_)) => {}
+                _ => return None,
+            }
+        }
+    };
+    tokio::time::timeout(time, close).await.ok().flatten()
+}
+
+#[tokio::test]
+async fn a_websocket_on_which_nobody_logs_in_is_closed_unless_the_listener_is_anonymous() {
+    let short = |anonymous| DeskRules { login_time: Duration::from_millis(300), anonymous, ..DeskRules::default() };
+    let login = |password: &str| {
+        let login = json!({"authentication": {"username": "anna", "password": password}});
+        Some(json!([{"channel": "/meta/handshake", "version": "1.0", "ext": login}]))
+    };
+    let site_a = site(short(false)).await;
+    assert_eq!(closed(&site_a, None, Duration::from_secs(20)).await, Some(1008));
+    assert_eq!(closed(&site_a, login("wrong"), Duration::from_secs(20)).await, Some(1008));
+    // A login takes its time; the one before has left this one none to be slowed down by.
+    let site_b = site(DeskRules { login_time: Duration::from_secs(5), ..DeskRules::default() }).await;
+    assert_eq!(closed(&site_b, login("secret"), Duration::from_secs(7)).await, None, "it is logged in");
+    let site_c = site(short(true)).await;
+    assert_eq!(closed(&site_c, None, Duration::from_secs(1)).await, None, "it may stay");
+}

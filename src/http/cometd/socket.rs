@@ -1,7 +1,7 @@
 //! CometD by WebSocket: a batch per text frame, both ways; no subprotocol.
 //!
 //! Bodies are taken from the task as they come and written in one go; how many were written goes back, for the task sends no
-//! more than a window beyond that. A login that ends is seen at the next frame.
+//! more than a window beyond that. A login that ends is seen at the next frame. Whoever is to log in has a time for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,9 @@ pub(super) fn serve(upgrade: WebSocketUpgrade, visitor: Visitor) -> Response {
     upgrade.on_upgrade(move |web| async move {
         let _seat = visitor.seat.clone();
         if let Ok(way) = visitor.desk.socket().await {
-            Line { web, way, visitor }.run().await;
+            let mut line = Line { web, way, visitor, login_by: None };
+            line.note_login(line.visitor.session.is_some());
+            line.run().await;
         }
     })
 }
@@ -58,9 +60,18 @@ struct Line {
     web: WebSocket,
     way: Socket,
     visitor: Visitor,
+    /// When it is closed, unless it is somebody's by then.
+    login_by: Option<Instant>,
 }
 
 impl Line {
+    /// Notes whether it is anybody's: if not, and it must be, its time begins or runs on.
+    fn note_login(&mut self, is_known: bool) {
+        let rules = &self.visitor.site.config.desk;
+        self.login_by =
+            if is_known || rules.anonymous { None } else { self.login_by.or(Some(Instant::now() + rules.login_time)) };
+    }
+
     async fn run(mut self) {
         tracing::debug!(flow = %self.way.flow(), "CometD by WebSocket");
         let end = self.pump().await;
@@ -99,6 +110,7 @@ impl Line {
                     pong_by = pong_by.or(Some(Instant::now() + limits.pong_timeout));
                     self.send(Message::Ping(Bytes::new()), limits.write_timeout).await
                 }
+                () = sleep_until(self.login_by) => Err(End::Close(close_code::POLICY, "nobody has logged in")),
                 () = sleep_until(pong_by) => Err(End::Close(close_code::POLICY, "no pong")),
             };
             if let Err(end) = done {
@@ -118,6 +130,7 @@ impl Line {
             return Err(End::Close(close_code::INVALID, "not a batch of Bayeux messages"));
         };
         let caller = self.caller(&batch).await;
+        self.note_login(caller.owner.is_some());
         self.way.frame(caller, batch).await.map_err(|_| End::Close(close_code::AWAY, "the gateway shuts down"))
     }
 
