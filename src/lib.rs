@@ -48,7 +48,7 @@
 //! | SIP datagrams → signalling | 4096 | dropped, `udp_queue_full`; the peer repeats |
 //! | messages of connections → signalling | 1024 | the connection is not read on: TCP makes its peer wait |
 //! | signalling → a connection | 128 messages, and a time for each to be written | the connection is closed, `slow_reader` |
-//! | new connections | 10 000, `limits.connections_per_address` of one source | closed at once, `too_many_…` |
+//! | new connections | `limits.connections`, `limits.connections_per_address` of one source | closed at once, `too_many_…` |
 //! | commands, figures, answers of DNS → signalling | 256 | who asks waits |
 //! | orders → a worker | 4096, the last quarter for those that open no leg | they wait in order at signalling, `order_delayed` |
 //! | orders that wait at signalling | 256, then what the legs that are there still need | no message is taken, a command is dropped, `command_dropped` |

@@ -260,7 +260,8 @@ pub(super) fn capture(config: &Config, bound: &Addresses) -> Option<capture::Con
 
 /// Makes the bounds of the accept loops.
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { per_source: config.limits.connections_per_address, ..Limits::default() }
+    let limits = config.limits;
+    Limits { connections: limits.connections, per_source: limits.connections_per_address, ..Limits::default() }
 }
 
 /// Makes the rules of the listener at this place.

@@ -152,6 +152,8 @@ impl Config {
         let allowed = "limits.min_expires_seconds to 86400";
         file.must((least..=86_400).contains(&most), "limits.max_expires_seconds", most, allowed)?;
         file.must(l.requests_per_second > 0, "limits.requests_per_second", 0, "at least 1")?;
+        let most = l.connections;
+        file.must((1..=1_000_000).contains(&most), "limits.connections", most, "1 to 1000000")?;
         file.must(l.connections_per_address > 0, "limits.connections_per_address", 0, "at least 1")
     }
 }

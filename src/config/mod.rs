@@ -392,7 +392,9 @@ pub struct LimitsConfig {
     pub max_expires_seconds: u32,
     /// Requests per second from one address that is neither a trunk nor authenticated.
     pub requests_per_second: u32,
-    /// WebSocket connections from one address.
+    /// Connections at a time, all listeners together.
+    pub connections: usize,
+    /// Connections from one address.
     pub connections_per_address: usize,
 }
 
@@ -407,6 +409,7 @@ impl Default for LimitsConfig {
             min_expires_seconds: 60,
             max_expires_seconds: 3600,
             requests_per_second: 50,
+            connections: 10_000,
             connections_per_address: 1000,
         }
     }

@@ -143,6 +143,7 @@ bindings = 4
 min_expires_seconds = 90
 max_expires_seconds = 1800
 requests_per_second = 8
+connections = 6
 connections_per_address = 5
 [log]
 filter = "warn"
@@ -170,7 +171,7 @@ fn what_the_file_says_of_calls_and_registrations_reaches_the_gateway() {
     assert_eq!((registration.min_expires, registration.max_expires), (seconds(90), seconds(1800)));
     assert_eq!(registration.max_bindings, 4);
     assert_eq!(made.source_limit, SourceLimit { per_second: 8, burst: 40 });
-    assert_eq!(limits(&config).per_source, 5);
+    assert_eq!((limits(&config).connections, limits(&config).per_source), (6, 5));
 }
 
 #[test]

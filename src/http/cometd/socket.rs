@@ -22,6 +22,8 @@ use crate::io::tally::Count;
 
 /// Room for the last words of a connection that is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(400);
+/// What one read takes at most: desktops send little, and there are many of them.
+const READ_BUFFER: usize = 4096;
 
 /// Who opened a WebSocket, and where.
 pub(super) struct Visitor {
@@ -37,7 +39,8 @@ pub(super) struct Visitor {
 /// Answers the upgrade and serves the WebSocket.
 pub(super) fn serve(upgrade: WebSocketUpgrade, visitor: Visitor) -> Response {
     let bytes = visitor.site.config.desk.limits.bytes;
-    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes).write_buffer_size(0);
+    let upgrade = upgrade.max_message_size(bytes).max_frame_size(bytes);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
     upgrade.on_upgrade(move |web| async move {
         let _seat = visitor.seat.clone();
         if let Ok(way) = visitor.desk.socket().await {
