@@ -21,6 +21,18 @@ pub struct DeskConfig {
     pub user_data_fields: Vec<String>,
     /// Beginning of the names of header fields by which the trunk is told user data of dialled calls.
     pub user_data_out: Option<String>,
+    /// How `notificationType` calls a change of a call's state.
+    pub notification_type: NotificationType,
+}
+
+/// `notificationType` of a message that tells a call's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum NotificationType {
+    /// As GWS 8.5.2 writes it.
+    #[default]
+    StatusChange,
+    /// As the guide's JavaScript compares it.
+    StateChange,
 }
 
 impl Default for DeskConfig {
@@ -30,6 +42,7 @@ impl Default for DeskConfig {
             base_uri: String::new(),
             user_data_fields: vec!["X-Genesys-UserData-".to_owned()],
             user_data_out: None,
+            notification_type: NotificationType::StatusChange,
         }
     }
 }
@@ -201,6 +214,7 @@ mod tests {
             ("base_uri = \"https://a/b\"", "desk.base_uri"),
             ("user_data_fields = [\"\"]", "desk.user_data_fields"),
             ("user_data_out = \"x-genesys-a\"", "desk.user_data_out"),
+            ("notification_type = \"statechange\"", "expected `StatusChange` or `StateChange`"),
         ] {
             let text = format!("{LEAST}\n[desk]\n{desk}\n");
             let line = Config::parse(&text, "f.toml", []).expect_err("a mistake").to_string();

@@ -37,7 +37,7 @@ pub use calls::{CallsConfig, LocalCallsConfig, RedirectsConfig};
 pub use capture::CaptureConfig;
 pub use check::Capacity;
 pub use cometd::{CometdConfig, CometdCookie, CometdTransport};
-pub use desk::{AgentEntry, DeskConfig};
+pub use desk::{AgentEntry, DeskConfig, NotificationType};
 pub use dn::{Dn, DnEntry, DnRange, Secret};
 pub use gws::{GwsAgentConfig, GwsConfig};
 pub use lab::{LabBehaviour, LabConfig, LabCustomer, LabNumber, LabQueue};

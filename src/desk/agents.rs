@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::agent::{Agent, AgentConfig, AgentState, AgentView, Rest, UserName};
-use super::message::{self, DEVICES, Device, DeviceStateChange, Happened, INTERACTIONS, STATE, StateChange, UserState};
+use super::happened::Happened;
+use super::message::{self, DEVICES, Device, DeviceStateChange, INTERACTIONS, STATE, StateChange, UserState};
 use super::operation::{Answer, MAX_REASON, Operation, Refusal};
 use super::{Desk, Output, Published};
 use crate::id::CallId;

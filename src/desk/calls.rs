@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::{Call, CallState, Consultation};
-use super::message::Happened;
+use super::happened::Happened;
 use super::{AttachedData, Desk, UserName};
 use crate::call::{CallEvent, Direction, EventKind, ReleaseCause};
 use crate::id::CallId;

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::message::CALLS;
-use super::{Published, UserName};
+use super::{Published, StatusName, UserName};
 
 /// Longest event, in bytes, as it stands in the journal: the user data of a call stands in it twice, and each number and
 /// name that a SIP message of 64 KiB has some times.
@@ -285,12 +285,12 @@ impl OpenCalls {
     }
 
     /// Returns the events that release each call, in the order of its sides, and forgets the calls.
-    pub fn release(&mut self, at_unix_ms: i64) -> Vec<Bytes> {
+    pub fn release(&mut self, status: StatusName, at_unix_ms: i64) -> Vec<Bytes> {
         let calls = std::mem::take(&mut self.0);
         let mut events = Vec::new();
         for (call, open) in calls {
             for (at, last) in (1..).map_while(|n| open.sequence.checked_add(n)).zip(open.sides.values()) {
-                events.extend(released(&format!("{call}-{at}"), last, at_unix_ms));
+                events.extend(released(&format!("{call}-{at}"), last, status, at_unix_ms));
             }
         }
         events
@@ -321,14 +321,14 @@ fn state(data: &RawValue) -> Option<Cow<'_, str>> {
 
 /// Writes the event that releases a call whose last one is `last`: what a desktop gets at the end of any call, with the
 /// reason beside it. `None`: `last` is no event of a call.
-fn released(event_id: &str, last: &[u8], at_unix_ms: i64) -> Option<Bytes> {
+fn released(event_id: &str, last: &[u8], status: StatusName, at_unix_ms: i64) -> Option<Bytes> {
     let heading = Heading::read(last)?;
     let mut data: Map<String, Value> = serde_json::from_str(heading.data.get()).ok()?;
     let call = data.get_mut("call")?.as_object_mut()?;
     call.insert("state".to_owned(), "Released".into());
     call.insert("capabilities".to_owned(), Value::Array(Vec::new()));
     data.insert("eventId".to_owned(), event_id.into());
-    data.insert("notificationType".to_owned(), "StatusChange".into());
+    data.insert("notificationType".to_owned(), status.name().into());
     data.insert("event".to_owned(), "CallReleased".into());
     data.insert("reason".to_owned(), GATEWAY_RESTART.into());
     data.insert("extensions".to_owned(), serde_json::json!({ "releaseCause": "GatewayRestart" }));

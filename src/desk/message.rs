@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::Desk;
 use super::agent::AgentState;
 use super::call::{Call, Side, Sight};
+use super::happened::Happened;
 use super::operation::AttachedData;
-use crate::call::{Direction, ReleaseCause};
+use crate::call::Direction;
 use crate::id::CallId;
-use crate::plan::LegStats;
 
 /// Channel of calls.
 pub const CALLS: &str = "/v2/me/calls";
@@ -87,94 +87,6 @@ pub(super) struct StateChange<'a> {
 /// Writes a message. Ours are maps with keys of text, which serde_json always writes.
 pub(super) fn json(message: &impl Serialize) -> Bytes {
     serde_json::to_vec(message).unwrap_or_else(|_| b"{}".to_vec()).into()
-}
-
-/// What a message about a call is for.
-#[derive(Debug, Default)]
-pub(super) struct Happened<'a> {
-    notification: &'static str,
-    /// The guide's name of it.
-    event: Option<&'static str>,
-    /// The number that the call was handed on to.
-    to: Option<&'a str>,
-    /// What is said beyond GWS's own fields.
-    extensions: Map<String, Value>,
-}
-
-impl<'a> Happened<'a> {
-    pub(super) fn status(event: Option<&'static str>) -> Happened<'a> {
-        Happened { notification: "StatusChange", event, ..Happened::default() }
-    }
-
-    pub(super) fn data() -> Happened<'a> {
-        Happened { notification: "AttachedDataChanged", ..Happened::default() }
-    }
-
-    pub(super) fn participants() -> Happened<'a> {
-        Happened { notification: "ParticipantsUpdated", ..Happened::default() }
-    }
-
-    pub(super) fn recording() -> Happened<'a> {
-        Happened { notification: "CallRecordingStateChange", ..Happened::default() }
-    }
-
-    pub(super) fn transferred(to: &'a str) -> Happened<'a> {
-        Happened { to: Some(to), ..Happened::status(Some("CallTransferred")) }
-    }
-
-    /// The call is over; figures are of the media of the agent's phone, and of the trunk.
-    pub(super) fn released(cause: &ReleaseCause, browser: Option<LegStats>, trunk: Option<LegStats>) -> Happened<'a> {
-        let (name, status) = cause_name(cause);
-        let mut extensions = Map::new();
-        extensions.insert("releaseCause".to_owned(), name.into());
-        if let Some(status) = status {
-            extensions.insert("releaseStatus".to_owned(), status.into());
-        }
-        let legs = [("browser", browser), ("trunk", trunk)];
-        let legs = legs.into_iter().filter_map(|(name, stats)| Some((name.to_owned(), figures(&stats?))));
-        let media: Map<String, Value> = legs.collect();
-        if !media.is_empty() {
-            extensions.insert("media".to_owned(), media.into());
-        }
-        Happened { extensions, ..Happened::status(Some("CallReleased")) }
-    }
-
-    /// The call is over, and the fact that said so did not come to us.
-    pub(super) fn lost() -> Happened<'a> {
-        let mut happened = Happened::status(Some("CallReleased"));
-        happened.extensions.insert("releaseCause".to_owned(), "EventsLost".into());
-        happened
-    }
-}
-
-fn cause_name(cause: &ReleaseCause) -> (&'static str, Option<u16>) {
-    match cause {
-        ReleaseCause::Agent => ("Agent", None),
-        ReleaseCause::Trunk => ("OtherParty", None),
-        ReleaseCause::Refused(status) => ("Refused", Some(*status)),
-        ReleaseCause::AckTimeout => ("AckTimeout", None),
-        ReleaseCause::PeerLost => ("PeerLost", None),
-        ReleaseCause::FlowLost => ("ConnectionLost", None),
-        ReleaseCause::ConsentLost => ("MediaLost", None),
-        ReleaseCause::DtlsFailed => ("HandshakeFailed", None),
-        ReleaseCause::Transferred => ("Transferred", None),
-        ReleaseCause::Merged => ("Conferenced", None),
-        ReleaseCause::Command => ("Desktop", None),
-        ReleaseCause::Shutdown => ("Shutdown", None),
-    }
-}
-
-fn figures(stats: &LegStats) -> Value {
-    json!({
-        "received": stats.received,
-        "sent": stats.sent,
-        "lost": stats.lost,
-        "late": stats.late,
-        "concealed": stats.concealed,
-        "discarded": stats.discarded,
-        "jitterMs": f64::from(stats.jitter_us) / 1000.0,
-        "rttMs": (stats.rtt_us > 0).then(|| f64::from(stats.rtt_us) / 1000.0),
-    })
 }
 
 /// Somebody whom the agent talks with. Nobody told us a number after E.164, nor how to write it for people.
@@ -273,6 +185,10 @@ struct Flat<'a> {
     call_id: &'a str,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ani: Option<&'a str>,
     user_data: &'a AttachedData,
     /// Seconds since it was answered.
@@ -321,7 +237,7 @@ impl Desk {
         self.with_body(call, side, &id, at, |body| {
             json(&CallStateChange {
                 message_type: "CallStateChangeMessage",
-                notification_type: happened.notification,
+                notification_type: happened.notification.unwrap_or(self.config.status.name()),
                 event_id,
                 event: happened.event,
                 call: body,
@@ -332,6 +248,8 @@ impl Desk {
                 flat: Flat {
                     call_id: &id,
                     state: body.state,
+                    from: body.guide.from,
+                    to: body.guide.to,
                     ani: body.guide.ani,
                     user_data: &call.facts.data,
                     duration: talked(call, at),

@@ -18,10 +18,10 @@ pub mod call;
 mod calls;
 mod dials;
 mod early;
+mod happened;
 pub mod journal;
 pub mod login;
 pub mod message;
-
 pub mod openapi;
 pub mod operation;
 pub mod password;
@@ -47,6 +47,7 @@ use call::Call;
 pub use call::CallState;
 use dials::Dials;
 use early::Strays;
+pub use happened::StatusName;
 pub use operation::{Answer, AttachedData, CallName, CallOperation, Operation, Refusal, Subresources};
 pub use password::PasswordHash;
 
@@ -67,6 +68,8 @@ pub struct DeskConfig {
     /// Beginning of the names of header fields by which the trunk is told the user data of a call that is dialled here;
     /// none: it is not told. The trunk's `carry_out` has to let them pass.
     pub user_data_out: Option<String>,
+    /// How messages call a change of a call's state.
+    pub status: StatusName,
 }
 
 /// Names what a desktop asked until it is answered; never reused.

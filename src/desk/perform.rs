@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::agent::UserName;
 use super::call::{Call, CallState, Wanted};
-use super::message::Happened;
+use super::happened::Happened;
 use super::operation::{Answer, AttachedData, CallOperation, MAX_DIGITS, MAX_NUMBER, Operation, Refusal};
 use super::resources::body;
 use super::{AgentState, Desk, Output};

@@ -41,6 +41,7 @@ fn config() -> DeskConfig {
         base_uri: "https://desk.test".to_owned(),
         user_data_fields: vec!["X-Genesys-UserData-".to_owned()],
         user_data_out: Some("X-UserData-".to_owned()),
+        status: StatusName::StatusChange,
     }
 }
 

@@ -43,6 +43,7 @@ pub fn config() -> Config {
         base_uri: "http://localhost".to_owned(),
         user_data_fields: Vec::new(),
         user_data_out: None,
+        status: crosspoint::desk::StatusName::StatusChange,
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crosspoint::desk::{Published, UserName};
+use crosspoint::desk::{Published, StatusName, UserName};
 use crosspoint::io::client::{Trust, address};
 use crosspoint::io::sink::{self, CometdConfig, Login, SinkConfig, SinkKind, SinkTally};
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub fn id(call: u64, sequence: u64) -> String {
 /// Returns the settings of an outbox with one sink.
 pub fn config(folder: &Path, kind: SinkKind) -> sink::Config {
     let sinks = vec![SinkConfig { name: "desktop".to_owned(), kind }];
-    sink::Config { folder: folder.join("outbox"), max_bytes: 1 << 30, sinks }
+    sink::Config { folder: folder.join("outbox"), max_bytes: 1 << 30, sinks, status: StatusName::StatusChange }
 }
 
 /// Returns a sink that publishes to a CometD server at this address.

@@ -43,6 +43,7 @@ async fn site(rules: DeskRules) -> Site {
         base_uri: "http://localhost".to_owned(),
         user_data_fields: Vec::new(),
         user_data_out: None,
+        status: crosspoint::desk::StatusName::StatusChange,
     };
     let (desk, _) = desk::spawn(desk::Config::new(config), Links::default());
     let rules = http::Config { desk: rules, ..rig::rules() };

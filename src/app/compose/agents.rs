@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::desk::{AgentConfig, DeskConfig, PasswordHash};
+use crate::config::{Config, NotificationType};
+use crate::desk::{AgentConfig, DeskConfig, PasswordHash, StatusName};
 use crate::id::RunId;
 
 /// Makes the agents. An entry without a sound password, which the check of a configuration refuses, is left out.
@@ -20,6 +20,14 @@ pub(in crate::app) fn agents(config: &Config) -> Vec<AgentConfig> {
     agents.collect()
 }
 
+/// Returns how messages call a change of a call's state.
+pub(super) fn status(config: &Config) -> StatusName {
+    match config.desk.notification_type {
+        NotificationType::StatusChange => StatusName::StatusChange,
+        NotificationType::StateChange => StatusName::StateChange,
+    }
+}
+
 /// Makes the settings of the desk.
 pub(in crate::app) fn desk(config: &Config, run: RunId) -> DeskConfig {
     let desk = &config.desk;
@@ -30,5 +38,6 @@ pub(in crate::app) fn desk(config: &Config, run: RunId) -> DeskConfig {
         base_uri: desk.base_uri.clone(),
         user_data_fields: desk.user_data_fields.clone(),
         user_data_out: desk.user_data_out.clone(),
+        status: status(config),
     }
 }

@@ -14,7 +14,8 @@ const MB: u64 = 1_000_000;
 pub(in crate::app) fn sinks(config: &Config, state: &Path) -> Option<sink::Config> {
     let sinks: Vec<_> = config.sinks.iter().filter_map(one).collect();
     let folder = config.outbox.folder.clone().unwrap_or_else(|| state.join("outbox"));
-    (!sinks.is_empty()).then(|| sink::Config { folder, max_bytes: u64::from(config.outbox.max_mb) * MB, sinks })
+    let max_bytes = u64::from(config.outbox.max_mb) * MB;
+    (!sinks.is_empty()).then(|| sink::Config { folder, max_bytes, sinks, status: super::agents::status(config) })
 }
 
 /// `None`: its address is none, which the configuration was checked for.

@@ -60,7 +60,7 @@ fn a_damaged_line_in_the_middle_is_left_out_and_reading_goes_on() {
     let mut replay = Replay::default();
     replay.take(&bytes);
     assert_eq!((replay.next, replay.damaged), (2, 1));
-    assert_eq!(ids(&replay.open.release(0)), ["00000000000000aa-call-2-1"]);
+    assert_eq!(ids(&replay.open.release(StatusName::StatusChange, 0)), ["00000000000000aa-call-2-1"]);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_call_without_its_end_is_released_with_the_next_sequence_and_the_reason() {
     ];
     let mut replay = Replay::default();
     replay.take(&segment(0, &events));
-    let released = replay.open.release(5000);
+    let released = replay.open.release(StatusName::StatusChange, 5000);
     assert_eq!(ids(&released), ["00000000000000aa-call-1-2"]);
     let event: Value = serde_json::from_slice(&released[0]).expect("JSON");
     assert_eq!((&event["owner"], &event["dn"], &event["at"]), (&"anna".into(), &"5001".into(), &5000.into()));
@@ -93,7 +93,10 @@ fn each_side_of_a_call_between_two_agents_is_released_under_a_number_of_its_own(
     ];
     let mut replay = Replay::default();
     replay.take(&segment(0, &events));
-    assert_eq!(ids(&replay.open.release(0)), ["00000000000000aa-call-1-3", "00000000000000aa-call-1-4"]);
+    assert_eq!(
+        ids(&replay.open.release(StatusName::StatusChange, 0)),
+        ["00000000000000aa-call-1-3", "00000000000000aa-call-1-4"]
+    );
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn a_side_that_was_released_keeps_its_number_from_being_used_again() {
     checkpoint(3, &open, [], &mut begun);
     let mut replay = Replay::default();
     replay.take(&begun);
-    assert_eq!(ids(&replay.open.release(0)), ["00000000000000aa-call-1-3"]);
+    assert_eq!(ids(&replay.open.release(StatusName::StatusChange, 0)), ["00000000000000aa-call-1-3"]);
 }
 
 #[test]
@@ -121,7 +124,10 @@ fn a_segment_says_all_that_those_before_it_said() {
     let mut alone = Replay::default();
     alone.take(&begun);
     assert_eq!((alone.next, alone.cursors.get("desktop")), (2, Some(&1)));
-    assert_eq!(alone.open.clone().release(0), all.open.clone().release(0));
+    assert_eq!(
+        alone.open.clone().release(StatusName::StatusChange, 0),
+        all.open.clone().release(StatusName::StatusChange, 0)
+    );
     // A call that ended in a segment which nobody could read is not open because an older one says so.
     let mut with_gap = Replay::default();
     with_gap.take(&before);
@@ -154,7 +160,7 @@ fn a_message_that_something_failed_neither_ends_a_call_nor_takes_its_place() {
     assert!(open.is_empty());
     open.see(&envelope(&published(1, 1, "5001", "Held")).expect("an event"));
     open.see(&envelope(&failure(2)).expect("an event"));
-    assert_eq!(ids(&open.release(0)), ["00000000000000aa-call-1-3"]);
+    assert_eq!(ids(&open.release(StatusName::StatusChange, 0)), ["00000000000000aa-call-1-3"]);
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn a_call_that_rings_is_told_with_all_that_is_known_of_it_in_both_dialects() {
             "timestamp": START_MS,
             "callId": name,
             "state": "Ringing",
+            "from": "5551234567",
+            "to": "5001",
             "ani": "5551234567",
             "userData": { "customer_id": "98765", "segment": "premium" },
             "duration": 0,
@@ -83,7 +85,18 @@ fn what_nobody_told_is_left_out() {
         assert!(!call.contains_key(key), "{key}");
     }
     assert_eq!((&call["participants"], &call["userData"]), (&json!([]), &json!({})));
-    assert!(told[0].get("ani").is_none());
+    assert!(told[0].get("ani").is_none() && told[0].get("from").is_none());
+}
+
+#[test]
+fn a_change_of_state_has_the_guides_name_where_that_is_wanted_and_other_notifications_keep_theirs() {
+    let mut room = Room::with(DeskConfig { status: StatusName::StateChange, ..config() });
+    let mut line = Line::inbound(1);
+    let ringing = &told(&line.answered(&mut room), "agent5001", CALLS)[0];
+    assert_eq!((&ringing["notificationType"], &ringing["state"]), (&json!("StateChange"), &json!("Ringing")));
+    let data = json!({ "note": "vip" }).as_object().unwrap().clone();
+    let outputs = room.done("agent5001", Operation::OnCall(line.name(), CallOperation::AttachUserData(data)));
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["notificationType"], "AttachedDataChanged");
 }
 
 #[test]

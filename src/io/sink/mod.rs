@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 use super::client::HttpClient;
 use super::tls::TlsError;
-use crate::desk::{Published, journal};
+use crate::desk::{Published, StatusName, journal};
 
 pub use cometd::{CometdConfig, is_channel};
 pub use gws::{GwsAccount, GwsConfig, Told};
@@ -64,6 +64,8 @@ pub struct Config {
     pub max_bytes: u64,
     /// The sinks; their names differ.
     pub sinks: Vec<SinkConfig>,
+    /// How the events that release calls of the last run call it.
+    pub status: StatusName,
 }
 
 /// One sink.

@@ -38,7 +38,7 @@ fn webhook(port: u16) -> SinkConfig {
 }
 
 fn config(folder: &Path, sinks: Vec<SinkConfig>) -> Config {
-    Config { folder: folder.join("outbox"), max_bytes: 1 << 30, sinks }
+    Config { folder: folder.join("outbox"), max_bytes: 1 << 30, sinks, status: StatusName::StatusChange }
 }
 
 fn ids(text: &str) -> Vec<String> {

@@ -121,7 +121,7 @@ impl Writer {
         };
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let calls = open.len();
-        let released = open.release(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX));
+        let released = open.release(config.status, i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX));
         if calls > 0 {
             tracing::warn!(calls, "calls that were open when the last run ended are released for the sinks");
         }
