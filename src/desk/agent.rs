@@ -108,7 +108,7 @@ pub struct AgentView {
     pub state: AgentState,
     /// Why it takes none, where it said so.
     pub reason: Option<String>,
-    /// Since when it is in that state.
+    /// Since when it is in that state; where it has no time to finish a call, the end of its last call counts, too.
     pub since: Instant,
     /// What it is good at.
     pub skills: Vec<(String, u8)>,
@@ -211,6 +211,10 @@ impl Agent {
     /// Its last call is over.
     pub(super) fn call_over(&mut self, after_call_work: Duration, now: Instant) -> bool {
         let by_own_word = matches!(self.state, State::AfterCallWork { until: None, .. });
+        if after_call_work.is_zero() && self.state == State::At(Rest::Ready) {
+            // Nobody need be told of a state, but whoever goes by the longest wait must not find the same agent for ever.
+            self.since = now;
+        }
         if !self.is_at_work() || by_own_word || after_call_work.is_zero() {
             return false;
         }

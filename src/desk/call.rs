@@ -73,6 +73,8 @@ pub(super) struct Side {
     pub(super) is_second: bool,
     /// The other party has put this one on hold.
     pub(super) is_held_by_peer: bool,
+    /// What its desktop knows of [`Sight::beside`].
+    pub(super) told_beside: (bool, bool),
     /// Its place among the sides that the call has had.
     number: u32,
     /// Events so far.
@@ -101,6 +103,8 @@ pub(super) struct Facts {
     pub(super) data: AttachedData,
     /// Header fields that `data` has been told by already.
     fields: Option<call::UserData>,
+    /// What somebody else said last that the user data are, and by which CallUUID.
+    told: Option<(String, AttachedData)>,
 }
 
 /// How a call hangs together with another one of its agent.
@@ -179,10 +183,16 @@ impl Call {
             was_answered: false,
             is_second: false,
             is_held_by_peer: false,
+            told_beside: (false, false),
             number,
             sequence: 0,
         });
         self.sides.last_mut().expect("it has just been added")
+    }
+
+    /// Returns whose desktops show it.
+    pub(super) fn owners(&self) -> Vec<UserName> {
+        self.sides.iter().filter_map(|side| side.owner.clone()).collect()
     }
 
     pub(super) fn side_of(&self, user: &UserName) -> Option<&Side> {
@@ -235,6 +245,35 @@ impl Facts {
         self.attach(pairs) || is_named_anew
     }
 
+    /// Takes what somebody else says that the user data of the call are, all of them; returns true where they change. Only
+    /// what it says anew counts: a pair that a desktop took away does not come back by its repetition, and one that is gone
+    /// there goes here, unless a desktop has given it another value.
+    pub(super) fn take_told(&mut self, uuid: &str, data: AttachedData, prefixes: &[String]) -> bool {
+        let data = within_bounds(data);
+        let (known_by, known) = self.told.take().unzip();
+        let is_known = |pair: &str, value: &Value| match &known {
+            Some(known) => known.get(pair) == Some(value),
+            None => self
+                .fields
+                .iter()
+                .flat_map(|fields| fields.iter())
+                .any(|(name, text)| key(name, prefixes) == Some(pair) && value.as_str() == Some(text.as_str())),
+        };
+        let new = data.iter().filter(|(key, value)| !is_known(key, value));
+        let new: AttachedData = new.map(|(key, value)| (key.clone(), value.clone())).collect();
+        // Another CTI call need not know what belonged to the one before it.
+        let before = known.filter(|_| known_by.as_deref() == Some(uuid)).unwrap_or_default();
+        let mut changed = false;
+        for (key, value) in before {
+            if !data.contains_key(&key) && self.data.get(&key) == Some(&value) {
+                self.data.remove(&key);
+                changed = true;
+            }
+        }
+        self.told = Some((uuid.to_owned(), data));
+        self.attach(new) || changed
+    }
+
     /// Puts pairs over those of the same key, as far as there is room; returns true where that changes anything.
     pub(super) fn attach(&mut self, pairs: AttachedData) -> bool {
         let mut changed = false;
@@ -284,6 +323,16 @@ fn key<'a>(field: &'a str, prefixes: &[String]) -> Option<&'a str> {
     prefixes.iter().find_map(behind)
 }
 
+/// Keeps as much of user data as one call may have, by the order of the keys.
+fn within_bounds(data: AttachedData) -> AttachedData {
+    let mut size = 0;
+    let fits = |(key, value): &(String, Value)| {
+        size += pair_size(key, value);
+        size <= MAX_BYTES
+    };
+    data.into_iter().take(MAX_PAIRS).take_while(fits).collect()
+}
+
 pub(super) fn size(data: &AttachedData) -> usize {
     data.iter().map(|(key, value)| pair_size(key, value)).sum()
 }
@@ -320,12 +369,14 @@ pub(super) struct Sight {
     pub(super) is_conference: bool,
     /// The agent has another call that this one can be joined with.
     pub(super) has_other: bool,
+    /// One of them is on hold, the other one is not.
+    pub(super) can_swap: bool,
 }
 
 /// What can be done with user data.
 const DATA: [&str; 4] = ["AttachUserData", "UpdateUserData", "DeleteUserData", "DeleteUserDataPair"];
-/// What can be done with two calls.
-const BOTH: [&str; 3] = ["SwapCalls", "CompleteTransfer", "CompleteConference"];
+/// What makes one of two calls.
+const BOTH: [&str; 2] = ["CompleteTransfer", "CompleteConference"];
 
 impl Sight {
     /// Returns what can be done, by the names of the operations.
@@ -349,11 +400,19 @@ impl Sight {
                 vec!["Hangup", "Retrieve", "InitiateTransfer", "InitiateConference", "SingleStepTransfer"]
             }
         };
+        if self.can_swap && !self.is_second {
+            all.push("SwapCalls");
+        }
         if self.state.is_talking() && self.has_other && !self.is_second {
             all.extend(BOTH);
         }
         all.extend(DATA);
         all
+    }
+
+    /// Returns what other calls of the agent decide: whether this one can be joined with one of them, and swapped.
+    pub(super) fn beside(self) -> (bool, bool) {
+        (self.has_other, self.can_swap)
     }
 
     /// Says whether an operation may be tried. A call that rings can be refused, which GWS does not list.

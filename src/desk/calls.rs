@@ -19,6 +19,7 @@ impl Desk {
         let known = self.calls.remove(&event.call);
         let is_new = known.is_none();
         let mut call = known.unwrap_or_else(|| Call::new(event));
+        let mut users = call.owners();
         if is_new {
             self.note_dial(&mut call);
         }
@@ -38,9 +39,31 @@ impl Desk {
                 self.tell_side(&mut call, side, &Happened::participants(), event.at);
             }
         }
+        users.extend(call.owners());
         match event.kind {
             EventKind::Released { ref cause, .. } => self.forget(call, *cause == ReleaseCause::Merged, now),
             _ => drop(self.calls.insert(call.id, call)),
+        }
+        self.tell_beside(users, now);
+    }
+
+    /// Tells desktops of calls with which more, or less, can be done because of another call of their agent.
+    fn tell_beside(&mut self, mut users: Vec<UserName>, now: Instant) {
+        users.sort_unstable();
+        users.dedup();
+        for user in users {
+            let calls = self.agents.get(&user).map(|agent| agent.calls.clone()).unwrap_or_default();
+            for id in calls {
+                let Some(mut call) = self.calls.remove(&id) else { continue };
+                let own = call.sides.iter().position(|side| side.owner.as_ref() == Some(&user));
+                if let Some(own) = own
+                    && call.sides[own].state.is_some_and(CallState::is_talking)
+                    && self.sight(&call, &call.sides[own]).beside() != call.sides[own].told_beside
+                {
+                    self.tell_side(&mut call, own, &Happened::status(None), now);
+                }
+                self.calls.insert(id, call);
+            }
         }
     }
 
@@ -179,6 +202,7 @@ impl Desk {
                 Some(at) => {
                     if call.sides[at].peer != *peer {
                         call.parties = None;
+                        call.sides[at].is_held_by_peer = false;
                         moved.push(dn.clone());
                     }
                     at
@@ -279,7 +303,7 @@ impl Desk {
     }
 
     /// What somebody else said of a call.
-    pub(super) fn told(&mut self, uuid: String, conn_id: Option<String>, data: AttachedData, now: Instant) {
+    pub(super) fn told(&mut self, uuid: String, conn_id: Option<String>, data: Option<AttachedData>, now: Instant) {
         let ids: Vec<CallId> =
             self.calls.values().filter(|call| call.facts.has_uuid(&uuid)).map(|call| call.id).collect();
         if ids.is_empty() {
@@ -291,7 +315,8 @@ impl Desk {
             if new_name {
                 call.facts.conn_id.clone_from(&conn_id);
             }
-            let new_data = call.facts.attach(data.clone());
+            let prefixes = &self.config.user_data_fields;
+            let new_data = data.clone().is_some_and(|data| call.facts.take_told(&uuid, data, prefixes));
             if new_data {
                 self.tell_all(&mut call, &Happened::data(), now);
             } else if new_name {
@@ -303,25 +328,27 @@ impl Desk {
 
     /// Takes what was said of a call before it was there; returns true where user data changes.
     fn take_told(&mut self, call: &mut Call, event: &CallEvent, now: Instant) -> bool {
-        let Some((conn_id, data)) = event.call_uuid.as_ref().and_then(|uuid| self.strays.early.take(uuid, now)) else {
-            return false;
-        };
+        let Some(uuid) = &event.call_uuid else { return false };
+        let Some((conn_id, data)) = self.strays.early.take(uuid, now) else { return false };
         if conn_id.is_some() {
             call.facts.conn_id = conn_id;
         }
-        call.facts.attach(data)
+        data.is_some_and(|data| call.facts.take_told(uuid, data, &self.config.user_data_fields))
     }
 
     /// Facts have been missed: calls that are not among these are over. What still comes of them is older than this.
     pub(super) fn missed(&mut self, alive: &[CallId], now: Instant) {
         let gone: Vec<CallId> = self.calls.keys().copied().filter(|id| !alive.contains(id)).collect();
+        let mut users = Vec::new();
         for id in gone {
             let Some(mut call) = self.calls.remove(&id) else { continue };
             self.strays.ended.note(id);
+            users.extend(call.owners());
             while !call.sides.is_empty() {
                 self.leave(&mut call, 0, None, now, now);
             }
         }
+        self.tell_beside(users, now);
     }
 
     /// Tells the desktops of a call; always true.
@@ -339,6 +366,7 @@ impl Desk {
         }
         let event_id: Arc<str> = format!("{}-{}", self.config.run, call.sides[index].next_event(call.id)).into();
         let data = self.call_message(call, &call.sides[index], &event_id, happened, at);
+        call.sides[index].told_beside = self.sight(call, &call.sides[index]).beside();
         let side = &call.sides[index];
         self.publish(super::Published {
             event_id,

@@ -47,20 +47,19 @@ impl Ended {
 /// What is kept, by CallUUID.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    told: HashMap<String, (Option<String>, AttachedData)>,
+    told: HashMap<String, (Option<String>, Option<AttachedData>)>,
     order: VecDeque<(Instant, String)>,
 }
 
 impl Early {
-    pub(super) fn keep(&mut self, uuid: String, conn_id: Option<String>, data: AttachedData, now: Instant) {
+    pub(super) fn keep(&mut self, uuid: String, conn_id: Option<String>, data: Option<AttachedData>, now: Instant) {
         self.expire(now);
-        let data = if size(&data) <= MAX_BYTES { data } else { AttachedData::new() };
+        let data = data.filter(|data| size(data) <= MAX_BYTES);
         match self.told.get_mut(&uuid) {
             Some((known, pairs)) => {
                 *known = conn_id.or(known.take());
-                if size(pairs) + size(&data) <= MAX_BYTES {
-                    pairs.extend(data);
-                }
+                // What is said last is all that there is.
+                *pairs = data.or(pairs.take());
             }
             None => {
                 self.order.push_back((now, uuid.clone()));
@@ -74,7 +73,7 @@ impl Early {
         }
     }
 
-    pub(super) fn take(&mut self, uuid: &str, now: Instant) -> Option<(Option<String>, AttachedData)> {
+    pub(super) fn take(&mut self, uuid: &str, now: Instant) -> Option<(Option<String>, Option<AttachedData>)> {
         self.expire(now);
         let told = self.told.remove(uuid)?;
         self.order.retain(|(_, other)| other != uuid);

@@ -1,5 +1,6 @@
 //! The messages that desktops get: GWS's own, with the fields of the guide beside them.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Desk;
 use super::agent::AgentState;
-use super::call::{Call, Side, Sight};
+use super::call::{Call, CallState, Side, Sight};
 use super::happened::Happened;
 use super::operation::AttachedData;
 use crate::call::Direction;
@@ -113,6 +114,8 @@ pub(super) struct CallBody<'a> {
     user_data: &'a AttachedData,
     /// Seconds since it was answered.
     duration: String,
+    /// Whether the gateway lets nothing of the agent through: `Off`, for it mutes nobody. A microphone that is off at the
+    /// agent's own phone is not known here.
     mute: &'static str,
     #[serde(flatten)]
     places: Places,
@@ -170,6 +173,7 @@ struct CallStateChange<'a> {
     event: Option<&'static str>,
     call: &'a CallBody<'a>,
     phone_number: &'a str,
+    /// `heldByPeer`: the other party has the agent on hold, which is no state of the call; and what the event itself adds.
     extensions: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transferred_to: Option<&'a str>,
@@ -234,6 +238,10 @@ impl Desk {
         at: Instant,
     ) -> Bytes {
         let id = self.call_name(call.id);
+        let mut extensions = Cow::Borrowed(&happened.extensions);
+        if side.is_held_by_peer && side.state != Some(CallState::Released) {
+            extensions.to_mut().insert("heldByPeer".to_owned(), true.into());
+        }
         self.with_body(call, side, &id, at, |body| {
             json(&CallStateChange {
                 message_type: "CallStateChangeMessage",
@@ -242,7 +250,7 @@ impl Desk {
                 event: happened.event,
                 call: body,
                 phone_number: &side.dn,
-                extensions: &happened.extensions,
+                extensions: &extensions,
                 transferred_to: happened.to,
                 timestamp: self.clock.unix_ms(at),
                 flat: Flat {
@@ -324,15 +332,24 @@ impl Desk {
 
     /// Returns what decides what can be done with a call.
     pub(super) fn sight(&self, call: &Call, side: &Side) -> Sight {
+        // A side that nobody was told of yet is about to be.
+        let state = side.state.unwrap_or(CallState::Dialing);
         let agent = side.owner.as_ref().and_then(|user| self.agents.get(user));
-        let others = agent.map_or(0, |agent| agent.calls.iter().filter(|id| **id != call.id).count());
-        Sight {
-            // A side that nobody was told of yet is about to be.
-            state: side.state.unwrap_or(super::call::CallState::Dialing),
+        let others = agent.into_iter().flat_map(|agent| agent.calls.iter().map(move |id| (id, &agent.config.user)));
+        let others = others.filter(|(id, _)| **id != call.id);
+        let states = others.filter_map(|(id, user)| self.calls.get(id)?.side_of(user)?.state);
+        let mut sight = Sight {
+            state,
             is_second: side.is_second,
             is_conference: call.is_conference(),
-            has_other: others > 0 || call.wanted.is_some(),
+            has_other: false,
+            can_swap: false,
+        };
+        for other in states {
+            sight.has_other |= other.is_talking() || other == CallState::Dialing;
+            sight.can_swap |= state.is_talking() && other.is_talking() && state != other;
         }
+        sight
     }
 }
 

@@ -122,8 +122,9 @@ pub enum Input {
         call_uuid: String,
         /// Its ConnID.
         conn_id: Option<String>,
-        /// Its user data; new pairs go over old ones of the same key.
-        user_data: AttachedData,
+        /// Its user data, all of them: what is not there any more goes, what is as it was said before changes nothing.
+        /// `None`: nothing was said of them.
+        user_data: Option<AttachedData>,
     },
     /// The agents from here on; those that stay keep their states.
     Reconfigured(Vec<AgentConfig>),

@@ -318,12 +318,12 @@ impl Handle {
         self.to.send(ToTask::Desk(desk::Input::Interaction { agent, data })).await.map_err(|_| Ended)
     }
 
-    /// Says what somebody else knows of a call.
+    /// Says what somebody else knows of a call; `data` is all of its user data.
     ///
     /// # Errors
     /// [`Ended`]
     pub async fn told(&self, call_uuid: String, conn_id: Option<String>, data: AttachedData) -> Result<(), Ended> {
-        let told = desk::Input::Told { call_uuid, conn_id, user_data: data };
+        let told = desk::Input::Told { call_uuid, conn_id, user_data: Some(data) };
         self.to.send(ToTask::Desk(told)).await.map_err(|_| Ended)
     }
 

@@ -178,6 +178,32 @@ fn without_after_call_work_the_agent_is_ready_at_once() {
 }
 
 #[test]
+fn without_after_call_work_the_end_of_a_call_makes_an_agent_newly_ready_for_those_who_route() {
+    let mut room = Room::with(DeskConfig { after_call_work: Duration::ZERO, ..config() });
+    room.done("agent5001", Operation::Ready);
+    let since = |outputs: &[Output]| {
+        let views = outputs.iter().rev().filter_map(|output| match output {
+            Output::Agent(view) => Some(view.since),
+            _ => None,
+        });
+        views.into_iter().next()
+    };
+    let ready = room.now;
+    room.now += Duration::from_secs(60);
+    let mut line = Line::inbound(1);
+    assert_eq!(since(&line.answered(&mut room)), Some(ready));
+    room.now += Duration::from_secs(60);
+    assert_eq!(since(&line.released(&mut room, ReleaseCause::Trunk)), Some(room.now));
+    // Who is not ready does not become it.
+    let away = room.now;
+    room.done("agent5001", Operation::NotReady { reason: None });
+    room.now += Duration::from_secs(60);
+    let mut line = Line::inbound(2);
+    line.answered(&mut room);
+    assert_eq!(since(&line.released(&mut room, ReleaseCause::Trunk)), Some(away));
+}
+
+#[test]
 fn after_call_work_begins_with_the_end_of_the_last_call() {
     let mut room = Room::new();
     room.done("agent5001", Operation::Ready);
@@ -224,6 +250,10 @@ fn both_agents_of_a_call_between_two_numbers_see_their_own_side_of_it() {
     let outputs = line.tell(&mut room, EventKind::Held { by_agent: false });
     assert_eq!(events(&outputs, "agent5002"), pairs(&[("CallHeld", "Held")]));
     assert_eq!(events(&outputs, "agent5001"), pairs(&[("-", "Established")]));
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["extensions"], json!({ "heldByPeer": true }));
+    assert_eq!(told(&outputs, "agent5002", CALLS)[0]["extensions"], json!({}));
+    let outputs = line.tell(&mut room, EventKind::Retrieved { by_agent: false });
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["extensions"], json!({}));
     let outputs = line.released(&mut room, ReleaseCause::Agent);
     assert_eq!(events(&outputs, "agent5001"), pairs(&[("CallReleased", "Released")]));
     assert_eq!(events(&outputs, "agent5002"), pairs(&[("CallReleased", "Released")]));
@@ -303,7 +333,7 @@ fn what_a_real_gws_says_of_a_call_is_joined_by_its_uuid_whichever_comes_first() 
     let tell = |uuid: &str| Input::Told {
         call_uuid: uuid.to_owned(),
         conn_id: Some("006c03a7194aa020".to_owned()),
-        user_data: data.clone(),
+        user_data: Some(data.clone()),
     };
     assert_eq!(room.input(tell("EARLY")), []);
     let outputs = Line::inbound(1).uuid("EARLY").answered(&mut room);
@@ -318,6 +348,56 @@ fn what_a_real_gws_says_of_a_call_is_joined_by_its_uuid_whichever_comes_first() 
     room.now += Duration::from_secs(61);
     let outputs = Line::inbound(3).uuid("UNKNOWN").answered(&mut room);
     assert!(told(&outputs, "agent5001", CALLS)[0]["call"].get("connId").is_none());
+}
+
+/// What a GWS says of the call `U`, and the user data that the desktop is told then, if it is told any.
+fn gws(room: &mut Room, user_data: Value) -> Option<Value> {
+    let user_data = Some(user_data.as_object().unwrap().clone());
+    let outputs = room.input(Input::Told { call_uuid: "U".into(), conn_id: None, user_data });
+    told(&outputs, "agent5001", CALLS).pop().map(|data| data["userData"].clone())
+}
+
+#[test]
+fn a_pair_that_is_deleted_at_the_gws_goes_here_too_unless_the_desktop_gave_it_another_value() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1).uuid("U").data(&[("X-Genesys-UserData-own", "0")]);
+    line.answered(&mut room);
+    let all = json!({ "a": "1", "b": "2", "own": "0" });
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "2" })), Some(all));
+    let what = CallOperation::UpdateUserData(json!({ "b": "3" }).as_object().unwrap().clone());
+    room.done("agent5001", Operation::OnCall(line.name(), what));
+    assert_eq!(gws(&mut room, json!({})), Some(json!({ "b": "3", "own": "0" })));
+    assert_eq!(gws(&mut room, json!({ "a": "1" })), Some(json!({ "a": "1", "b": "3", "own": "0" })));
+    // What says nothing of user data takes none away.
+    let conn_id = Some("006c03a7194aa020".to_owned());
+    let outputs = room.input(Input::Told { call_uuid: "U".into(), conn_id, user_data: None });
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["userData"]["a"], "1");
+}
+
+#[test]
+fn a_pair_that_the_desktop_deleted_does_not_come_back_by_what_the_gws_repeats() {
+    let mut room = Room::new();
+    let mut line = Line::inbound(1).uuid("U").data(&[("X-Genesys-UserData-a", "1")]);
+    line.answered(&mut room);
+    let delete = |key: &str| CallOperation::DeleteUserDataPair { key: key.to_owned() };
+    room.done("agent5001", Operation::OnCall(line.name(), delete("a")));
+    // The trunk had told it already: the first word of the GWS is no news.
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "2" })), Some(json!({ "b": "2" })));
+    room.done("agent5001", Operation::OnCall(line.name(), delete("b")));
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "2", "c": "3" })), Some(json!({ "c": "3" })));
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "2", "c": "3" })), None);
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "4", "c": "3" })), Some(json!({ "b": "4", "c": "3" })));
+}
+
+#[test]
+fn of_what_was_said_before_the_call_is_there_the_last_word_counts() {
+    let mut room = Room::new();
+    assert_eq!(gws(&mut room, json!({ "a": "1", "b": "2" })), None);
+    assert_eq!(gws(&mut room, json!({ "b": "3" })), None);
+    let mut line = Line::inbound(1).uuid("U");
+    let outputs = line.answered(&mut room);
+    assert_eq!(told(&outputs, "agent5001", CALLS)[0]["userData"], json!({ "b": "3" }));
+    assert_eq!(gws(&mut room, json!({})), Some(json!({})));
 }
 
 #[test]
@@ -342,7 +422,7 @@ fn a_call_is_found_by_each_of_its_names_by_its_agent_alone() {
     let outputs = line.tell(&mut room, EventKind::CallUuidChanged);
     assert_eq!(told(&outputs, "agent5001", CALLS)[0]["call"]["callUuid"], "NEW");
     let conn_id = Some("006c03a7194aa020".to_owned());
-    room.input(Input::Told { call_uuid: "NEW".into(), conn_id, user_data: AttachedData::new() });
+    room.input(Input::Told { call_uuid: "NEW".into(), conn_id, user_data: None });
     for name in [line.name(), "NEW".into(), "OLD".into(), "006c03a7194aa020".into()] {
         assert_eq!(room.shown("agent5001", Operation::Call(name.clone()))["call"]["id"], line.name(), "{name}");
         assert_eq!(room.refused("agent5002", Operation::Call(name.clone())), Refusal::NoCall(name));

@@ -50,6 +50,10 @@ impl Seen {
     }
 }
 
+fn object(value: Value) -> AttachedData {
+    value.as_object().unwrap().clone()
+}
+
 fn operation(rng: &mut StdRng, lines: &[Line]) -> Operation {
     let to = NUMBERS[rng.random_range(0..NUMBERS.len())].to_owned();
     let data = json!({ "k": rng.random_range(0..3) }).as_object().unwrap().clone();
@@ -137,7 +141,7 @@ fn run(seed: u64) {
             7 => room.input(Input::Told {
                 call_uuid: ["A", "B", "C"][rng.random_range(0..3)].to_owned(),
                 conn_id: Some("006c".to_owned()),
-                user_data: AttachedData::new(),
+                user_data: rng.random_bool(0.5).then(|| object(json!({ (NUMBERS[at % 4]): id % 3 }))),
             }),
             8 => match rng.random_range(0..4) {
                 0 => {

@@ -181,6 +181,13 @@ fn what_signalling_declines_is_told_with_the_operations_name() {
     assert_eq!(room.shown("agent5001", Operation::Call(line.name()))["call"]["state"], "Established");
 }
 
+/// Whether each message about a call offers to join it with another one, and to swap them.
+fn beside(outputs: &[Output], line: &Line) -> Vec<(bool, bool)> {
+    let told = told(outputs, "agent5001", CALLS).into_iter().filter(|data| data["callId"] == line.name());
+    let can = |data: &Value, what: &str| data["call"]["capabilities"].as_array().unwrap().contains(&json!(what));
+    told.map(|data| (can(&data, "CompleteTransfer"), can(&data, "SwapCalls"))).collect()
+}
+
 /// Begins a consultation with 6001 out of call 1; returns the call and the consultation.
 fn consultation(room: &mut Room, what: fn(String, AttachedData) -> CallOperation) -> (Line, Line) {
     let mut line = Line::inbound(1).data(&[("X-Genesys-UserData-customer_id", "98765")]);
@@ -188,14 +195,16 @@ fn consultation(room: &mut Room, what: fn(String, AttachedData) -> CallOperation
     let outputs = room.done("agent5001", on(&line, what("6001".to_owned(), AttachedData::new())));
     assert_eq!(commands(&outputs), [Command::Hold { call: CallId(1) }]);
     let outputs = line.tell(room, EventKind::Held { by_agent: true });
-    let held = &told(&outputs, "agent5001", CALLS)[0]["call"];
-    for capability in ["Retrieve", "SwapCalls", "CompleteTransfer"] {
-        assert!(held["capabilities"].as_array().unwrap().contains(&json!(capability)), "{held}");
-    }
+    // There is nobody yet to hand the customer over to.
+    assert_eq!(beside(&outputs, &line), [(false, false)]);
+    assert_eq!(room.refused("agent5001", on(&line, CallOperation::CompleteTransfer { with: None })).status_code(), 2);
     let dial = dialled(&outputs);
     let mut consult = Line::outbound(2, "6001");
     consult.event.dial = Some(dial);
     let outputs = consult.answered(room);
+    // The customer can be handed over while the other one rings, but not swapped with it.
+    assert_eq!(beside(&outputs, &line), [(true, false), (true, true)]);
+    assert_eq!(beside(&outputs, &consult).last(), Some(&(true, true)));
     let dialing = &told(&outputs, "agent5001", CALLS)[0]["call"];
     assert_eq!(dialing["callType"], "Consult");
     assert_eq!(dialing["parentCallUri"], format!("https://desk.test/api/v2/me/calls/{}", line.name()));
@@ -260,6 +269,24 @@ fn a_consultation_that_ends_leaves_the_customer_alone_and_the_desktop_learns_wha
     assert_eq!((&last["callId"], &last["state"]), (&json!(line.name()), &json!("Held")));
     assert!(!last["call"]["capabilities"].as_array().unwrap().contains(&json!("CompleteTransfer")));
     assert_eq!(room.state("agent5001"), "Ready");
+}
+
+#[test]
+fn another_call_is_offered_for_joining_once_it_is_answered_and_no_longer_than_it_is_there() {
+    let mut room = ready();
+    let (mut line, mut other) = (Line::inbound(1), Line::inbound(2));
+    line.answered(&mut room);
+    line.tell(&mut room, EventKind::Held { by_agent: true });
+    let mut rings = other.tell(&mut room, EventKind::Dialing);
+    rings.extend(other.tell(&mut room, EventKind::Ringing));
+    assert_eq!(beside(&rings, &line), []);
+    assert_eq!(room.refused("agent5001", on(&line, CallOperation::SwapCalls { with: None })).status_code(), 2);
+    let outputs = other.tell(&mut room, EventKind::Established);
+    assert_eq!((beside(&outputs, &line), beside(&outputs, &other)), (vec![(true, true)], vec![(true, true)]));
+    let outputs = other.tell(&mut room, EventKind::Held { by_agent: true });
+    assert_eq!((beside(&outputs, &line), beside(&outputs, &other)), (vec![(true, false)], vec![(true, false)]));
+    let outputs = other.released(&mut room, ReleaseCause::Trunk);
+    assert_eq!(beside(&outputs, &line), [(false, false)]);
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub struct Told {
     pub call_uuid: String,
     /// Its ConnID.
     pub conn_id: Option<String>,
-    /// The data attached to it.
-    pub user_data: Map<String, Value>,
+    /// The data attached to it, all of them. `None`: it said nothing of them.
+    pub user_data: Option<Map<String, Value>>,
 }
 
 impl Told {
@@ -67,9 +67,9 @@ impl Told {
             user_data: Option<Map<String, Value>>,
         }
         let Message { call } = serde_json::from_slice(data).ok()?;
-        let user_data: Map<String, Value> = call.user_data.unwrap_or_default().into_iter().take(MAX_PAIRS).collect();
+        let user_data = call.user_data.map(|data| data.into_iter().take(MAX_PAIRS).collect());
         let conn_id = call.conn_id.filter(|id| !id.is_empty());
-        let says_something = conn_id.is_some() || !user_data.is_empty();
+        let says_something = conn_id.is_some() || user_data.is_some();
         (!call.call_uuid.is_empty() && says_something).then_some(Told { call_uuid: call.call_uuid, conn_id, user_data })
     }
 }
@@ -119,5 +119,23 @@ impl Subscriber {
         if !std::mem::replace(is_away, true) {
             tracing::warn!(gws = %self.name, user = %self.user, why, "a GWS tells nothing of calls");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_data_that_became_empty_is_news_and_what_says_nothing_of_them_is_none() {
+        let read = |call: &str| Told::read(format!(r#"{{"call":{{"callUuid":"U"{call}}}}}"#).as_bytes());
+        let told = |conn_id: Option<&str>, user_data: Option<Map<String, Value>>| {
+            Some(Told { call_uuid: "U".to_owned(), conn_id: conn_id.map(str::to_owned), user_data })
+        };
+        assert_eq!(read(r#","userData":{}"#), told(None, Some(Map::new())));
+        assert_eq!(read(r#","connId":"006c""#), told(Some("006c"), None));
+        assert_eq!(read(r#","connId":"006c","userData":null"#), told(Some("006c"), None));
+        assert_eq!(read(r#","connId":"""#), None);
+        assert_eq!(Told::read(br#"{"call":{"callUuid":"","userData":{}}}"#), None);
     }
 }
