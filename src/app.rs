@@ -258,8 +258,7 @@ impl App {
         };
         running.desk = desk_settings.map(|config| {
             let signalling = notice_reader.map(|reader| (running.signalling.clone(), reader));
-            let (outbox, told) = running.outward.take();
-            desk::spawn(config, desk::Links { signalling, outbox, told })
+            desk::spawn(config, desk::Links { signalling, ..running.outward.links() })
         });
         if let (Some(file), Some((desk, _))) = (&self.file, &running.desk) {
             let watch = reload::watch(file.clone(), self.certificate_look, self.config.clone(), desk.clone());

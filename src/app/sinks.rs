@@ -52,9 +52,10 @@ impl Outward {
         Ok(Outward { outbox, told, sinks, _gws: gws })
     }
 
-    /// Gives away the way to the sinks, and the one from each GWS.
-    pub(super) fn take(&mut self) -> (Option<Outbox>, Option<mpsc::Receiver<Told>>) {
-        (self.outbox.take(), self.told.take())
+    /// Makes the desk's links to the sinks and to each GWS, with what the last run left.
+    pub(super) fn links(&mut self) -> desk::Links {
+        let released = self.sinks.as_mut().map(Sinks::take_released).unwrap_or_default();
+        desk::Links { signalling: None, outbox: self.outbox.take(), told: self.told.take(), released }
     }
 
     /// Returns the figures of the sinks.

@@ -244,6 +244,11 @@ impl<P: Policy> Server<P> {
         self.sessions.len()
     }
 
+    /// Says whether a session of the audience subscribes to the channel.
+    pub fn has_subscriber(&self, channel: &Channel, audience: &Audience) -> bool {
+        !self.subscribers_of(channel, audience).is_empty()
+    }
+
     /// Returns what decides; the shell changes it when the configuration changes.
     pub fn policy_mut(&mut self) -> &mut P {
         &mut self.policy

@@ -13,6 +13,7 @@
 //! Logins stand in a table beside the task ([`Login`]), which every request asks without a way through the queue.
 
 mod passwords;
+mod released;
 mod rules;
 mod task;
 #[cfg(test)]
@@ -81,6 +82,9 @@ pub struct Links {
     pub outbox: Option<Outbox>,
     /// What subscribers of a GWS learn of calls.
     pub told: Option<mpsc::Receiver<Told>>,
+    /// The ends of calls that were open when the run before ended, as sinks have them: an agent's desktops hear of them when
+    /// one of them comes back.
+    pub released: Vec<Bytes>,
 }
 
 /// The task has ended.
@@ -400,7 +404,7 @@ impl Socket {
 }
 
 /// Starts the task. To be called within the runtime.
-pub fn spawn(config: Config, links: Links) -> (Handle, JoinHandle<()>) {
+pub fn spawn(config: Config, mut links: Links) -> (Handle, JoinHandle<()>) {
     let (to, from) = mpsc::channel(config.queue.max(2));
     let table = Mutex::new(Login::new(config.login.clone(), rand::make_rng()));
     let logins = Arc::new(Logins { table, changed: Notify::new() });
@@ -408,7 +412,7 @@ pub fn spawn(config: Config, links: Links) -> (Handle, JoinHandle<()>) {
     let frames = config.bayeux.window.max(16) * 5;
     let passwords = Arc::new(Passwords::new(&config.desk.agents));
     let handle = Handle { to, logins: logins.clone(), passwords, next: Arc::new(AtomicU64::new(1)), frames };
-    (handle, tokio::spawn(task::Task::new(config, logins, links.outbox).run(from, links.signalling, links.told)))
+    (handle, tokio::spawn(task::Task::new(config, logins, &mut links).run(from, links.signalling, links.told)))
 }
 
 /// How long a login may be kept waiting in all; whoever waits longer is told to come later.

@@ -44,7 +44,7 @@ impl<P: Policy> Server<P> {
     }
 
     /// Finds the sessions that subscribe, each once, in the order of their handshakes.
-    fn subscribers_of(&self, channel: &Channel, audience: &Audience) -> BTreeSet<Slot> {
+    pub(super) fn subscribers_of(&self, channel: &Channel, audience: &Audience) -> BTreeSet<Slot> {
         let mut found = BTreeSet::new();
         channel.each_pattern(|pattern| {
             let Some(owners) = self.subscribers.get(pattern) else { return };

@@ -8,12 +8,15 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::released::Released;
 use super::rules::Rules;
-use super::{AGENTS, Agents, COMMANDS, Config, Counts, Figures, Logins, ToTask, caller};
+use super::{AGENTS, Agents, COMMANDS, Config, Counts, Figures, Links, Logins, ToTask, caller};
 use crate::bayeux::channel::Channel;
+use crate::bayeux::message::Batch;
 use crate::bayeux::server::{Audience, Clock, Input, Output, Publication, Server, Why};
-use crate::bayeux::{Owner, Peer, RequestId};
+use crate::bayeux::{Caller, Owner, Peer, RequestId};
 use crate::call::Command;
+use crate::desk::message::CALLS;
 use crate::desk::{self, AgentView, Answer, Desk, OperationId, Published};
 use crate::id::FlowId;
 use crate::io::notice::Notice;
@@ -37,11 +40,12 @@ pub(super) struct Task {
     commands: Option<mpsc::Sender<Command>>,
     outbox: Option<Outbox>,
     agents: broadcast::Sender<AgentView>,
+    released: Released,
     counts: Counts,
 }
 
 impl Task {
-    pub(super) fn new(config: Config, logins: Arc<Logins>, outbox: Option<Outbox>) -> Task {
+    pub(super) fn new(config: Config, logins: Arc<Logins>, links: &mut Links) -> Task {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let unix_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
         let at = Instant::now();
@@ -54,8 +58,9 @@ impl Task {
             answers: FxHashMap::default(),
             next_operation: 0,
             commands: None,
-            outbox,
+            outbox: links.outbox.take(),
             agents: broadcast::channel(AGENTS).0,
+            released: Released::new(&std::mem::take(&mut links.released), at),
             counts: Counts::default(),
         }
     }
@@ -128,13 +133,13 @@ impl Task {
             ToTask::Request { id, caller, batch, reply } => {
                 self.counts.requests += 1;
                 self.requests.insert(id, reply);
-                self.input(Input::Request { peer: Peer::Http(id), caller, batch });
+                self.request(Peer::Http(id), caller, batch);
             }
             ToTask::Opened(flow, writer) => drop(self.sockets.insert(flow, writer)),
             ToTask::Frame { flow, caller, batch, place: _place } => {
                 self.counts.requests += 1;
                 if self.sockets.contains_key(&flow) {
-                    self.input(Input::Request { peer: Peer::Socket(flow), caller, batch });
+                    self.request(Peer::Socket(flow), caller, batch);
                 }
             }
             ToTask::Written(flow, bodies) => self.input(Input::Written(flow, bodies)),
@@ -176,6 +181,21 @@ impl Task {
                     counts: self.counts,
                 });
             }
+        }
+    }
+
+    /// Takes what a client says. Who listens to its calls by it hears what became of those of the run before.
+    fn request(&mut self, peer: Peer, caller: Caller, batch: Batch) {
+        let owner = caller.owner.clone();
+        self.input(Input::Request { peer, caller, batch });
+        let (Some(owner), Ok(channel)) = (owner, Channel::parse(CALLS)) else { return };
+        let audience = Audience::Owner(owner.clone());
+        if !self.released.has(&owner, Instant::now()) || !self.server.has_subscriber(&channel, &audience) {
+            return;
+        }
+        for data in self.released.take(&owner) {
+            self.counts.published += 1;
+            self.input(Input::Publish(Publication { channel: channel.clone(), audience: audience.clone(), data }));
         }
     }
 

@@ -182,6 +182,7 @@ pub struct Sinks {
     outbox: Outbox,
     tasks: JoinSet<()>,
     writer: std::thread::JoinHandle<()>,
+    released: Vec<Bytes>,
 }
 
 /// Reads what the last run left, releases its open calls, and starts the writer and a task per sink. To be called within the
@@ -198,7 +199,7 @@ pub fn spawn(config: &Config) -> Result<(Outbox, Sinks), SinkError> {
     let mut tasks = JoinSet::new();
     let mut delayed = Vec::new();
     let (committed, watch) = watch::channel(0);
-    let writer = Writer::open(config, tally.clone(), committed).map_err(failed)?;
+    let (writer, released) = Writer::open(config, tally.clone(), committed).map_err(failed)?;
     for (at, sink) in config.sinks.iter().enumerate() {
         let reader = Reader::new(config.folder.clone(), tally.clone(), at, watch.clone());
         let course = Course { name: sink.name.clone(), reader, notes: notes.clone(), tally: tally.clone(), at };
@@ -208,7 +209,7 @@ pub fn spawn(config: &Config) -> Result<(Outbox, Sinks), SinkError> {
     let writer = thread.spawn(move || writer.run(inbox)).map_err(failed)?;
     delayed.into_iter().for_each(|task| drop(tasks.spawn(task)));
     let outbox = Outbox { entry, tally };
-    Ok((outbox.clone(), Sinks { outbox, tasks, writer }))
+    Ok((outbox.clone(), Sinks { outbox, tasks, writer, released }))
 }
 
 /// Says why [`spawn`] or [`subscribe`] would refuse, as far as that is known without making or reading anything of the journal.
@@ -234,6 +235,11 @@ impl Sinks {
     /// Returns the figures; they go on being true.
     pub fn tally(&self) -> Arc<SinkTally> {
         self.outbox.tally.clone()
+    }
+
+    /// Gives away the events that released calls of the last run, as sinks have them.
+    pub fn take_released(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.released)
     }
 
     /// Gives the sinks so long to have all, then ends them and the writer. What is left waits on the disk.

@@ -80,8 +80,12 @@ struct Pace {
 }
 
 impl Writer {
-    /// Reads the folder, releases the calls that were open, and begins a segment.
-    pub(super) fn open(config: &Config, tally: Arc<SinkTally>, committed: watch::Sender<u64>) -> io::Result<Writer> {
+    /// Reads the folder, releases the calls that were open, and begins a segment. Returns what released them, too.
+    pub(super) fn open(
+        config: &Config,
+        tally: Arc<SinkTally>,
+        committed: watch::Sender<u64>,
+    ) -> io::Result<(Writer, Vec<Bytes>)> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.folder)?;
         let mut options = OpenOptions::new();
         let lock = options.write(true).create(true).truncate(false).mode(0o600).open(config.folder.join("lock"))?;
@@ -131,7 +135,7 @@ impl Writer {
         }
         writer.write()?;
         writer.commit()?;
-        Ok(writer)
+        Ok((writer, released))
     }
 
     /// Writes until it is told to stop.
