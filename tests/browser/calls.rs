@@ -18,7 +18,7 @@ pub const LAB_HZ: u16 = 440;
 pub const LAB_DBM0: i8 = -10;
 pub const LAB_DBFS: f64 = -10.0 - 6.18;
 /// The agent's amplitude of 0.25 as dBm0.
-const AGENT_DBM0: f64 = -15.05 + 6.18;
+pub const AGENT_DBM0: f64 = -15.05 + 6.18;
 
 /// How long a call waits for its browser to come back; a browser that is closed says no BYE.
 const GRACE: Duration = Duration::from_secs(20);

@@ -5,12 +5,14 @@
 mod agent;
 mod calls;
 mod desktop;
+mod floor;
 mod network;
 mod page_server;
 mod phone;
 mod proxy;
 mod resuming;
 mod rig;
+mod routed;
 mod scenarios;
 mod shift;
 #[path = "../common/sipp.rs"]

@@ -24,6 +24,8 @@ pub struct Rig {
     pub app: RunningApp,
     /// Where its trunk is.
     pub trunk: SocketAddr,
+    /// Its configuration.
+    pub text: String,
     page_origin: String,
     page: std::sync::Mutex<Option<PageServer>>,
     _state: tempfile::TempDir,
@@ -69,7 +71,14 @@ impl Rig {
         let config = Config::parse(text, "test.toml", []).expect("a good configuration");
         let state = tempfile::tempdir().expect("a folder");
         let app = App::new(config).state_folder(state.path()).run().await.expect("the gateway starts");
-        Rig { app, trunk, page_origin: origin, page: std::sync::Mutex::new(Some(page)), _state: state }
+        Rig {
+            app,
+            trunk,
+            text: text.to_owned(),
+            page_origin: origin,
+            page: std::sync::Mutex::new(Some(page)),
+            _state: state,
+        }
     }
 
     /// Address of the gateway's SIP socket.

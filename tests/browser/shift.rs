@@ -12,7 +12,7 @@ use crate::webdriver::{Browser, Kind};
 const CUSTOMER: &str = "5551234567";
 
 /// Two agents whose password is `secret`, and three seconds to finish a call.
-fn agents(more: &str) -> String {
+pub fn agents(more: &str) -> String {
     let hash = PasswordHash::make("secret", [7; 16]);
     let agent = |dn: &str| {
         format!(
