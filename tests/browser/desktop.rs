@@ -110,10 +110,10 @@ fn call(state: &str, can: &[&str]) -> Value {
     })
 }
 
-/// Presses the button of the call for an operation.
+/// Presses the button for an operation: that of the first call that has it.
 pub async fn presses(browser: &Browser, operation: &str) {
-    let press = "const b = document.querySelector(`#gws-calls [data-op=${args[0]}]`); \
-        if (!b || b.hidden || !b.checkVisibility()) throw new Error('not to be seen'); b.click();";
+    let press = "const all = [...document.querySelectorAll(`#gws-calls [data-op=${args[0]}]`)]; \
+        const b = all.find((each) => each.checkVisibility()); if (!b) throw new Error('not to be seen'); b.click();";
     browser.run(press, &[json!(operation)]).await.unwrap_or_else(|e| panic!("{operation}: {e}"));
 }
 

@@ -158,6 +158,14 @@ pub struct Seat {
 impl Seat {
     /// Signs the phone of a DN in, with a tone as its microphone, and connects the desktop of its agent.
     pub async fn take(floor: &Floor, dn: &'static str, hz: u16) -> Seat {
+        let seat = Seat::sign_in(floor, dn, hz).await;
+        connects(&seat.browser, &format!("agent{dn}"), "secret").await;
+        text_becomes(&seat.browser, "gws-status", "Connected").await;
+        seat
+    }
+
+    /// As [`Seat::take`], but for the desktop.
+    pub async fn sign_in(floor: &Floor, dn: &'static str, hz: u16) -> Seat {
         let page = format!("http://localhost:{}/", floor.rig.app.addresses().http[1].port());
         let browser = Browser::open(Kind::Chromium, &page, None).await;
         browser.run(MICROPHONE, &[json!(hz), json!(AMPLITUDE)]).await.expect("a tone");
@@ -169,8 +177,6 @@ impl Seat {
         }
         click(&browser, "sign-in-button").await;
         text_becomes(&browser, "registration", "Registered").await;
-        connects(&browser, &format!("agent{dn}"), "secret").await;
-        text_becomes(&browser, "gws-status", "Connected").await;
         Seat { browser, dn, hz }
     }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 mod calls;
+mod controls;
 mod desktop;
 mod floor;
 mod network;
