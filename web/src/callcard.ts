@@ -1,4 +1,5 @@
 import type { DeskCall } from "./gws";
+import { clock, typedNumber } from "./page";
 
 /** Shown pairs of user data, and characters of one value: a screen pop is no data sheet. */
 const MAX_PAIRS = 100;
@@ -105,7 +106,7 @@ export class CallCard {
   }
 
   #withNumber(operation: string): void {
-    const number = this.#to.value.replace(/[\s()/.-]/g, "");
+    const number = typedNumber(this.#to);
     if (!number) {
       this.#to.focus();
       return;
@@ -184,14 +185,6 @@ const STATES: Record<string, string> = {
 export function parties(call: DeskCall): string {
   const numbers = (call.participants ?? []).map((party) => party.formattedPhoneNumber || party.phoneNumber || party.digits || "");
   return numbers.filter(Boolean).join(" + ") || "unknown";
-}
-
-/** Minutes and seconds, hours where there are some. */
-export function clock(seconds: number): string {
-  const whole = Math.max(0, Math.floor(seconds));
-  const two = (n: number) => String(n).padStart(2, "0");
-  const hours = whole >= 3600 ? `${Math.floor(whole / 3600)}:` : "";
-  return `${hours}${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
 /** A link, where the text is the address of a page and nothing else; it learns nothing of us. */

@@ -1,6 +1,7 @@
-import { CallCard, clock, parties } from "./callcard";
+import { CallCard, parties } from "./callcard";
 import type { PhoneConfig } from "./config";
 import { Gws, Refused, surrounding, type AgentState, type DeskCall } from "./gws";
+import { clock, element, typedNumber } from "./page";
 import type { Call, Phone } from "./phone";
 
 const PLACE_KEY = "crosspoint.gws";
@@ -11,12 +12,6 @@ const CONTROLS_KEY = "crosspoint.gws-controls";
 const FAREWELL_MS = 4000;
 /** Interactions that are shown. */
 const MAX_INTERACTIONS = 20;
-
-function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no #${id} in the page`);
-  return found as T;
-}
 
 /** The agent's side of the page: what the GWS tells, and what is asked of it. */
 export class Desktop {
@@ -62,7 +57,7 @@ export class Desktop {
     element<HTMLFormElement>("gws-dial").addEventListener("submit", (e) => {
       e.preventDefault();
       const number = element<HTMLInputElement>("gws-number");
-      const target = number.value.replace(/[\s()/.-]/g, "");
+      const target = typedNumber(number);
       if (!target) return;
       this.#try(this.#gws?.dial(target));
       number.value = "";

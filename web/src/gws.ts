@@ -1,5 +1,6 @@
 import { CometD, type Message } from "cometd";
 import AckExtension from "cometd/AckExtension";
+import { basic } from "./page";
 
 /** A call as the GWS tells of it; what nobody told is not there. */
 export interface DeskCall {
@@ -160,7 +161,7 @@ export class Gws {
   ): Promise<Record<string, unknown>> {
     const headers: Record<string, string> = {};
     if (body) headers["Content-Type"] = "application/json";
-    if (secret) headers.Authorization = `Basic ${base64(`${secret.user}:${secret.password}`)}`;
+    if (secret) headers.Authorization = basic(secret.user, secret.password);
     if (this.#csrf && method !== "GET") headers[this.#csrf[0]] = this.#csrf[1];
     const response = await fetch(`${this.#base}/api/v2${path}`, {
       method,
@@ -306,10 +307,6 @@ function said(error: unknown, wasTried: boolean): string {
 /** `fetch` resolves paths by itself, a WebSocket of older browsers does not. */
 function absolute(url: string): string {
   return new URL(url, location.href).href;
-}
-
-function base64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
 
 function httpCode(reply: Message): number | undefined {

@@ -1,6 +1,7 @@
 import { loadConfig, socketUrl, type PhoneConfig } from "./config";
 import { Desktop } from "./desktop";
 import { forgetSignIn, instanceId, rememberedSignIn, rememberSignIn } from "./instance";
+import { clock, element, typedNumber } from "./page";
 import { Phone, type Account, type Call, type Registration } from "./phone";
 import { keyClick, LevelMeter, Ringer } from "./sound";
 import { Transfer } from "./transfer";
@@ -8,12 +9,6 @@ import { Transfer } from "./transfer";
 const DN_KEY = "crosspoint.dn";
 const AUTO_ANSWER_KEY = "crosspoint.auto-answer";
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
-
-function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no #${id} in the page`);
-  return found as T;
-}
 
 const dot = element("dot");
 const ownNumber = element("own-number");
@@ -128,10 +123,7 @@ function showCall(call: Call | null, ended?: string): void {
 
 function showDuration(): void {
   const since = phone.call?.establishedAt;
-  const seconds = since === undefined ? 0 : Math.floor((performance.now() - since) / 1000);
-  const two = (n: number) => String(n).padStart(2, "0");
-  element("duration").textContent =
-    since === undefined ? "" : `${seconds >= 3600 ? `${Math.floor(seconds / 3600)}:` : ""}${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  element("duration").textContent = since === undefined ? "" : clock((performance.now() - since) / 1000);
 }
 
 function press(digit: string): void {
@@ -169,7 +161,7 @@ signOutButton.addEventListener("click", () => {
 });
 dial.addEventListener("submit", (e) => {
   e.preventDefault();
-  const target = number.value.replace(/[\s()/.-]/g, "");
+  const target = typedNumber(number);
   if (phone.call?.state === "incoming") phone.answer();
   else if (target && !phone.call) phone.dial(target);
 });

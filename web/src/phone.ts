@@ -1,6 +1,7 @@
 import { UA, WebSocketInterface, debug } from "jssip";
 import type { IceCandidateEvent, IncomingEvent, OutgoingEvent, RTCSession } from "jssip/lib/RTCSession";
 import type { IncomingMessageEvent, IncomingRTCSessionEvent, OutgoingMessageEvent, OutgoingRTCSessionEvent } from "jssip/lib/UA";
+import { address, failure, hints, named, shown, warning } from "./sip";
 
 debug.disable();
 
@@ -47,6 +48,9 @@ const CALL_UUID = "X-Genesys-CallUUID";
 
 /** How long a second call rings, ms, before it is busy: the word to answer it comes at once, or not at all. */
 const SECOND_CALL_MS = 1500;
+
+/** What every call asks of the browser: the microphone, and no servers, for the gateway is where it says. */
+const AUDIO = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 
 /** Who looks after a second call beside the phone's own, and after what is wished of both. */
 export interface SecondLine {
@@ -150,13 +154,12 @@ export class Phone {
 
   dial(number: string): void {
     if (!this.#ua || !this.#account || this.#session) return;
-    const target = `sip:${encodeURIComponent(number).replace(/%2B/gi, "+").replace(/%23/g, "%23")}@${this.#account.domain}`;
-    this.#ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+    this.#ua.call(address(number, this.#account.domain), AUDIO);
   }
 
   answer(): void {
     if (this.#call?.state === "incoming") {
-      this.#session?.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+      this.#session?.answer(AUDIO);
     }
   }
 
@@ -205,8 +208,7 @@ export class Phone {
   /** Calls somebody else beside the call; [`SecondLine`] is asked whether it is the second one. */
   dialBeside(number: string): void {
     if (!this.#ua || !this.#account || !this.#session) return;
-    const target = `sip:${encodeURIComponent(number).replace(/%2B/gi, "+")}@${this.#account.domain}`;
-    this.#ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+    this.#ua.call(address(number, this.#account.domain), AUDIO);
   }
 
   /** Sends a key of the pad: as RFC 4733 where media flows, which keeps its timing. */
@@ -279,7 +281,7 @@ export class Phone {
       window.clearTimeout(busy);
       if (this.#beside || session.isEstablished() || session.isEnded()) return;
       this.#beside = { session, peer: shown(request.from) };
-      session.answer({ mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+      session.answer(AUDIO);
     };
     session.on("peerconnection", ({ peerconnection }) =>
       peerconnection.addEventListener("track", (e) => {
@@ -360,45 +362,5 @@ export class Phone {
     this.#call = null;
     this.#events.localStream(null);
     this.#events.call(null, why);
-  }
-}
-
-/** What an INVITE says of an answer without a click: the gateway sends it where the agent has pressed a button elsewhere. */
-function hints(request: { getHeader(name: string): string | undefined }): string {
-  return `${request.getHeader("Call-Info") ?? ""} ${request.getHeader("Alert-Info") ?? ""}`;
-}
-
-function shown(party: { display_name: string; uri: { user: string } }): string {
-  return party.display_name || party.uri.user || "unknown";
-}
-
-/** Whom the call is with from here on, as the gateway writes it. */
-function named({ name, number }: Record<string, unknown>): string {
-  const text = (value: unknown) => (typeof value === "string" ? value : "");
-  return text(name) || text(number) || "unknown";
-}
-
-/** What the SIP Server thinks of this DN, if that is no good news: `399 gateway "sentence"` (RFC 3261 20.43). */
-function warning(value: string | undefined): string | undefined {
-  return /^399 \S+ "(.*)"$/.exec(value ?? "")?.[1];
-}
-
-function failure(cause: string, status: number | undefined): string {
-  switch (status) {
-    case 404:
-      return "This number does not exist.";
-    case 408:
-    case 480:
-      return "No answer.";
-    case 486:
-    case 600:
-      return "Busy.";
-    case 603:
-      return "The call was declined.";
-    case 500:
-    case 503:
-      return "The gateway cannot reach the telephone network.";
-    default:
-      return cause === "Canceled" ? "Call ended" : status ? `The call failed: ${cause} (${status}).` : `The call failed: ${cause}.`;
   }
 }

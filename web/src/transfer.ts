@@ -1,11 +1,6 @@
 import type { RTCSession } from "jssip/lib/RTCSession";
+import { element, typedNumber } from "./page";
 import type { Call, Phone, SecondLine } from "./phone";
-
-function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no #${id} in the page`);
-  return found as T;
-}
 
 /** Hands the call on, blind or after asking, and makes three of two; the gateway does it, the page only asks. */
 export class Transfer implements SecondLine {
@@ -97,7 +92,7 @@ export class Transfer implements SecondLine {
   }
 
   #number(): string {
-    return this.#to.value.replace(/[\s()/.-]/g, "");
+    return typedNumber(this.#to);
   }
 
   #handOn(): void {

@@ -1,4 +1,5 @@
 import { CometD } from "cometd";
+import { basic, element } from "./page";
 
 /** What a widget says of itself, as in GWS's widget API. */
 interface Widget {
@@ -7,12 +8,6 @@ interface Widget {
   url: string;
   width: number;
   height: number;
-}
-
-function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`no #${id} in the page`);
-  return found as T;
 }
 
 /** The desktop's own CometD: widgets of the same origin listen by it. */
@@ -36,8 +31,7 @@ Object.assign(window, { genesys: { wwe: { cometd, service: { registerWidget } } 
 
 /** As a desktop does: the cookie comes by REST, for no WebSocket can bring one, and widgets share it. */
 async function logIn(user: string, password: string): Promise<boolean> {
-  const secret = btoa(String.fromCharCode(...new TextEncoder().encode(`${user}:${password}`)));
-  const answer = await fetch("/api/v2/me", { headers: { Authorization: `Basic ${secret}` }, cache: "no-store" });
+  const answer = await fetch("/api/v2/me", { headers: { Authorization: basic(user, password) }, cache: "no-store" });
   return answer.ok;
 }
 
