@@ -215,7 +215,7 @@ impl Seat {
     pub async fn hears(&self, tones: &[(u16, f64)]) {
         let wanted: Vec<Value> = tones.iter().map(|(hz, _)| json!(hz)).collect();
         let power: f64 = tones.iter().map(|(_, dbfs)| 10f64.powf(dbfs / 10.0)).sum();
-        for left in (0..6).rev() {
+        for left in (0..20).rev() {
             let heard = self.browser.run(LISTEN, &wanted).await.unwrap_or_else(|e| panic!("{}: {e}", self.dn));
             let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {heard}"));
             let is_right = |(at, (_, dbfs)): (usize, &(u16, f64))| (number(&heard["tones"][at]) - dbfs).abs() <= 3.0;
@@ -231,7 +231,7 @@ impl Seat {
 
     /// Hears nobody.
     pub async fn hears_nobody(&self) {
-        for left in (0..6).rev() {
+        for left in (0..20).rev() {
             let heard = self.browser.run(LISTEN, &[]).await.unwrap_or_else(|e| panic!("{}: {e}", self.dn));
             if heard["total"].as_f64().is_some_and(|total| total < -55.0) {
                 return;
