@@ -8,6 +8,8 @@
 //! one thread on the second. An event carries the time at which it was handed to the server, by a clock that all processes
 //! share. `node` needs `make test-sinks`.
 
+#[path = "../../tests/common/ports.rs"]
+mod ports;
 #[path = "../../tests/wire/rig.rs"]
 #[allow(dead_code)]
 mod rig;

@@ -10,6 +10,8 @@ mod floor;
 mod network;
 mod page_server;
 mod phone;
+#[path = "../common/ports.rs"]
+mod ports;
 mod proxy;
 mod resuming;
 mod rig;

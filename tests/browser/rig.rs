@@ -9,6 +9,7 @@ use crosspoint::lab;
 
 use crate::agent::{Agent, Library, SignIn};
 use crate::page_server::PageServer;
+use crate::ports::Ranges;
 use crate::proxy::Proxy;
 use crate::sipp::Sipp;
 use crate::site::Site;
@@ -31,13 +32,11 @@ pub struct Rig {
     _state: tempfile::TempDir,
 }
 
-/// Media ports that no other rig of this process uses, and hardly one of another run beside it, below those that the
-/// system gives out.
+static PORTS: Ranges = Ranges::new(28_000..32_480, 64);
+
+/// Media ports of one gateway: the first and the last.
 pub fn media_ports() -> (u16, u16) {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 70).expect("small");
-    let first = 28_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 70 * 64;
-    (first, first + 63)
+    PORTS.next()
 }
 
 /// A UDP port of 127.0.0.1 that was free a moment ago.

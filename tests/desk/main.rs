@@ -5,6 +5,8 @@
 mod chromium;
 mod clients;
 mod node;
+#[path = "../common/ports.rs"]
+mod ports;
 mod restart;
 #[path = "../wire/rig.rs"]
 #[allow(dead_code)]

@@ -29,6 +29,8 @@ mod names;
 mod pages;
 #[cfg(feature = "lab")]
 mod phone;
+#[path = "../common/ports.rs"]
+mod ports;
 #[cfg(feature = "lab")]
 mod rest;
 mod rig;

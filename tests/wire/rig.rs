@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crosspoint::app::{App, RunningApp, StartError};
@@ -26,6 +25,7 @@ use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
+use crate::ports::Ranges;
 use crate::site::Site;
 
 pub const PASSWORD: &str = "correct horse";
@@ -37,15 +37,8 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
 }
 
-/// Ports that no other rig of this process has, and hardly one of another.
-fn ports() -> (u16, u16) {
-    /// Ranges of 32 ports, three times the rigs of a whole run: one that lives for 32 s keeps its own while others come and go.
-    const RANGES: u16 = 350;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % u32::from(RANGES)).expect("small");
-    let first = 20_500 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % RANGES * 32;
-    (first, first + 31)
-}
+/// Three times the rigs of a whole run: one that lives for 32 s keeps its own while others come and go.
+static PORTS: Ranges = Ranges::new(20_500..31_700, 32);
 
 pub fn config(more: &str) -> Config {
     Config::parse(&text(more), "test.toml", []).expect("a good configuration")
@@ -66,7 +59,7 @@ pub fn text(more: &str) -> String {
         listeners,
         sip: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         media: Ipv4Addr::LOCALHOST,
-        ports: ports(),
+        ports: PORTS.next(),
         media_keys: "reserve = 2",
         trunk: ("genesys", SocketAddr::from((Ipv4Addr::LOCALHOST, 5999))),
     };

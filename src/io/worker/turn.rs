@@ -94,7 +94,9 @@ impl Turning {
         let mut browser = Vec::new();
         let mut locals = Vec::new();
         for (index, media) in config.media.iter().enumerate() {
-            let mut socket = bind_udp(SocketAddr::new(media.bind, config.browser_port), BROWSER_BUFFER)?;
+            let address = SocketAddr::new(media.bind, config.browser_port);
+            let mut socket = bind_udp(address, BROWSER_BUFFER)
+                .map_err(|why| io::Error::new(why.kind(), format!("{address} for browsers, of media.ports: {why}")))?;
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
             locals.push(socket.local_addr()?);
             browser.push(socket);
