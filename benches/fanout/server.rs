@@ -6,7 +6,7 @@ use std::time::Duration;
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use crosspoint::bayeux::channel::Channel;
-use crosspoint::desk::{AgentConfig, DeskConfig, PasswordHash, UserName};
+use crosspoint::desk::{AgentConfig, DeskConfig, PasswordHash, StatusName, UserName};
 use crosspoint::http::{self, WebSocketLimits};
 use crosspoint::id::RunId;
 use crosspoint::io::accept::Limits;
@@ -73,6 +73,7 @@ pub fn serve(count: usize) {
             base_uri: "http://localhost".to_owned(),
             user_data_fields: Vec::new(),
             user_data_out: None,
+            status: StatusName::default(),
         };
         let (handle, _) = desk::spawn(Config::new(desk), Links::default());
         let limits = Limits { connections: 20_000, ..Limits::default() };

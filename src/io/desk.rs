@@ -417,26 +417,3 @@ pub fn spawn(config: Config, mut links: Links) -> (Handle, JoinHandle<()>) {
 
 /// How long a login may be kept waiting in all; whoever waits longer is told to come later.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bayeux::message::Limits;
-
-    #[tokio::test]
-    async fn a_websocket_has_at_most_eight_frames_before_the_task() {
-        let (to, mut from) = mpsc::channel(100);
-        let flow = FlowId(1);
-        let guard = Guard { place: None, peer: Peer::Socket(flow) };
-        let places = Arc::new(Semaphore::new(FRAMES));
-        let way = Socket { flow, places, to, bodies: mpsc::channel(1).1, _guard: guard };
-        let batch = || Batch::read(&Bytes::from_static(b"{}"), &Limits::default()).expect("a batch");
-        let hand_over = || tokio::time::timeout(Duration::from_millis(50), way.frame(Caller::default(), batch()));
-        for _ in 0..8 {
-            assert_eq!(hand_over().await, Ok(Ok(())));
-        }
-        assert!(hand_over().await.is_err(), "the ninth waits");
-        drop(from.recv().await);
-        assert_eq!(hand_over().await, Ok(Ok(())), "one was taken");
-    }
-}

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crosspoint::desk::StatusName;
 use crosspoint::desk::journal::{Heading, Record, Replay, checkpoint, lines};
 
 /// Reads `data` as segments parted by NUL. Never panics; what is read is written as it was; what a journal says is said
@@ -30,8 +31,8 @@ pub fn journal(data: &[u8]) {
     after.take(&begun);
     assert_eq!((after.next, after.damaged), (replay.next, 0));
     assert_eq!(after.cursors, replay.cursors);
-    let released = after.open.release(1);
-    assert_eq!(released, replay.open.clone().release(1));
+    let released = after.open.release(StatusName::default(), 1);
+    assert_eq!(released, replay.open.clone().release(StatusName::default(), 1));
     let mut ids = HashSet::new();
     for event in &released {
         let heading = Heading::read(event).expect("a release is an event");
@@ -39,7 +40,7 @@ pub fn journal(data: &[u8]) {
     }
     let mut calls = replay.open;
     released.iter().for_each(|event| calls.see(event));
-    assert!(calls.release(1).is_empty(), "once is enough");
+    assert!(calls.release(StatusName::default(), 1).is_empty(), "once is enough");
 }
 
 /// Writes a line anew, by what its words mean.

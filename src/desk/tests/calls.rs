@@ -492,7 +492,7 @@ fn user_data_is_counted_as_it_is_written_so_that_every_event_fits_the_journal() 
     let mut longest = 0;
     for n in 0..64 {
         let user_data = serde_json::Map::from_iter([(format!("key{n}"), json!("\u{1}\"".repeat(512)))]);
-        let outputs = room.input(Input::Told { call_uuid: "UUID".into(), conn_id: None, user_data });
+        let outputs = room.input(Input::Told { call_uuid: "UUID".into(), conn_id: None, user_data: Some(user_data) });
         for output in outputs {
             if let Output::Publish(published) = output {
                 let line = crate::desk::journal::envelope(&published).expect("an event that fits");

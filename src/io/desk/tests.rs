@@ -1,10 +1,11 @@
-//! Logins that are cut short, or overtaken by a change of their password.
+//! Logins that are cut short, or overtaken by a change of their password; frames that wait for the task.
 
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::desk::PasswordHash;
+use crate::bayeux::message::Limits;
 use crate::desk::login::attempts::Turn;
+use crate::desk::{PasswordHash, StatusName};
 use crate::id::RunId;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -27,6 +28,7 @@ fn desk(password: &str) -> Handle {
         base_uri: "http://localhost".to_owned(),
         user_data_fields: Vec::new(),
         user_data_out: None,
+        status: StatusName::default(),
     };
     spawn(Config::new(desk), Links::default()).0
 }
@@ -81,4 +83,21 @@ async fn a_name_that_nobody_has_is_checked_against_a_hash_of_the_accounts_of_now
     desk.set_agents(vec![anna("two")]).await.expect("alive");
     assert_eq!(desk.passwords.hash("nobody"), (anna("two").password, false));
     assert_eq!(desk.log_in("nobody", "two", HERE).await, Err(Denied::Wrong));
+}
+
+#[tokio::test]
+async fn a_websocket_has_at_most_eight_frames_before_the_task() {
+    let (to, mut from) = mpsc::channel(100);
+    let flow = FlowId(1);
+    let guard = Guard { place: None, peer: Peer::Socket(flow) };
+    let places = Arc::new(Semaphore::new(FRAMES));
+    let way = Socket { flow, places, to, bodies: mpsc::channel(1).1, _guard: guard };
+    let batch = || Batch::read(&Bytes::from_static(b"{}"), &Limits::default()).expect("a batch");
+    let hand_over = || tokio::time::timeout(Duration::from_millis(50), way.frame(Caller::default(), batch()));
+    for _ in 0..8 {
+        assert_eq!(hand_over().await, Ok(Ok(())));
+    }
+    assert!(hand_over().await.is_err(), "the ninth waits");
+    drop(from.recv().await);
+    assert_eq!(hand_over().await, Ok(Ok(())), "one was taken");
 }

@@ -307,6 +307,7 @@ fn begin(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desk::StatusName;
 
     #[test]
     fn a_segment_that_has_its_name_is_gone_on_in_though_its_folder_is_not_synced() {
@@ -327,8 +328,8 @@ mod tests {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         let outbox = folder.path().to_owned();
-        let config = Config { folder: outbox, max_bytes: 1 << 20, sinks: Vec::new() };
-        let mut writer = Writer::open(&config, Arc::new(SinkTally::new(&[])), watch::channel(0).0).unwrap();
+        let config = Config { folder: outbox, max_bytes: 1 << 20, sinks: Vec::new(), status: StatusName::default() };
+        let (mut writer, _) = Writer::open(&config, Arc::new(SinkTally::new(&[])), watch::channel(0).0).unwrap();
         writer.append(&Bytes::from_static(b"{}"));
         assert_eq!(writer.next, 1);
     }
