@@ -142,7 +142,7 @@ fn digits_keys_and_data_come_with_their_operations() {
 #[test]
 fn what_is_missing_or_out_of_bounds_is_named() {
     let long = "5".repeat(65);
-    let many: AttachedData = (0..129).map(|n| (n.to_string(), Value::from(n))).collect();
+    let many: AttachedData = (0..257).map(|n| (n.to_string(), Value::from(n))).collect();
     let cases = [
         (json!({"operationName": "SendDtmf"}), "400/1 digits"),
         (json!({"operationName": "SendDtmf", "digits": ""}), "400/2 digits"),

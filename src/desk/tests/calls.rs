@@ -490,9 +490,11 @@ fn user_data_is_counted_as_it_is_written_so_that_every_event_fits_the_journal() 
     let mut line = Line::inbound(1).uuid("UUID");
     line.answered(&mut room);
     let mut longest = 0;
+    let mut user_data = serde_json::Map::new();
     for n in 0..64 {
-        let user_data = serde_json::Map::from_iter([(format!("key{n}"), json!("\u{1}\"".repeat(512)))]);
-        let outputs = room.input(Input::Told { call_uuid: "UUID".into(), conn_id: None, user_data: Some(user_data) });
+        user_data.insert(format!("key{n}"), json!("\u{1}\"".repeat(512)));
+        let user_data = Some(user_data.clone());
+        let outputs = room.input(Input::Told { call_uuid: "UUID".into(), conn_id: None, user_data });
         for output in outputs {
             if let Output::Publish(published) = output {
                 let line = crate::desk::journal::envelope(&published).expect("an event that fits");
