@@ -213,6 +213,7 @@ fn fan_out(server: &mut Server, asked: &Asked, kind: Kind, interval_ms: u64) -> 
 }
 
 /// Sessions that hear nothing: what each takes of memory.
+#[expect(clippy::disallowed_methods, reason = "there is no loop to hold up: the server settles")]
 fn held(asked: &Asked, kind: Kind) {
     /// Those that are there before it is counted.
     const FIRST: usize = 100;
