@@ -8,7 +8,7 @@ use crate::page_server::PageServer;
 use crate::webdriver::{Browser, Kind};
 
 /// How long a step of signalling may take on a busy machine.
-pub const STEP: Duration = Duration::from_secs(15);
+pub const STEP: Duration = Duration::from_secs(30);
 
 /// The library under test, by its name in the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ impl Agent {
     /// Opens a browser on the test page at `origin`, which must be one that the gateway allows.
     pub async fn open(kind: Kind, library: Library, page: Option<PageServer>, origin: &str, sign_in: &SignIn) -> Agent {
         let browser = Browser::open(kind, origin, None).await;
+        Agent::within(browser, library, page, sign_in).await
+    }
+
+    /// As [`Agent::open`], where the browser (or the frame that is looked at) has the test page already.
+    pub async fn within(browser: Browser, library: Library, page: Option<PageServer>, sign_in: &SignIn) -> Agent {
         browser.until("the test page loads", "return document.documentElement.dataset.ready", STEP).await;
         let class = match library {
             Library::JsSip => "JsSIP",
@@ -80,6 +85,11 @@ impl Agent {
     async fn start(&self) {
         // SIP.js rejects the promise of start() where the WebSocket is refused; the tests look at the state.
         let _ = self.browser.run(&self.start, std::slice::from_ref(&self.account)).await;
+    }
+
+    /// The browser, for what is beside the phone in it.
+    pub fn browser(&self) -> &Browser {
+        &self.browser
     }
 
     /// Loads the page anew, and signs in as before.

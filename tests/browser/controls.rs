@@ -7,7 +7,7 @@ use crate::agent::STEP;
 use crate::calls::{LAB_DBFS, LAB_HZ};
 use crate::desktop::{connects, presses};
 use crate::floor::{Floor, MUSIC_HZ, Seat, THIRD, THIRD_HZ, is_heard, speaks, stands, third_dbfs};
-use crate::phone::{click, text_becomes};
+use crate::phone::{click, element, text_becomes};
 
 /// What the agent says.
 const AGENT_HZ: u16 = 1000;
@@ -134,6 +134,40 @@ async fn calls_that_the_phone_controls_have_its_buttons_alone_and_the_desktop_fo
     ann.has_no_call().await;
     ann.is_ready_after_its_work().await;
     stands(&mut customer, CustomerStatus::Ended).await;
+    floor.is_empty().await;
+    ann.browser.close().await;
+    floor.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_to_dial_waits_for_ready_has_the_phone_answer_by_itself_and_then_the_number_and_shows_its_data() {
+    let floor = Floor::open().await;
+    let ann = Seat::take(&floor, "5001", AGENT_HZ).await;
+    element(&ann.browser, "gws-number").await.send_keys(THIRD).await.expect("typed");
+    ann.browser.run("document.getElementById('gws-dial').requestSubmit()", &[]).await.expect("sent");
+    text_becomes(&ann.browser, "notice", "not ready").await;
+    assert!(floor.lab.calls().await.is_empty(), "an agent who is not ready has dialled");
+    ann.is_ready().await;
+
+    // The guide's own request, by the login that the page has.
+    let dials = "const me = await fetch('/api/v2/me', { cache: 'no-store' });
+        const headers = { 'Content-Type': 'application/json', [me.headers.get('X-CSRF-HEADER')]: me.headers.get('X-CSRF-TOKEN') };
+        const body = JSON.stringify({ destination: args[0], userData: { customer_id: 12345, campaign: 'sales' } });
+        const answer = await fetch('/api/v2/me/calls', { method: 'POST', headers, body });
+        return [answer.status, await answer.json()];";
+    let answer = ann.browser.run(dials, &[json!(THIRD)]).await.expect("asked");
+    assert_eq!(answer, json!([200, { "statusCode": 0 }]));
+    text_becomes(&ann.browser, "call-state", "Connected").await;
+    let line = floor.line(THIRD).await;
+    let known = ann.shows("Established").await;
+    for (name, value) in [("peer", THIRD), ("customer_id", "12345"), ("campaign", "sales")] {
+        assert_eq!(known[name], value, "{name} of the call: {known}");
+    }
+    ann.hears(&[(THIRD_HZ, third_dbfs())]).await;
+    is_heard("the one who was called", &line, AGENT_HZ).await;
+    presses(&ann.browser, "Hangup").await;
+    ann.has_no_call().await;
+    ann.is_ready_after_its_work().await;
     floor.is_empty().await;
     ann.browser.close().await;
     floor.closes().await;

@@ -87,8 +87,14 @@ impl Drop for Gws {
     }
 }
 
+/// Has the page remember whatever it shows of its agent's state: one may be over before a busy machine looks again.
+const REMEMBER: &str = "if (window.states) return; window.states = [];
+    const line = document.getElementById('gws-state').parentElement;
+    new MutationObserver(() => states.push(line.textContent)).observe(line, { childList: true, characterData: true, subtree: true });";
+
 /// Fills the form in and sends it.
 pub async fn connects(browser: &Browser, user: &str, password: &str) {
+    browser.run(REMEMBER, &[]).await.expect("a page");
     for (id, text) in [("gws-user", user), ("gws-password", password)] {
         let field = element(browser, id).await;
         field.clear().await.expect("empty");
@@ -110,11 +116,22 @@ fn call(state: &str, can: &[&str]) -> Value {
     })
 }
 
-/// Presses the button for an operation: that of the first call that has it.
+/// Presses the button for an operation, as soon as there is one: that of the first call that has it.
 pub async fn presses(browser: &Browser, operation: &str) {
-    let press = "const all = [...document.querySelectorAll(`#gws-calls [data-op=${args[0]}]`)]; \
-        const b = all.find((each) => each.checkVisibility()); if (!b) throw new Error('not to be seen'); b.click();";
-    browser.run(press, &[json!(operation)]).await.unwrap_or_else(|e| panic!("{operation}: {e}"));
+    let press = format!(
+        "const all = [...document.querySelectorAll('#gws-calls [data-op={operation}]')];
+         const button = all.find((each) => each.checkVisibility()); button?.click(); return Boolean(button);"
+    );
+    browser.until(&format!("{operation} is offered"), &press, STEP).await;
+}
+
+/// Waits until the page has shown that its agent finishes a call, for how long yet, and that it is ready again.
+pub async fn has_finished_its_work(browser: &Browser) {
+    let all = "const work = states.findIndex((each) => each.includes('After-call work') && each.includes('left'));
+        const ready = states.findIndex((each, at) => at > work && each.startsWith('Ready'));
+        if (work < 0 || ready < 0) return false;
+        states.splice(0, ready + 1); return true;";
+    browser.until("after-call work, then Ready", all, STEP).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use crate::agent::{AMPLITUDE, STEP};
 use crate::calls::{AGENT_DBM0, LAB_DBFS, LAB_DBM0, LAB_HZ};
-use crate::desktop::connects;
+use crate::desktop::{connects, has_finished_its_work};
 use crate::phone::{click, element, text_becomes};
 use crate::rig::{PASSWORD, Rig, free_udp_port};
 use crate::shift::agents;
 use crate::webdriver::{Browser, Kind};
 
-/// What the guide's customer dials.
+/// The lab's customer.
+pub const CUSTOMER: &str = "5551234567";
+/// What it dials.
 pub const NUMBER: &str = "18005551234";
 /// What whoever is called at [`THIRD`] says.
 pub const THIRD_HZ: u16 = 700;
@@ -69,8 +71,13 @@ pub struct Floor {
 
 impl Floor {
     pub async fn open() -> Floor {
+        Floor::open_with("").await
+    }
+
+    /// As [`Floor::open`]; `desk` is added to what the desk is.
+    pub async fn open_with(desk: &str) -> Floor {
         let trunk = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), free_udp_port()));
-        let more = format!("{}[hold]\nmusic = \"tone:{MUSIC_HZ}\"", agents(""));
+        let more = format!("{}\n[hold]\nmusic = \"tone:{MUSIC_HZ}\"", agents(desk));
         let rig = Rig::start(trunk, &more).await;
         let file = Config::parse(&rig.text, "test.toml", []).expect("it was good before");
         let third = Behaviour::Answer(Sound::Tone { hz: THIRD_HZ, dbm0: THIRD_DBM0 });
@@ -83,6 +90,11 @@ impl Floor {
         let told = lab::floor::of(rig.app.remote(), &config.queues).await;
         let lab = lab::start_with(config, Some(told)).expect("the lab starts");
         Floor { rig, lab }
+    }
+
+    /// Where the page is.
+    pub fn page(&self) -> String {
+        format!("http://localhost:{}/", self.rig.app.addresses().http[1].port())
     }
 
     /// A customer dials [`NUMBER`].
@@ -128,6 +140,20 @@ pub async fn speaks(customer: &LabCall) {
     customer.play(Sound::Tone { hz: LAB_HZ, dbm0: LAB_DBM0 }).await;
 }
 
+/// What a desktop shows of the customer, whoever has the call.
+pub fn is_the_customer(pop: &Value) {
+    let known = [
+        ("peer", CUSTOMER),
+        ("Dialled", NUMBER),
+        ("customer_id", "98765"),
+        ("account_type", "premium"),
+        ("call_reason", "support"),
+    ];
+    for (name, value) in known {
+        assert_eq!(pop[name], value, "{name} of the screen pop: {pop}");
+    }
+}
+
 /// Waits until the customer stands so.
 pub async fn stands(customer: &mut Customer, wanted: CustomerStatus) {
     let found = tokio::time::timeout(STEP, customer.wait_for(|status| *status == wanted)).await;
@@ -159,25 +185,41 @@ impl Seat {
     /// Signs the phone of a DN in, with a tone as its microphone, and connects the desktop of its agent.
     pub async fn take(floor: &Floor, dn: &'static str, hz: u16) -> Seat {
         let seat = Seat::sign_in(floor, dn, hz).await;
-        connects(&seat.browser, &format!("agent{dn}"), "secret").await;
-        text_becomes(&seat.browser, "gws-status", "Connected").await;
+        seat.connects().await;
         seat
     }
 
     /// As [`Seat::take`], but for the desktop.
     pub async fn sign_in(floor: &Floor, dn: &'static str, hz: u16) -> Seat {
-        let page = format!("http://localhost:{}/", floor.rig.app.addresses().http[1].port());
-        let browser = Browser::open(Kind::Chromium, &page, None).await;
-        browser.run(MICROPHONE, &[json!(hz), json!(AMPLITUDE)]).await.expect("a tone");
-        browser
-            .until("the page knows its gateway", "return document.getElementById('gws').checkVisibility()", STEP)
-            .await;
-        for (id, text) in [("dn", dn), ("password", PASSWORD)] {
-            element(&browser, id).await.send_keys(text).await.expect("typed");
+        let browser = Browser::open(Kind::Chromium, &floor.page(), None).await;
+        let seat = Seat { browser, dn, hz };
+        seat.sits_down().await;
+        seat.picks_up_the_phone().await;
+        seat
+    }
+
+    /// Gives the page that was just opened its microphone, and waits until it knows its gateway.
+    pub async fn sits_down(&self) {
+        self.browser.run(MICROPHONE, &[json!(self.hz), json!(AMPLITUDE)]).await.expect("a tone");
+        let knows = "return document.getElementById('gws').checkVisibility()";
+        self.browser.until("the page knows its gateway", knows, STEP).await;
+    }
+
+    /// Signs the phone in.
+    pub async fn picks_up_the_phone(&self) {
+        for (id, text) in [("dn", self.dn), ("password", PASSWORD)] {
+            let field = element(&self.browser, id).await;
+            field.clear().await.expect("empty");
+            field.send_keys(text).await.expect("typed");
         }
-        click(&browser, "sign-in-button").await;
-        text_becomes(&browser, "registration", "Registered").await;
-        Seat { browser, dn, hz }
+        click(&self.browser, "sign-in-button").await;
+        text_becomes(&self.browser, "registration", "Registered").await;
+    }
+
+    /// Connects the desktop.
+    pub async fn connects(&self) {
+        connects(&self.browser, &format!("agent{}", self.dn), "secret").await;
+        text_becomes(&self.browser, "gws-status", "Connected").await;
     }
 
     /// Says that it is ready, and waits until the server says so too.
@@ -259,8 +301,7 @@ impl Seat {
 
     /// Finishes the call by itself, and is ready for the next one.
     pub async fn is_ready_after_its_work(&self) {
-        text_becomes(&self.browser, "gws-state", "After-call work").await;
-        text_becomes(&self.browser, "gws-state", "Ready").await;
+        has_finished_its_work(&self.browser).await;
     }
 }
 

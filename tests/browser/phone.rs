@@ -131,13 +131,24 @@ pub async fn element(browser: &Browser, id: &str) -> Element {
     browser.client().find(Locator::Id(id)).await.unwrap_or_else(|e| panic!("#{id}: {e}"))
 }
 
+/// Clicks as soon as there is something to click at.
 pub async fn click(browser: &Browser, id: &str) {
+    let there = format!("const at = document.getElementById('{id}'); return at.checkVisibility() && !at.disabled");
+    browser.until(&format!("#{id} can be clicked"), &there, STEP).await;
     element(browser, id).await.click().await.unwrap_or_else(|e| panic!("#{id}: {e}"));
 }
 
+/// Waits until an element shows a text, among others.
 pub async fn text_becomes(browser: &Browser, id: &str, text: &str) {
-    let body = format!("return document.getElementById('{id}').textContent.includes('{text}')");
-    browser.until(&format!("#{id} shows {text:?}"), &body, STEP).await;
+    let begun = std::time::Instant::now();
+    loop {
+        let found = browser.run(&format!("return document.getElementById('{id}').textContent"), &[]).await;
+        if found.as_ref().is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text))) {
+            return;
+        }
+        assert!(begun.elapsed() < STEP, "#{id} does not show {text:?}, but {found:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Opens the page with a microphone, and signs in with what the page proposes.

@@ -4,12 +4,11 @@ use crosspoint::desk::PasswordHash;
 use serde_json::{Value, json};
 
 use crate::agent::STEP;
-use crate::desktop::{connects, presses};
+use crate::desktop::{connects, has_finished_its_work, presses};
+use crate::floor::CUSTOMER;
 use crate::page_server::PageServer;
 use crate::phone::{HEARD_HZ, Lab, click, element, signed_in, text_becomes};
 use crate::webdriver::{Browser, Kind};
-
-const CUSTOMER: &str = "5551234567";
 
 /// Two agents whose password is `secret`, and three seconds to finish a call.
 pub fn agents(more: &str) -> String {
@@ -62,9 +61,7 @@ async fn an_agent_sees_the_customer_answers_holds_hands_over_and_is_ready_after_
     browser.run(number, &[]).await.expect("typed");
     presses(&browser, "SingleStepTransfer").await;
     browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
-    text_becomes(&browser, "gws-state", "After-call work").await;
-    text_becomes(&browser, "gws-state-time", "left").await;
-    text_becomes(&browser, "gws-state", "Ready").await;
+    has_finished_its_work(&browser).await;
     let violations = browser.run("return violations", &[]).await.expect("a list");
     assert_eq!(violations, json!([]), "the page breaks its own Content-Security-Policy");
     browser.close().await;
@@ -80,7 +77,7 @@ async fn a_call_that_rings_by_event_is_answered_by_the_phone_and_released_by_the
     text_becomes(&browser, "gws-calls", "Connected").await;
     presses(&browser, "Hangup").await;
     browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
-    text_becomes(&browser, "gws-state", "After-call work").await;
+    has_finished_its_work(&browser).await;
     browser.close().await;
 }
 
@@ -101,7 +98,7 @@ async fn an_agent_asks_somebody_first_by_the_desktop_and_hands_the_customer_over
     text_becomes(&browser, "gws-calls", "6002").await;
     presses(&browser, "CompleteTransfer").await;
     browser.until("both calls are over", "return document.getElementById('call').hidden", STEP).await;
-    text_becomes(&browser, "gws-state", "After-call work").await;
+    has_finished_its_work(&browser).await;
     browser.close().await;
 }
 

@@ -85,16 +85,16 @@ impl Browser {
         }
     }
 
-    /// Repeats `body` until it returns something truthy, at most for `limit`.
+    /// Repeats `body` until it returns something truthy, at most for `limit`. An error is not the end: a page that is being
+    /// loaded has nothing to look at yet.
     pub async fn until(&self, what: &str, body: &str, limit: Duration) -> Value {
         let start = std::time::Instant::now();
         loop {
-            let value = self.run(body, &[]).await.unwrap_or_else(|e| panic!("{what}: {e}"));
-            let truthy = !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0);
-            if truthy {
-                return value;
+            let found = self.run(body, &[]).await;
+            match found {
+                Ok(value) if is_truthy(&value) => return value,
+                _ => assert!(start.elapsed() < limit, "{what}: not within {limit:?}, but {found:?}"),
             }
-            assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -114,6 +114,10 @@ impl Browser {
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
     }
+}
+
+fn is_truthy(value: &Value) -> bool {
+    !matches!(value, Value::Null | Value::Bool(false)) && *value != json!("") && *value != json!(0)
 }
 
 /// A sound card that plays to nobody: Firefox's audio clock stands still without one.

@@ -10,6 +10,8 @@ export class JssipAgent {
   cause = "";
   status = 0;
   log = [];
+  /** Calls that came in. */
+  rung = 0;
 
   async start({ url, dn, domain, password, hz, amplitude, options }) {
     this.audio = await Audio.open(hz, amplitude);
@@ -48,6 +50,7 @@ export class JssipAgent {
       }
       if (originator === "remote") {
         this.call = "incoming";
+        this.rung++;
         this.peer = request.from.uri.user;
         this.headers = request.data;
       }

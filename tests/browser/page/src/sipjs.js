@@ -8,6 +8,8 @@ export class SipjsAgent {
   cause = "";
   status = 0;
   log = [];
+  /** Calls that came in. */
+  rung = 0;
 
   async start({ url, dn, domain, password, hz, amplitude, options }) {
     this.audio = await Audio.open(hz, amplitude);
@@ -26,6 +28,7 @@ export class SipjsAgent {
         onInvite: (invitation) => {
           this.session = invitation;
           this.call = "incoming";
+          this.rung++;
           this.peer = invitation.remoteIdentity.uri.user;
           invitation.delegate = { ...invitation.delegate, onCancel: () => (this.cause = "Canceled") };
           this.#follow(invitation);
