@@ -24,6 +24,7 @@ mod sipp_trunk;
 #[path = "../common/site.rs"]
 mod site;
 mod sound;
+mod tabs;
 mod transfers;
 #[path = "../wire/tshark.rs"]
 mod tshark;
