@@ -29,3 +29,4 @@ mod transfers;
 #[path = "../wire/tshark.rs"]
 mod tshark;
 mod webdriver;
+mod widget;

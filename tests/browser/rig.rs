@@ -85,6 +85,11 @@ impl Rig {
         self.app.addresses().sip[0]
     }
 
+    /// Where pages of another origin than the gateway's are, which it lets in.
+    pub fn origin(&self) -> &str {
+        &self.page_origin
+    }
+
     /// What `dn` signs in with over WSS, sending a tone of `hz`.
     pub fn account(&self, dn: &str, hz: u32) -> SignIn {
         SignIn {
