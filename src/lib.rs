@@ -68,7 +68,7 @@
 //! | events → a Bayeux session | 1000 and 4 MiB, 16 bodies of them on their way to a WebSocket | that session ends and is told to shake hands again |
 //! | handshakes → Bayeux sessions | 20 000, 1000 of one owner, a twentieth of nobody's | refused, with advice to come later |
 //! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged; ends of calls wait beside it, as many again |
-//! | ends of calls of the run before → an agent's desktops | 100 of one agent, 600 s | the sinks alone learn of what is beyond |
+//! | ends of calls of the run before → an agent's desktops | 100 of one agent, half of what a session's queue takes, 600 s | the sinks alone learn of what is beyond |
 //! | the journal → sinks | `outbox.max_mb` on disk | the oldest events go, `lost` of the sinks that had not had them |
 //! | what a GWS said → the desk | 1024 | the GWS is not read on |
 //! | user data → a call | 256 pairs, 64 KiB as they are written | an agent's is refused, the trunk's is not taken |

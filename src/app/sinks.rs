@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{StartError, compose};
 use crate::config::Config;
 use crate::io::desk;
-use crate::io::sink::{self, Outbox, SinkTally, Sinks, Told};
+use crate::io::sink::{self, Outbox, SinkError, SinkTally, Sinks, Told};
 
 /// How long the sinks have to be told of the last calls' ends; what is left waits on the disk.
 const GRACE: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ pub(super) struct Outward {
 
 impl Outward {
     pub(super) fn start(config: &Config, state: &Path) -> Result<Outward, StartError> {
-        let started = compose::sinks(config, state).map(|config| sink::spawn(&config)).transpose()?;
-        let (outbox, sinks) = started.unzip();
+        let (outbox, sinks) =
+            compose::sinks(config, state).map(|config| journal(&config)).transpose()?.flatten().unzip();
         let gws = compose::subscriptions(config);
         let (gws, told) = sink::subscribe(&gws)?;
         let told = (!gws.is_empty()).then_some(told);
@@ -68,6 +68,18 @@ impl Outward {
         if let Some(sinks) = self.sinks.take() {
             sinks.finish(GRACE).await;
         }
+    }
+}
+
+/// Starts the outbox. A folder that cannot be written to is no reason not to start where no sink asks for it.
+fn journal(config: &sink::Config) -> Result<Option<(Outbox, Sinks)>, SinkError> {
+    match sink::spawn(config) {
+        Ok(started) => Ok(Some(started)),
+        Err(error @ SinkError::Folder { .. }) if config.sinks.is_empty() => {
+            tracing::warn!(%error, "no journal: desktops will not hear of calls that a restart ends");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

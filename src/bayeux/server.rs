@@ -244,9 +244,10 @@ impl<P: Policy> Server<P> {
         self.sessions.len()
     }
 
-    /// Says whether a session of the audience subscribes to the channel.
-    pub fn has_subscriber(&self, channel: &Channel, audience: &Audience) -> bool {
-        !self.subscribers_of(channel, audience).is_empty()
+    /// Returns the sessions of the audience that subscribe to the channel.
+    pub fn subscribers(&self, channel: &Channel, audience: &Audience) -> BTreeSet<ClientId> {
+        let slots = self.subscribers_of(channel, audience);
+        slots.iter().filter_map(|slot| self.sessions.get(slot)).map(|session| session.id).collect()
     }
 
     /// Returns what decides; the shell changes it when the configuration changes.

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::client;
 use crate::rig::text;
 
-fn agent(user: &str, password: &str) -> String {
+pub fn agent(user: &str, password: &str) -> String {
     let hash = PasswordHash::make(password, [7; 16]);
     format!("[[agent]]\nuser = \"{user}\"\npassword = \"{}\"\ndns = [\"5001\"]\n", hash.as_str())
 }

@@ -135,6 +135,12 @@ impl Desktop {
         self.told(state, |data| data["call"]["state"] == state).await["call"].clone()
     }
 
+    /// Returns the data of all events so far.
+    pub fn heard(&self) -> Vec<Value> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().map(|event| event["data"].clone()).collect()
+    }
+
     /// Forgets the events so far.
     pub fn forget(&self) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -10,12 +10,14 @@ use crate::io::sink;
 
 const MB: u64 = 1_000_000;
 
-/// Makes the settings of the outbox; `None`: there is no sink. `state` is the folder of what is made at first use.
+/// Makes the settings of the outbox; `None`: nobody needs it. Without a sink it is for agents' desktops, which hear of calls that
+/// a restart ended. `state` is the folder of what is made at first use.
 pub(in crate::app) fn sinks(config: &Config, state: &Path) -> Option<sink::Config> {
     let sinks: Vec<_> = config.sinks.iter().filter_map(one).collect();
     let folder = config.outbox.folder.clone().unwrap_or_else(|| state.join("outbox"));
     let max_bytes = u64::from(config.outbox.max_mb) * MB;
-    (!sinks.is_empty()).then(|| sink::Config { folder, max_bytes, sinks, status: super::agents::status(config) })
+    let is_wanted = !sinks.is_empty() || !config.agents.is_empty();
+    is_wanted.then(|| sink::Config { folder, max_bytes, sinks, status: super::agents::status(config) })
 }
 
 /// `None`: its address is none, which the configuration was checked for.

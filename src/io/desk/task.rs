@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::released::Released;
+use super::released::{Bounds, Released};
 use super::rules::Rules;
 use super::{AGENTS, Agents, COMMANDS, Config, Counts, Figures, Links, Logins, ToTask, caller};
 use crate::bayeux::channel::Channel;
@@ -50,6 +50,7 @@ impl Task {
         let unix_ms = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
         let at = Instant::now();
         Task {
+            released: Released::new(&std::mem::take(&mut links.released), Bounds::of(&config.bayeux), at),
             server: Server::new(config.bayeux, Rules, Clock { at, unix_ms }, rand::make_rng()),
             desk: Desk::new(config.desk, at, unix_ms),
             logins,
@@ -60,7 +61,6 @@ impl Task {
             commands: None,
             outbox: links.outbox.take(),
             agents: broadcast::channel(AGENTS).0,
-            released: Released::new(&std::mem::take(&mut links.released), at),
             counts: Counts::default(),
         }
     }
@@ -188,14 +188,16 @@ impl Task {
     fn request(&mut self, peer: Peer, caller: Caller, batch: Batch) {
         let owner = caller.owner.clone();
         self.input(Input::Request { peer, caller, batch });
-        let (Some(owner), Ok(channel)) = (owner, Channel::parse(CALLS)) else { return };
+        let Some(owner) = owner.filter(|owner| self.released.has(owner, Instant::now())) else { return };
+        let Ok(channel) = Channel::parse(CALLS) else { return };
         let audience = Audience::Owner(owner.clone());
-        if !self.released.has(&owner, Instant::now()) || !self.server.has_subscriber(&channel, &audience) {
-            return;
-        }
-        for data in self.released.take(&owner) {
-            self.counts.published += 1;
-            self.input(Input::Publish(Publication { channel: channel.clone(), audience: audience.clone(), data }));
+        let (sessions, events) = self.released.tell(&owner, self.server.subscribers(&channel, &audience));
+        for session in sessions {
+            for data in &events {
+                self.counts.published += 1;
+                let (channel, audience) = (channel.clone(), audience.clone());
+                self.input(Input::Deliver(session, Publication { channel, audience, data: data.clone() }));
+            }
         }
     }
 
