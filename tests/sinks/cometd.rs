@@ -8,7 +8,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::rig::{Heard, Server, cometd, config, delivered, free_port, id, ids, published, without_repetitions};
+use crate::outbox::{Heard, Server, cometd, config, delivered, free_port, id, ids, published, without_repetitions};
 
 const GRACE: Duration = Duration::from_secs(1);
 

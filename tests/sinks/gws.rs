@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::rig::{Server, free_port};
+use crate::outbox::{Server, free_port};
 
 fn config(port: u16, password: &str) -> GwsConfig {
     let at = |path: &str| address(&format!("http://127.0.0.1:{port}{path}")).unwrap();

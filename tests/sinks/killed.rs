@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crosspoint::io::sink::{self, LinesConfig, SinkKind};
 
-use crate::rig::{config, delivered, event, id, published};
+use crate::outbox::{config, delivered, event, id, published};
 
 /// Tells the child where its folder is.
 const FOLDER: &str = "CROSSPOINT_TEST_OUTBOX";
@@ -63,7 +63,7 @@ async fn of_a_process_that_is_killed_all_but_the_last_50_ms_arrive_and_open_call
     let text = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
     let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let all: Vec<String> = events.iter().map(|event| event["eventId"].as_str().unwrap().to_owned()).collect();
-    let (first, _) = crate::rig::without_repetitions(&all);
+    let (first, _) = crate::outbox::without_repetitions(&all);
 
     let kept = first.iter().filter(|id| id.contains("-call-1-")).count() as u64 - 1;
     let due = handed.iter().filter(|(at, _)| killed.duration_since(*at) >= Duration::from_millis(50)).count() as u64;

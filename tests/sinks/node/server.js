@@ -1,13 +1,15 @@
 // A CometD server that writes every message published to it to its output, one JSON object per line.
 //
-//   node server.js PORT [DELAY_MS]
+//   node server.js PORT [DELAY_MS [LOGIN]]
 //
-// It answers a publication after DELAY_MS. Channels /refused/** it does not allow.
+// It answers a publication after DELAY_MS. Channels /refused/** it does not allow. LOGIN is "none"; "basic": each request must
+// have HTTP Basic of crosspoint:secret; "session": a GET with it sets a cookie, which all else must have.
 'use strict';
+const crypto = require('crypto');
 const http = require('http');
 const cometd = require('cometd-nodejs-server');
 
-const [port, delay] = [Number(process.argv[2]), Number(process.argv[3] || 0)];
+const [port, delay, login] = [Number(process.argv[2]), Number(process.argv[3] || 0), process.argv[4] || 'none'];
 const server = cometd.createCometDServer({ timeout: 2000, maxInterval: 3000 });
 
 server.policy = {
@@ -30,5 +32,26 @@ server.policy = {
     canPublish: (session, message, channel, callback) => callback(null, true),
 };
 
-const web = http.createServer(server.handle);
+const BASIC = `Basic ${Buffer.from('crosspoint:secret').toString('base64')}`;
+// Of this process: one that is started anew knows none of those before.
+const session = crypto.randomUUID();
+
+function isIn(request) {
+    if (login === 'basic') return request.headers.authorization === BASIC;
+    // A password in each request is not what it asked for.
+    if (login === 'session') {
+        return !request.headers.authorization && (request.headers.cookie || '').includes(`SESSION=${session}`);
+    }
+    return true;
+}
+
+const web = http.createServer((request, response) => {
+    if (login === 'session' && request.method === 'GET' && request.headers.authorization === BASIC) {
+        response.writeHead(200, { 'Set-Cookie': `SESSION=${session}; Path=/; HttpOnly` });
+        return response.end();
+    }
+    if (isIn(request)) return server.handle(request, response);
+    response.writeHead(401);
+    response.end();
+});
 web.listen(port, '127.0.0.1', () => process.stderr.write('listening\n'));

@@ -46,12 +46,13 @@ pub fn config(folder: &Path, kind: SinkKind) -> sink::Config {
 
 /// Returns a sink that publishes to a CometD server at this address.
 pub fn cometd(at: SocketAddr, channel: &str) -> SinkKind {
-    SinkKind::Cometd(CometdConfig {
-        url: address(&format!("http://{at}/cometd")).unwrap(),
-        channel: channel.to_owned(),
-        login: Login::None,
-        trust: Trust::default(),
-    })
+    cometd_at(&format!("http://{at}"), channel, Login::None, Trust::default())
+}
+
+/// Returns a sink that publishes to a CometD server that is to be believed, and believes us.
+pub fn cometd_at(base: &str, channel: &str, login: Login, trust: Trust) -> SinkKind {
+    let url = address(&format!("{base}/cometd")).unwrap();
+    SinkKind::Cometd(CometdConfig { url, channel: channel.to_owned(), login, trust })
 }
 
 /// Waits until every sink has all.
@@ -63,6 +64,15 @@ pub async fn delivered(tally: &SinkTally, events: u64) {
             return;
         }
         assert!(Instant::now() < end, "{figures:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the first sink has failed so often.
+pub async fn failed(tally: &SinkTally, times: u64) {
+    let end = Instant::now() + PATIENCE;
+    while tally.figures()[0].failures < times {
+        assert!(Instant::now() < end, "{:?}", tally.figures());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -93,7 +103,12 @@ pub struct Server {
 impl Server {
     /// Starts it at a port, answering each publication after `delay`; what it hears is added to `heard`.
     pub fn start(port: u16, delay: Duration, heard: &Heard) -> Server {
-        let mut server = Server::script("server.js", &[&port.to_string(), &delay.as_millis().to_string()]);
+        Server::start_with(port, delay, "none", heard)
+    }
+
+    /// Starts one that wants a login, `basic` or `session`, of the user `crosspoint` with the password `secret`.
+    pub fn start_with(port: u16, delay: Duration, login: &str, heard: &Heard) -> Server {
+        let mut server = Server::script("server.js", &[&port.to_string(), &delay.as_millis().to_string(), login]);
         let lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
         let heard = heard.clone();
         server.reader = Some(std::thread::spawn(move || {
