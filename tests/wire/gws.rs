@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::private_ca::Authority;
 use crate::rig::{Rig, config};
 
 /// What the stand-in saw, and when it may answer a poll.
@@ -141,13 +142,10 @@ async fn a_poll_is_held_and_a_body_goes_both_ways() {
     assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("[1]"), "{head}\n{body}");
 }
 
-#[tokio::test]
-async fn a_websocket_passes_with_its_cookies() {
-    let (gws, address) = Gws::start().await;
-    let rig = rig(address, "").await;
-    let at = rig.http();
-    let asked = tungstenite::http::Request::builder()
-        .uri(format!("ws://{at}/gws/main/genesys/cometd"))
+/// Asks for a WebSocket of a GWS as a page of the gateway does.
+fn socket_request(at: SocketAddr, name: &str) -> tungstenite::http::Request<()> {
+    tungstenite::http::Request::builder()
+        .uri(format!("ws://{at}/gws/{name}/genesys/cometd"))
         .header("Host", at.to_string())
         .header("Origin", format!("http://{at}"))
         .header("Cookie", "JSESSIONID=ours; gws.main.JSESSIONID=theirs")
@@ -156,7 +154,15 @@ async fn a_websocket_passes_with_its_cookies() {
         .header("Sec-WebSocket-Version", "13")
         .header("Sec-WebSocket-Key", tungstenite::handshake::client::generate_key())
         .body(())
-        .expect("a request");
+        .expect("a request")
+}
+
+#[tokio::test]
+async fn a_websocket_passes_with_its_cookies() {
+    let (gws, address) = Gws::start().await;
+    let rig = rig(address, "").await;
+    let at = rig.http();
+    let asked = socket_request(at, "main");
     let stream = TcpStream::connect(at).await.expect("connected");
     let (mut socket, _) = client_async(asked, stream).await.expect("a WebSocket");
     for word in ["one", "two"] {
@@ -193,6 +199,39 @@ async fn nobody_but_a_page_of_ours_reaches_a_gws_and_only_its_open_paths() {
     let long = [OWN, ("X-Pad", "")];
     let (head, _) = ask(at, "POST /gws/main/api/v2/echo", &long, &"x".repeat((1 << 20) + 1)).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+}
+
+#[tokio::test]
+async fn a_gws_by_https_is_believed_if_its_certificate_is_from_the_authority_of_the_configuration() {
+    let (gws, address) = Gws::start().await;
+    let folder = tempfile::tempdir().expect("folder");
+    let (house, stranger) = (Authority::new(), Authority::new());
+    let (good, bad) = (house.front(address).await.port(), stranger.front(address).await.port());
+    let ca = house.file(folder.path());
+    let entry = |name: &str, port: u16, key: &str| {
+        format!("[[gws]]\nname = \"{name}\"\nurl = \"https://localhost:{port}\"\n{key}\n")
+    };
+    let ca = format!("ca = \"{}\"", ca.display());
+    let more = [entry("main", good, &ca), entry("foreign", bad, &ca), entry("anybody", bad, "verify = false")];
+    let rig = Rig::with(config(&more.concat())).await;
+    let at = rig.http();
+    let (head, body) = ask(at, "GET /gws/foreign/api/v2/me", &[OWN], "").await;
+    assert!(head.starts_with("HTTP/1.1 502 ") && body.contains("foreign"), "{head}\n{body}");
+    assert!(gws.seen.lock().expect("not poisoned").is_empty(), "a stranger was told something");
+    for name in ["main", "anybody"] {
+        let (head, body) = ask(at, &format!("POST /gws/{name}/api/v2/echo"), &[OWN], name).await;
+        assert!(head.starts_with("HTTP/1.1 200 ") && body.contains(name), "{head}\n{body}");
+    }
+    for (name, wanted) in [("main", true), ("foreign", false)] {
+        let asked = socket_request(at, name);
+        let stream = TcpStream::connect(at).await.expect("connected");
+        let opened = client_async(asked, stream).await;
+        assert_eq!(opened.is_ok(), wanted, "{name}");
+        let Ok((mut socket, _)) = opened else { continue };
+        socket.send(Message::text("one")).await.expect("sent");
+        let heard = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("in time");
+        assert_eq!(heard.expect("open").expect("a frame").into_text().expect("text"), "heard one");
+    }
 }
 
 #[tokio::test]

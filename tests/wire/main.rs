@@ -31,6 +31,8 @@ mod pages;
 mod phone;
 #[path = "../common/ports.rs"]
 mod ports;
+#[path = "../common/private_ca.rs"]
+mod private_ca;
 #[cfg(feature = "lab")]
 mod rest;
 mod rig;
