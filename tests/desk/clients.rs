@@ -28,6 +28,8 @@ each! {
     two_tabs_of_one_agent_both_get_the_events
     who_disconnects_is_gone
     a_session_that_a_flood_has_ended_shakes_hands_again
+    whoever_poses_as_the_session_of_another_agent_is_unknown_and_its_victim_lives
+    a_desktop_that_does_not_read_loses_its_own_session_and_keeps_nobody_waiting
 }
 
 fn numbers(events: &[Value]) -> Vec<i64> {
@@ -164,4 +166,69 @@ async fn a_session_that_a_flood_has_ended_shakes_hands_again(version: &str, tran
         }
     }
     assert!(last.is_some(), "it has not subscribed again");
+}
+
+/// Of two agents, each logged in with a cookie of its own, one says that the clientId of the other is its own.
+async fn whoever_poses_as_the_session_of_another_agent_is_unknown_and_its_victim_lives(version: &str, transport: &str) {
+    for [thief, victim] in [["anna", "bert"], ["bert", "anna"]] {
+        let site = Site::start().await;
+        let (node, other) = (Node::start(version).await, Node::start(version).await);
+        for (user, node) in [(thief, &node), (victim, &other)] {
+            site.open(node, "a", transport, user, &[]).await;
+            enter(node, "a").await;
+        }
+        let name = other.ask(json!({"op": "name", "tab": "a"})).await;
+        node.ask(json!({"op": "pose", "tab": "a", "as": name})).await;
+        for channel in ["/v2/me/calls", "/news"] {
+            let reply = node.ask(json!({"op": "subscribe", "tab": "a", "channel": channel})).await;
+            assert_eq!((&reply["successful"], &reply["error"]), (&json!(false), &json!("402::Unknown client")));
+        }
+        let reply = node.ask(json!({"op": "publish", "tab": "a", "channel": "/service/x", "data": {}})).await;
+        assert_eq!((&reply["successful"], &reply["error"]), (&json!(false), &json!("402::Unknown client")));
+        // Nor does it get the events of the other by its own connect, in a tab that poses from the start.
+        site.open(&node, "b", transport, thief, &[]).await;
+        node.ask(json!({"op": "pose", "tab": "b", "as": name})).await;
+        assert_eq!(node.ask(json!({"op": "handshake", "tab": "b"})).await["successful"], true);
+        let refused = node.meta("connect", |reply| reply["error"] == "402::Unknown client").await;
+        assert_eq!((&refused["successful"], &refused["advice"]["reconnect"]), (&json!(false), &json!("handshake")));
+        site.publish(victim, json!({"n": 2})).await;
+        assert_eq!(other.event().await["data"]["n"], 2, "{victim} is none the worse");
+        assert_eq!(other.ask(json!({"op": "name", "tab": "a"})).await, name, "in the same session");
+        let stolen = node.events_within(Duration::from_millis(100)).await;
+        assert!(!numbers(&stolen).contains(&2), "{stolen:?}");
+    }
+}
+
+async fn a_desktop_that_does_not_read_loses_its_own_session_and_keeps_nobody_waiting(version: &str, transport: &str) {
+    let site = Site::bounded(|bayeux| bayeux.queue = 20).await;
+    let (slow, quick) = (Node::start(version).await, Node::start(version).await);
+    for node in [&slow, &quick] {
+        site.open(node, "a", transport, "anna", &[]).await;
+        enter(node, "a").await;
+    }
+    slow.meta("handshake", |reply| reply["successful"] == true).await;
+    slow.stop();
+    // More than the network between the two holds by itself.
+    let text = "x".repeat(100_000);
+    let mut count = 0;
+    while site.desk.figures().await.expect("alive").sessions == 2 {
+        site.publish("anna", json!({"n": count, "text": text})).await;
+        assert_eq!(quick.event().await["data"]["n"], count, "the other one hears each at once");
+        count += 1;
+        assert!(count < 400, "40 MB wait for who does not read");
+    }
+    let figures = site.desk.figures().await.expect("alive");
+    assert_eq!((figures.sessions, figures.counts.queue_full), (1, 1));
+    slow.go_on();
+    slow.meta("handshake", |reply| reply["successful"] == true).await;
+    let mut is_back = false;
+    for n in 1000..1100 {
+        site.publish("anna", json!({"n": n})).await;
+        assert_eq!(quick.event().await["data"]["n"], n);
+        is_back = numbers(&slow.events_within(Duration::from_millis(100)).await).contains(&n);
+        if is_back {
+            break;
+        }
+    }
+    assert!(is_back, "it has not subscribed again");
 }

@@ -65,6 +65,20 @@ impl Node {
         Node { input, answers, events, metas, next: AtomicU64::new(1), child }
     }
 
+    /// Stops the whole process: it reads nothing until it is let go on.
+    pub fn stop(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).expect("sent");
+    }
+
     /// Has the client do something, and returns what came of it.
     pub async fn ask(&self, mut what: Value) -> Value {
         let id = self.next.fetch_add(1, Ordering::Relaxed);

@@ -27,6 +27,9 @@ const { CometD, extensions } = await load();
 const tabs = new Map();
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
+/** The clientId that each tab says is its own. */
+const poses = new Map();
+
 function open({ tab, url, transport, extensions: wanted = [], login }) {
   const cometd = new CometD();
   cometd.configure({ url, logLevel: "warn", maxNetworkDelay: 5000, backoffIncrement: 100, maxBackoff: 300 });
@@ -44,6 +47,12 @@ function open({ tab, url, transport, extensions: wanted = [], login }) {
       },
     });
   }
+  cometd.registerExtension("pose", {
+    outgoing(message) {
+      if (poses.has(tab) && message.clientId) message.clientId = poses.get(tab);
+      return message;
+    },
+  });
   for (const channel of ["handshake", "connect", "disconnect", "unsuccessful"]) {
     cometd.addListener(`/meta/${channel}`, (message) => say({ tab, meta: channel, message }));
   }
@@ -78,6 +87,11 @@ const operations = {
     }),
   disconnect: ({ cometd }) => new Promise((done) => cometd.disconnect(done)),
   name: ({ cometd }) => cometd.getClientId(),
+  // From here on it sends this clientId; without one its own.
+  pose: ({ tab, as }) => {
+    if (as) poses.set(tab, as);
+    else poses.delete(tab);
+  },
   state: ({ cometd }) => ({
     status: cometd.getStatus(),
     clock: cometd.getExtension("timesync")?.getTimeOffset() ?? null,
