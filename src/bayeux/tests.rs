@@ -2,6 +2,7 @@
 
 mod client;
 mod connects;
+mod crowd;
 mod events;
 mod reading;
 mod sessions;
