@@ -170,7 +170,8 @@ impl App {
         App { lab: Some(hint), ..self }
     }
 
-    /// Looks for changes of the file that the configuration is from, as often as for certificates, and takes up its agents.
+    /// Looks for changes of the file that the configuration is from, as often as for certificates and at [`Remote::reload`], and
+    /// takes up its agents.
     pub fn watch_file(self, file: impl Into<PathBuf>) -> App {
         App { file: Some(file.into()), ..self }
     }
@@ -254,6 +255,7 @@ impl App {
             addresses,
             drain: Duration::from_secs(u64::from(self.config.server.drain_seconds)),
             desk: None,
+            reload: None,
             outward,
         };
         running.desk = desk_settings.map(|config| {
@@ -261,7 +263,8 @@ impl App {
             desk::spawn(config, desk::Links { signalling, ..running.outward.links() })
         });
         if let (Some(file), Some((desk, _))) = (&self.file, &running.desk) {
-            let watch = reload::watch(file.clone(), self.certificate_look, self.config.clone(), desk.clone());
+            let asked = running.reload.insert(Arc::default()).clone();
+            let watch = reload::watch(file.clone(), self.certificate_look, self.config.clone(), desk.clone(), asked);
             running.listeners.spawn(watch);
         }
         let gate = sip::gate(&self.config, tally.clone());
@@ -396,6 +399,8 @@ pub struct RunningApp {
     addresses: Addresses,
     drain: Duration,
     desk: Option<(desk::Handle, JoinHandle<()>)>,
+    /// Has the file looked at, where it is watched.
+    reload: Option<Arc<Notify>>,
     outward: sinks::Outward,
 }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crosspoint::app::{self, App, RunningApp};
+use crosspoint::app::{self, App, Remote, RunningApp};
 use crosspoint::config::Config;
 #[cfg(feature = "lab")]
 use crosspoint::lab::scenario::Scenario;
 use crosspoint::telemetry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A media gateway between browsers (WebRTC, SIP over WebSocket) and a Genesys SIP Server (SIP, RTP).
 #[derive(Parser)]
@@ -134,6 +135,8 @@ fn serve(file: &Path) -> Result<(), Failure> {
     let state = app::default_state_folder();
     let transports: Vec<_> = config.sip.iter().map(|sip| sip.transport).collect();
     with_runtime(async move {
+        // From here on it ends nothing.
+        let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
         let app = App::new(config).state_folder(state).watch_file(file);
         let running = app.run().await.map_err(|error| error.to_string())?;
         for (address, transport) in running.addresses().sip.iter().zip(transports) {
@@ -142,8 +145,22 @@ fn serve(file: &Path) -> Result<(), Failure> {
         for address in &running.addresses().http {
             tracing::info!(%address, "pages and SIP over WebSocket");
         }
-        run_until_asked(running).await
+        let remote = running.remote();
+        tokio::select! {
+            done = run_until_asked(running) => done,
+            never = reload(&remote, &mut hangup) => never,
+        }
     })
+}
+
+/// Has the agents taken up at each SIGHUP.
+async fn reload(remote: &Remote, hangup: &mut Signal) -> Result<(), Failure> {
+    while hangup.recv().await.is_some() {
+        if !remote.reload() {
+            tracing::warn!("nothing to reload: there were no agents at the start");
+        }
+    }
+    std::future::pending().await
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {
@@ -160,7 +177,6 @@ fn with_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), F
 
 /// Waits for Ctrl-C or SIGTERM, and ends the gateway in good order; a second signal ends it at once.
 async fn run_until_asked(running: RunningApp) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     tokio::select! {

@@ -1,6 +1,9 @@
 //! A way to a running gateway for parts of the program that do not own it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::{Figures, Handle, RunningApp};
 use crate::call::Command;
@@ -12,13 +15,14 @@ use crate::io::desk;
 pub struct Remote {
     signalling: Handle,
     desk: Option<desk::Handle>,
+    reload: Option<Arc<Notify>>,
 }
 
 impl RunningApp {
     /// Returns a way to the gateway that may be given away.
     pub fn remote(&self) -> Remote {
         let desk = self.desk.as_ref().map(|(handle, _)| handle.clone());
-        Remote { signalling: self.signalling.clone(), desk }
+        Remote { signalling: self.signalling.clone(), desk, reload: self.reload.clone() }
     }
 }
 
@@ -26,6 +30,12 @@ impl Remote {
     /// Asks something of a call; false where the gateway has ended.
     pub async fn command(&self, command: Command) -> bool {
         self.signalling.command(command).await.is_ok()
+    }
+
+    /// Has the agents of the configuration's file taken up at once; false where the file is not watched, or there is no
+    /// agents' side.
+    pub fn reload(&self) -> bool {
+        self.reload.as_ref().inspect(|asked| asked.notify_one()).is_some()
     }
 
     /// Returns the figures of this moment; `None` where the gateway has ended.

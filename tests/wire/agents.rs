@@ -18,10 +18,10 @@ pub fn agent(user: &str, password: &str) -> String {
     format!("[[agent]]\nuser = \"{user}\"\npassword = \"{}\"\ndns = [\"5001\"]\n", hash.as_str())
 }
 
-async fn start(file: &Path) -> RunningApp {
+async fn start(file: &Path, look: Duration) -> RunningApp {
     let config = Config::load(file).expect("a good configuration");
     let app = App::new(config).state_folder(file.parent().expect("a folder")).watch_file(file);
-    app.certificate_look(Duration::from_millis(20)).run().await.expect("started")
+    app.certificate_look(look).run().await.expect("started")
 }
 
 /// Logs in by the first GET, and returns whether a cookie came.
@@ -44,7 +44,7 @@ async fn agents_are_taken_up_from_the_file_while_the_gateway_runs() {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("a.toml");
     fs::write(&file, text(&agent("ann", "one"))).expect("written");
-    let app = start(&file).await;
+    let app = start(&file, Duration::from_millis(20)).await;
     let address = app.addresses().http[1];
     assert!(log_in(address, ANN_ONE).await);
     assert!(!log_in(address, BEN_ONE).await);
@@ -64,6 +64,37 @@ async fn agents_are_taken_up_from_the_file_while_the_gateway_runs() {
     assert!(!log_in(address, ANN_ONE).await);
     assert!(log_in(address, ANN_TWO).await);
     app.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_taken_up_at_once_when_it_is_asked_for_and_a_mistake_changes_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("a.toml");
+    fs::write(&file, text(&agent("ann", "one"))).expect("written");
+    // It would look by itself tomorrow.
+    let app = start(&file, Duration::from_secs(86_400)).await;
+    let (address, remote) = (app.addresses().http[1], app.remote());
+    for wrong in [agent("ben", "one").replace("5001", "no number"), "[[agent]".to_owned()] {
+        fs::write(&file, text(&wrong)).expect("written");
+        assert!(remote.reload());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(log_in(address, ANN_ONE).await, "{wrong}");
+    }
+    fs::remove_file(&file).expect("removed");
+    assert!(remote.reload(), "a file that is not there is a mistake as well");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(log_in(address, ANN_ONE).await);
+    fs::write(&file, text(&format!("{}{}", agent("ann", "two"), agent("ben", "one")))).expect("written");
+    assert!(remote.reload());
+    let taken_up = async {
+        while remote.agents().await.is_some_and(|agents| agents.now.len() != 2) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), taken_up).await.expect("taken up");
+    assert!(log_in(address, ANN_TWO).await && !log_in(address, ANN_ONE).await);
+    app.shutdown().await;
+    assert!(!crate::rig::Rig::start().await.app.remote().reload(), "nothing is watched");
 }
 
 /// Asks for a path by a name, and returns the status.

@@ -106,6 +106,44 @@ async fn a_signal_ends_the_gateway_in_good_order() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
+#[tokio::test]
+async fn a_sighup_takes_up_the_agents_at_once_and_tells_a_mistake_in_one_line() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = tempfile::tempdir().expect("folder");
+    let agent = crate::agents::agent("ann", "one");
+    // In one step: the file is looked at every two seconds as well.
+    let write = |text: &str| {
+        fs::write(folder.path().join("new.toml"), text).expect("written");
+        fs::rename(folder.path().join("new.toml"), folder.path().join("a.toml")).expect("renamed");
+    };
+    write(&text(&agent));
+    let log = fs::File::create(folder.path().join("log")).expect("created");
+    let mut child = crosspoint(folder.path())
+        .args(["serve", "--config", "a.toml"])
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("started");
+    let pid = Pid::from_child(&child);
+    let said = || fs::read_to_string(folder.path().join("log")).expect("log");
+    crate::rig::eventually(|| said().matches("pages and SIP over WebSocket").count() == 2).await;
+    kill_process(pid, Signal::HUP).expect("sent");
+    crate::rig::eventually(|| said().contains("agents are as they were")).await;
+    let before = said().lines().count();
+    write(&text(&agent.replace("5001", "no number")));
+    kill_process(pid, Signal::HUP).expect("sent");
+    crate::rig::eventually(|| said().contains("agents not reloaded")).await;
+    // The next look by itself finds the same file, and has nothing to add.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let lines: Vec<String> = said().lines().skip(before).map(str::to_owned).collect();
+    assert!(lines.len() == 1 && lines[0].contains("a.toml") && lines[0].contains("dns"), "{lines:?}");
+    write(&text(&format!("{agent}{}", crate::agents::agent("ben", "two"))));
+    kill_process(pid, Signal::HUP).expect("sent");
+    crate::rig::eventually(|| said().contains("agents reloaded") && said().contains("agents=2")).await;
+    kill_process(pid, Signal::TERM).expect("sent");
+    let ended = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
+    assert_eq!(ended.code(), Some(0), "{}", said());
+}
+
 #[cfg(feature = "load")]
 mod load {
     use super::*;
