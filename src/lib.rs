@@ -70,7 +70,7 @@
 //! | events → the journal of the sinks | 65 536 | lost to the sinks, counted (`outbox_refused`), logged; ends of calls wait beside it, as many again |
 //! | ends of calls of the run before → an agent's desktops | 100 of one agent, half of what a session's queue takes, 600 s | the sinks alone learn of what is beyond |
 //! | the journal → sinks | `outbox.max_mb` on disk | the oldest events go, `lost` of the sinks that had not had them |
-//! | what a GWS said → the desk | 1024 | the GWS is not read on |
+//! | what a GWS said → the desk | 1024 of 128 KiB | the GWS is not read on; what is longer is not believed |
 //! | user data → a call | 256 pairs, 64 KiB as they are written | an agent's is refused, the trunk's is not taken |
 //! | what a GWS says → calls that are not there yet | 4096 calls, 16 KiB and 60 s each | the oldest is forgotten |
 //! | publications → an external CometD server | 10 000 | who publishes keeps it, and tries again |

@@ -310,7 +310,7 @@ impl Facts {
     }
 }
 
-fn is_conn_id(value: &str) -> bool {
+pub(super) fn is_conn_id(value: &str) -> bool {
     (1..=MAX_CONN_ID).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::call::{Call, CallState, Consultation};
+use super::call::{Call, CallState, Consultation, is_conn_id};
 use super::happened::Happened;
 use super::{AttachedData, Desk, UserName};
 use crate::call::{CallEvent, Direction, EventKind, ReleaseCause};
 use crate::id::CallId;
+
+/// Longest CallUUID that somebody else is believed to know a call by; the SIP Server's have 32 characters.
+const MAX_UUID: usize = 128;
+/// Longest key of user data that somebody else says, bytes.
+const MAX_KEY: usize = 256;
 
 impl Desk {
     /// Takes the next fact of a call.
@@ -304,6 +309,14 @@ impl Desk {
 
     /// What somebody else said of a call.
     pub(super) fn told(&mut self, uuid: String, conn_id: Option<String>, data: Option<AttachedData>, now: Instant) {
+        if uuid.is_empty() || uuid.len() > MAX_UUID {
+            return;
+        }
+        let conn_id = conn_id.filter(|id| is_conn_id(id));
+        let data = data.map(|mut pairs| {
+            pairs.retain(|key, _| key.len() <= MAX_KEY);
+            pairs
+        });
         let ids: Vec<CallId> =
             self.calls.values().filter(|call| call.facts.has_uuid(&uuid)).map(|call| call.id).collect();
         if ids.is_empty() {

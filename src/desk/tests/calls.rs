@@ -358,6 +358,37 @@ fn gws(room: &mut Room, user_data: Value) -> Option<Value> {
 }
 
 #[test]
+fn names_that_a_gws_says_are_believed_up_to_a_length() {
+    let mut room = Room::new();
+    let conn_id =
+        |outputs: &[Output]| told(outputs, "agent5001", CALLS).pop().map(|data| data["call"]["connId"].clone());
+    let tell = |uuid: &str, conn_id: &str| Input::Told {
+        call_uuid: uuid.to_owned(),
+        conn_id: Some(conn_id.to_owned()),
+        user_data: None,
+    };
+    // A call whose CallUUID is as long may be there: nothing is joined to it, before it comes and after.
+    for (length, is_believed) in [(128, true), (129, false)] {
+        let uuid = "U".repeat(length);
+        room.input(tell(&uuid, "early"));
+        let outputs = Line::inbound(length as u64).uuid(&uuid).answered(&mut room);
+        assert_eq!(conn_id(&outputs).is_some_and(|id| id == "early"), is_believed, "{length}");
+        assert_eq!(conn_id(&room.input(tell(&uuid, "late"))).is_some(), is_believed, "{length}");
+        room = Room::new();
+    }
+    Line::inbound(1).uuid("U").answered(&mut room);
+    for no_conn_id in ["", &"6".repeat(65), "006c 03a7", "<006c>", "00\u{0}"] {
+        assert_eq!(room.input(tell("U", no_conn_id)), [], "{no_conn_id}");
+    }
+    assert_eq!(conn_id(&room.input(tell("U", &"6".repeat(64)))), Some("6".repeat(64).into()));
+    let (longest, too_long) = ("k".repeat(256), "k".repeat(257));
+    assert_eq!(
+        gws(&mut room, json!({ &longest: "1", too_long: "2", "b": "3" })),
+        Some(json!({ &longest: "1", "b": "3" }))
+    );
+}
+
+#[test]
 fn a_pair_that_is_deleted_at_the_gws_goes_here_too_unless_the_desktop_gave_it_another_value() {
     let mut room = Room::new();
     let mut line = Line::inbound(1).uuid("U").data(&[("X-Genesys-UserData-own", "0")]);

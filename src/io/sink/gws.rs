@@ -17,6 +17,8 @@ use crate::io::client::{HttpClient, Trust};
 
 /// The channel of an agent's own calls.
 const CALLS: &str = "/v2/me/calls";
+/// Longest message that is believed, bytes: twice what the user data of a call may have.
+const MAX_MESSAGE: usize = 128 * 1024;
 /// Most pairs of user data of one message.
 const MAX_PAIRS: usize = 500;
 
@@ -65,6 +67,9 @@ impl Told {
             conn_id: Option<String>,
             #[serde(default)]
             user_data: Option<Map<String, Value>>,
+        }
+        if data.len() > MAX_MESSAGE {
+            return None;
         }
         let Message { call } = serde_json::from_slice(data).ok()?;
         let user_data = call.user_data.map(|data| data.into_iter().take(MAX_PAIRS).collect());
@@ -137,5 +142,13 @@ mod tests {
         assert_eq!(read(r#","connId":"006c","userData":null"#), told(Some("006c"), None));
         assert_eq!(read(r#","connId":"""#), None);
         assert_eq!(Told::read(br#"{"call":{"callUuid":"","userData":{}}}"#), None);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_not_believed() {
+        let message = |pad: usize| format!(r#"{{"call":{{"callUuid":"U","connId":"6"}},"pad":"{}"}}"#, "x".repeat(pad));
+        let frame = message(0).len();
+        assert!(Told::read(message(MAX_MESSAGE - frame).as_bytes()).is_some());
+        assert_eq!(Told::read(message(MAX_MESSAGE - frame + 1).as_bytes()), None);
     }
 }
