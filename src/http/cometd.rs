@@ -21,7 +21,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::session::{self, Agent};
-use super::{Link, Site, credentials};
+use super::{Link, Site, cors, credentials};
 use crate::bayeux::message::Batch;
 use crate::bayeux::{Caller, Transport};
 use crate::desk::login::Session;
@@ -78,6 +78,7 @@ async fn answer(State(site): State<Site>, Extension(link): Extension<Link>, requ
             Ok(Query(Asked { jsonp, callback, message })) => match jsonp.or(callback) {
                 None => not_allowed(),
                 Some(_) if !offers(&site, Transport::CallbackPolling) => unknown_transport(),
+                Some(_) if !cors::may_include(&site, &link, request.headers()) => foreign(),
                 Some(name) if credentials::is_callback(&name) => {
                     place.hand_over(found, Bytes::from(message.unwrap_or_default()), Some(&name)).await
                 }
@@ -95,6 +96,11 @@ fn offers(site: &Site, transport: Transport) -> bool {
 
 fn not_allowed() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+}
+
+fn foreign() -> Response {
+    let why = "a script of this page is not allowed: no Referer, or of no page of `origins` in the configuration\n";
+    (StatusCode::FORBIDDEN, why).into_response()
 }
 
 fn unknown_transport() -> Response {

@@ -5,7 +5,7 @@
 
 use axum::extract::Request;
 use axum::http::header::{self, HeaderValue};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::origin::{Verdict, judge_any};
@@ -48,13 +48,28 @@ pub(super) fn judge(site: &Site, link: &Link, request: &Request) -> Result<Optio
 
 /// A script that another site's page includes (callback-polling) has no Origin; where its page stands, its Referer says.
 fn script_origin(site: Option<&str>, referer: Option<String>) -> Option<String> {
-    if !matches!(site, Some("cross-site" | "same-site")) {
-        return None;
-    }
+    matches!(site, Some("cross-site" | "same-site")).then(|| page(referer))
+}
+
+/// The origin of a Referer. Without one it is some page that hides; `null` is nobody's origin.
+fn page(referer: Option<String>) -> String {
     let referer = referer.unwrap_or_default();
     let end = referer.find("://").map(|at| at + 3).and_then(|from| Some(from + referer.get(from..)?.find('/')?));
-    // Without one it is some page that hides; `null` is nobody's origin.
-    Some(end.and_then(|end| referer.get(..end)).unwrap_or("null").to_owned())
+    end.and_then(|end| referer.get(..end)).unwrap_or("null").to_owned()
+}
+
+/// Says whether a script may be answered that a page includes. Browsers tell HTTPS and this machine which site it stands on,
+/// which [`judge`] looks at; a plain listener of the network learns it by the Referer alone, and who hides that is nobody.
+pub(super) fn may_include(site: &Site, link: &Link, headers: &HeaderMap) -> bool {
+    let is_judged =
+        link.secure || link.local_only || headers.contains_key(header::ORIGIN) || headers.contains_key(SITE);
+    if is_judged {
+        return true;
+    }
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
+    let (page, host) = (page(text(header::REFERER)), text(header::HOST));
+    let allowed = site.config.origins.iter().chain(site.config.desk.origins.iter());
+    judge_any(allowed, link, Some(&page), host.as_deref()) == Verdict::Allowed
 }
 
 fn preflight(origin: Option<&str>) -> Response {

@@ -320,6 +320,50 @@ async fn a_script_gets_its_callback_called_and_only_pages_on_the_list_get_one() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_on_a_plain_listener_of_the_network_is_answered_only_where_its_page_is_known_and_allowed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let wide = "[[listener]]\nbind = \"0.0.0.0:0\"\ntls = false\nallow_plain = true\n\
+                origins = [\"https://desk.example\"]\n";
+    let config = crosspoint::config::Config::parse(
+        &rig::text(&format!("{wide}{}", crate::agents::agent("ann", "one"))),
+        "a.toml",
+        [],
+    )
+    .expect("a good configuration");
+    let app = crosspoint::app::App::new(config).state_folder(folder.path()).run().await.expect("started");
+    let port = app.addresses().http[2].port();
+    let status = async |path: &str, fields: &str| {
+        // Browsers send no Sec-Fetch-Site there: the address is neither HTTPS nor this machine's, as far as they know.
+        let request = format!("GET {path} HTTP/1.1\r\nHost: gateway.lan:{port}\r\nConnection: close\r\n{fields}\r\n");
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        let (head, _) = client::http(stream, &request).await;
+        head.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let message = "message=%5B%7B%22channel%22:%22/meta/handshake%22,%22version%22:%221.0%22%7D%5D";
+    // By whatever name and spelling the callback goes.
+    for callback in ["jsonp=cb", "callback=cb", "%6Asonp=cb"] {
+        let script = format!("/genesys/cometd/handshake?{callback}&{message}");
+        for (fields, wanted) in [
+            ("", "403"),
+            ("Referer: \r\n", "403"),
+            ("Referer: about:client\r\n", "403"),
+            ("Referer: https://evil.example/\r\n", "403"),
+            ("Referer: http://gateway.lan.evil.example/\r\n", "403"),
+            ("Sec-Fetch-Site: cross-site\r\nReferer: https://evil.example/\r\n", "403"),
+            ("Referer: https://desk.example/a?b\r\n", "200"),
+            ("Sec-Fetch-Site: same-origin\r\n", "200"),
+        ] {
+            assert_eq!(status(&script, fields).await, wanted, "{callback} {fields}");
+        }
+        let own = format!("Referer: http://gateway.lan:{port}/ui/ad/v1/index.html\r\n");
+        assert_eq!(status(&script, &own).await, "200");
+    }
+    // What is no script is none the worse.
+    assert_eq!(status("/genesys/cometd", "").await, "405");
+    app.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_name_that_was_rebound_to_loopback_reaches_nothing_of_the_agents() {
     let site = site(open()).await;
