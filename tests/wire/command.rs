@@ -144,6 +144,79 @@ async fn a_sighup_takes_up_the_agents_at_once_and_tells_a_mistake_in_one_line() 
     assert_eq!(ended.code(), Some(0), "{}", said());
 }
 
+/// The configuration that the lab has by itself, on ports of this test's own. Returns the port that is 8090 there, too.
+#[cfg(feature = "lab")]
+fn own_lab() -> (String, u16) {
+    let text = include_str!("../../config/lab.toml").to_owned();
+    let tcp = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    let udp = |ip: &str| std::net::UdpSocket::bind((ip, 0)).expect("a port").local_addr().expect("bound");
+    let (guide, (first, last)) = (tcp(), crate::rig::media_ports());
+    let text = ["8443", "8089", "8080"].iter().fold(text, |text, port| text.replacen(&format!(":{port}\""), ":0\"", 1));
+    let text = text.replacen(":8090\"", &format!(":{guide}\""), 1);
+    let text = text.replace("127.0.0.1:5060", &udp("127.0.0.1").to_string());
+    let text = text.replace("127.0.0.2:5060", &udp("127.0.0.2").to_string());
+    (text.replacen("10000-20000", &format!("{first}-{last}"), 1), guide)
+}
+
+#[cfg(feature = "lab")]
+#[tokio::test]
+async fn the_lab_that_is_shipped_passes_the_checks_of_the_guide_at_its_own_port() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (config, port) = own_lab();
+    fs::write(folder.path().join("lab.toml"), config).expect("written");
+    let log = fs::File::create(folder.path().join("log")).expect("created");
+    let mut child = crosspoint(folder.path())
+        .args(["lab", "--config", "lab.toml"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(Stdio::from(log))
+        .spawn()
+        .expect("started");
+    let said = || fs::read_to_string(folder.path().join("log")).expect("log");
+    let begun = Instant::now();
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(
+            child.try_wait().expect("a child").is_none() && begun.elapsed() < Duration::from_secs(30),
+            "{}",
+            said()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // As curl asks.
+    let ask = async |line: &str, body: &str| {
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        let (head, body) = crate::client::http(stream, &request).await;
+        (head.get(9..12).expect("a status").to_owned(), body)
+    };
+    assert_eq!(ask("HEAD /ui/ad/v1/index.html", "").await.0, "200");
+    assert_eq!(ask("HEAD /genesys/cometd", "").await.0, "405");
+    let handshake = r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
+    let (status, body) = ask("POST /genesys/cometd/handshake", handshake).await;
+    let reply: serde_json::Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{body}"));
+    assert_eq!(
+        (status.as_str(), &reply[0]["successful"], &reply[0]["advice"]["reconnect"]),
+        ("200", &true.into(), &"retry".into())
+    );
+    let client = reply[0]["clientId"].as_str().expect("a clientId");
+    for channel in ["/v2/me/calls", "/v2/me/*", "/v2/me/**"] {
+        let subscribe =
+            serde_json::json!([{"channel": "/meta/subscribe", "clientId": client, "subscription": channel}]);
+        let (status, body) = ask("POST /genesys/cometd", &subscribe.to_string()).await;
+        let reply: serde_json::Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{body}"));
+        let error = reply[0]["error"].as_str().unwrap_or_default();
+        assert!(status == "200" && reply[0]["successful"] == false && error.starts_with("403"), "{channel}: {body}");
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+    let ended = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
+    assert_eq!(ended.code(), Some(0), "{}", said());
+}
+
 #[cfg(feature = "load")]
 mod load {
     use super::*;

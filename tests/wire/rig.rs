@@ -40,6 +40,11 @@ pub struct Rig {
 /// Three times the rigs of a whole run: one that lives for 32 s keeps its own while others come and go.
 static PORTS: Ranges = Ranges::new(20_500..31_700, 32);
 
+/// Returns media ports that no other test has, the first and the last.
+pub fn media_ports() -> (u16, u16) {
+    PORTS.next()
+}
+
 pub fn config(more: &str) -> Config {
     Config::parse(&text(more), "test.toml", []).expect("a good configuration")
 }
