@@ -29,6 +29,11 @@ fn session(port: u16, password: &str) -> SinkKind {
     cometd_at(&base, "/crosspoint/{kind}", login, Trust::default())
 }
 
+fn handshake(port: u16, password: &str) -> SinkKind {
+    let base = format!("http://127.0.0.1:{port}");
+    cometd_at(&base, "/crosspoint/{kind}", Login::Handshake(account(password)), Trust::default())
+}
+
 fn wanted(count: u64) -> Vec<String> {
     (0..count).map(|n| id(1, n)).collect()
 }
@@ -42,6 +47,11 @@ async fn a_server_that_wants_basic_in_each_request_gets_it_and_every_event_over_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_gives_a_cookie_for_a_login_gets_it_and_every_event_over_its_death() {
     survives("session", session).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_its_login_in_the_handshake_gets_it_and_every_event_over_its_death() {
+    survives("handshake", handshake).await;
 }
 
 async fn survives(login: &str, kind: fn(u16, &str) -> SinkKind) {
@@ -62,7 +72,8 @@ async fn survives(login: &str, kind: fn(u16, &str) -> SinkKind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_delivers_nothing_and_loses_nothing() {
-    for (login, kind) in [("basic", basic as fn(u16, &str) -> SinkKind), ("session", session)] {
+    for (login, kind) in [("basic", basic as fn(u16, &str) -> SinkKind), ("session", session), ("handshake", handshake)]
+    {
         let (folder, heard, port) = (tempfile::tempdir().unwrap(), Heard::default(), free_port());
         let server = Server::start_with(port, Duration::ZERO, login, &heard);
         let (outbox, sinks) = sink::spawn(&config(folder.path(), kind(port, "wrong"))).unwrap();

@@ -3,7 +3,8 @@
 //   node server.js PORT [DELAY_MS [LOGIN]]
 //
 // It answers a publication after DELAY_MS. Channels /refused/** it does not allow. LOGIN is "none"; "basic": each request must
-// have HTTP Basic of crosspoint:secret; "session": a GET with it sets a cookie, which all else must have.
+// have HTTP Basic of crosspoint:secret; "session": a GET with it sets a cookie, which all else must have;
+// "handshake": ext.authentication has the same two, as `user` and `credentials`.
 'use strict';
 const crypto = require('crypto');
 const http = require('http');
@@ -13,7 +14,10 @@ const [port, delay, login] = [Number(process.argv[2]), Number(process.argv[3] ||
 const server = cometd.createCometDServer({ timeout: 2000, maxInterval: 3000 });
 
 server.policy = {
-    canHandshake: (session, message, callback) => callback(null, true),
+    canHandshake: (session, message, callback) => {
+        const { user, credentials } = (message.ext && message.ext.authentication) || {};
+        callback(null, login !== 'handshake' || (user === 'crosspoint' && credentials === 'secret'));
+    },
     canCreate: (session, message, channel, callback) => {
         const allowed = !channel.startsWith('/refused/');
         if (allowed && !server.getServerChannel(channel)) {
