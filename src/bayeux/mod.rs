@@ -27,6 +27,8 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub use write::join;
+
 use crate::id::FlowId;
 
 /// Why bytes are not a batch of Bayeux messages, or a publication is none.

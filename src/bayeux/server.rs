@@ -214,8 +214,8 @@ pub struct Server<P> {
 /// What the server knows of those it answers.
 #[derive(Debug, Default)]
 struct Peers {
-    sockets: BTreeMap<FlowId, Socket>,
-    held: BTreeMap<Peer, BTreeSet<Slot>>,
+    sockets: FxHashMap<FlowId, Socket>,
+    held: FxHashMap<Peer, BTreeSet<Slot>>,
     browsers: BTreeMap<Arc<str>, usize>,
     /// Sessions of each owner, and of nobody.
     owners: BTreeMap<Option<Owner>, usize>,

@@ -135,7 +135,7 @@ impl Body {
         &mut self.0
     }
 
-    /// Adds an event, which is an array of one by itself.
+    /// Adds an event, which is an array of one by itself, or another array that is not empty.
     pub(super) fn event(&mut self, event: &Bytes) {
         self.part().extend_from_slice(&event[1..event.len() - 1]);
     }
@@ -204,6 +204,14 @@ fn extensions(out: &mut Vec<u8>, reply: &Reply<'_>) {
         clocks.write(out);
     }
     out.push(b'}');
+}
+
+/// Makes one body of several that a server wrote, in their order.
+pub fn join(bodies: &[Bytes]) -> Bytes {
+    let mut joined = Body(Vec::with_capacity(bodies.iter().map(Bytes::len).sum::<usize>() + 2));
+    joined.0.push(b'[');
+    bodies.iter().for_each(|body| joined.event(body));
+    joined.finish()
 }
 
 /// Builds an event as an array of one: written once, then shared by all who get it.

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -36,7 +37,7 @@ use super::sink::{Outbox, Told};
 use crate::bayeux::channel::Channel;
 use crate::bayeux::message::Batch;
 use crate::bayeux::server::{self, Audience, Publication};
-use crate::bayeux::{Caller, Owner, Peer, RequestId};
+use crate::bayeux::{Caller, Owner, Peer, RequestId, join};
 use crate::desk::login::attempts::Outcome;
 use crate::desk::login::{self, Login, Secret, Session};
 use crate::desk::{self, AgentConfig, AgentView, Answer, AttachedData, DeskConfig, Operation, UserName};
@@ -52,6 +53,8 @@ const COMMANDS: usize = 4096;
 const AGENTS: usize = 4096;
 /// Frames of one WebSocket that wait for the task: one desktop must not keep all others waiting.
 const FRAMES: usize = 8;
+/// Bodies that wait for one WebSocket go as one, up to this many bytes and the last of them: a write costs more than they do.
+const TOGETHER: usize = 16 << 10;
 
 /// Times and bounds.
 #[derive(Clone, Debug)]
@@ -174,7 +177,7 @@ pub struct Handle {
     logins: Arc<Logins>,
     passwords: Arc<Passwords>,
     next: Arc<AtomicU64>,
-    frames: usize,
+    window: usize,
 }
 
 /// The logins, and the word that one has ended or begun.
@@ -233,11 +236,13 @@ impl Handle {
     pub async fn socket(&self) -> Result<Socket, Ended> {
         let flow = FlowId(self.next.fetch_add(1, Ordering::Relaxed));
         let place = self.to.clone().reserve_owned().await.map_err(|_| Ended)?;
-        let (writer, bodies) = mpsc::channel(self.frames);
+        // The server closes a WebSocket with more than four windows unwritten.
+        let (writer, bodies) = mpsc::channel(self.window.max(16) * 5);
         self.to.send(ToTask::Opened(flow, writer)).await.map_err(|_| Ended)?;
         let guard = Guard { place: Some(place), peer: Peer::Socket(flow) };
         let places = Arc::new(Semaphore::new(FRAMES));
-        Ok(Socket { flow, places, to: self.to.clone(), bodies, _guard: guard })
+        let report = self.window.div_ceil(2);
+        Ok(Socket { flow, places, to: self.to.clone(), bodies, taken: 0, report, _guard: guard })
     }
 
     /// Publishes an event to one agent, or to all subscribers; `data` is one JSON value.
@@ -370,6 +375,10 @@ pub struct Socket {
     places: Arc<Semaphore>,
     to: mpsc::Sender<ToTask>,
     bodies: mpsc::Receiver<Bytes>,
+    /// Bodies that came by [`Socket::next`] and were not reported as written.
+    taken: usize,
+    /// How many of them are reported at once.
+    report: usize,
     _guard: Guard,
 }
 
@@ -389,17 +398,31 @@ impl Socket {
         self.to.send(ToTask::Frame { flow: self.flow, caller, batch, place }).await.map_err(|_| Ended)
     }
 
-    /// Returns the next body to write; `None`: the WebSocket is to be closed.
+    /// Returns what to write next, as one body; `None`: the WebSocket is to be closed.
     pub async fn next(&mut self) -> Option<Bytes> {
-        self.bodies.recv().await
+        let mut waiting: SmallVec<[Bytes; 1]> = smallvec![self.bodies.recv().await?];
+        let mut bytes = waiting[0].len();
+        while bytes < TOGETHER
+            && let Ok(body) = self.bodies.try_recv()
+        {
+            bytes += body.len();
+            waiting.push(body);
+        }
+        self.taken += waiting.len();
+        Some(if waiting.len() == 1 { waiting.swap_remove(0) } else { join(&waiting) })
     }
 
-    /// Says that so many bodies have been written.
+    /// Says that all of [`Socket::next`] has been written. The task hears of it by half windows: that keeps the other half
+    /// open, and the task from a message for each body.
     ///
     /// # Errors
     /// [`Ended`]
-    pub async fn written(&self, bodies: usize) -> Result<(), Ended> {
-        self.to.send(ToTask::Written(self.flow, bodies)).await.map_err(|_| Ended)
+    pub async fn written(&mut self) -> Result<(), Ended> {
+        if self.taken < self.report {
+            return Ok(());
+        }
+        let written = ToTask::Written(self.flow, std::mem::take(&mut self.taken));
+        self.to.send(written).await.map_err(|_| Ended)
     }
 }
 
@@ -408,10 +431,9 @@ pub fn spawn(config: Config, mut links: Links) -> (Handle, JoinHandle<()>) {
     let (to, from) = mpsc::channel(config.queue.max(2));
     let table = Mutex::new(Login::new(config.login.clone(), rand::make_rng()));
     let logins = Arc::new(Logins { table, changed: Notify::new() });
-    // The server closes a WebSocket with more than four windows unwritten.
-    let frames = config.bayeux.window.max(16) * 5;
+    let window = config.bayeux.window;
     let passwords = Arc::new(Passwords::new(&config.desk.agents));
-    let handle = Handle { to, logins: logins.clone(), passwords, next: Arc::new(AtomicU64::new(1)), frames };
+    let handle = Handle { to, logins: logins.clone(), passwords, next: Arc::new(AtomicU64::new(1)), window };
     (handle, tokio::spawn(task::Task::new(config, logins, &mut links).run(from, links.signalling, links.told)))
 }
 

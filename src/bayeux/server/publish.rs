@@ -1,6 +1,5 @@
 //! Events: from the gateway or from a client, to subscribers. Each is written once and shared by all who get it.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -44,8 +43,8 @@ impl<P: Policy> Server<P> {
     }
 
     /// Finds the sessions that subscribe, each once, in the order of their handshakes.
-    pub(super) fn subscribers_of(&self, channel: &Channel, audience: &Audience) -> BTreeSet<Slot> {
-        let mut found = BTreeSet::new();
+    pub(super) fn subscribers_of(&self, channel: &Channel, audience: &Audience) -> Vec<Slot> {
+        let mut found = Vec::new();
         channel.each_pattern(|pattern| {
             let Some(owners) = self.subscribers.get(pattern) else { return };
             match audience {
@@ -53,6 +52,8 @@ impl<P: Policy> Server<P> {
                 Audience::Owner(owner) => found.extend(owners.get(&Some(owner.clone())).into_iter().flatten()),
             }
         });
+        found.sort_unstable();
+        found.dedup();
         found
     }
 

@@ -1,6 +1,6 @@
 //! CometD by WebSocket: a batch per text frame, both ways; no subprotocol.
 //!
-//! Bodies are taken from the task as they come and written in one go; how many were written goes back, for the task sends no
+//! What waits is taken from the task and written in one go; how many bodies were written goes back, for the task sends no
 //! more than a window beyond that. A login that ends is seen at the next frame. Whoever is to log in has a time for it.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::{Link, Site};
 use super::{called, enter, stranger};
@@ -44,7 +44,8 @@ pub(super) fn serve(upgrade: WebSocketUpgrade, visitor: Visitor) -> Response {
     upgrade.on_upgrade(move |web| async move {
         let _seat = visitor.seat.clone();
         if let Ok(way) = visitor.desk.socket().await {
-            let mut line = Line { web, way, visitor, login_by: None };
+            let ping_at = Instant::now() + visitor.site.config.websocket.ping_interval;
+            let mut line = Line { web, way, visitor, ping_at, pong_by: None, login_by: None };
             line.note_login(line.visitor.session.is_some());
             line.run().await;
         }
@@ -63,6 +64,9 @@ struct Line {
     web: WebSocket,
     way: Socket,
     visitor: Visitor,
+    ping_at: Instant,
+    /// When it is closed, unless a frame came.
+    pong_by: Option<Instant>,
     /// When it is closed, unless it is somebody's by then.
     login_by: Option<Instant>,
 }
@@ -91,35 +95,54 @@ impl Line {
     }
 
     async fn pump(&mut self) -> End {
-        let limits = self.visitor.site.config.websocket.clone();
-        let mut ping_at = Instant::now() + limits.ping_interval;
-        let mut pong_by: Option<Instant> = None;
+        // One timer that is seldom set: to set some at each turn costs more than the rest of it.
+        let mut timer = std::pin::pin!(sleep_until(self.due()));
         loop {
+            if timer.deadline() != self.due() {
+                timer.as_mut().reset(self.due());
+            }
             let done = tokio::select! {
                 body = self.way.next() => match body {
-                    Some(body) => self.write(body, limits.write_timeout).await,
+                    Some(body) => self.write(body).await,
                     None => return End::Close(close_code::AWAY, "closed by the gateway"),
                 },
                 frame = self.web.recv() => {
-                    pong_by = None;
+                    self.pong_by = None;
                     match frame {
                         Some(Ok(frame)) => self.take(frame).await,
                         Some(Err(_)) => Err(End::Close(close_code::SIZE, "frame too long or malformed")),
                         None => Err(End::Gone),
                     }
                 }
-                () = tokio::time::sleep_until(ping_at) => {
-                    ping_at = Instant::now() + limits.ping_interval;
-                    pong_by = pong_by.or(Some(Instant::now() + limits.pong_timeout));
-                    self.send(Message::Ping(Bytes::new()), limits.write_timeout).await
-                }
-                () = sleep_until(self.login_by) => Err(End::Close(close_code::POLICY, "nobody has logged in")),
-                () = sleep_until(pong_by) => Err(End::Close(close_code::POLICY, "no pong")),
+                () = &mut timer => self.on_time().await,
             };
             if let Err(end) = done {
                 return end;
             }
         }
+    }
+
+    /// Returns when [`Line::on_time`] has something to do.
+    fn due(&self) -> Instant {
+        [self.pong_by, self.login_by].into_iter().flatten().fold(self.ping_at, Instant::min)
+    }
+
+    async fn on_time(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
+        if is_over(self.login_by) {
+            return Err(End::Close(close_code::POLICY, "nobody has logged in"));
+        }
+        if is_over(self.pong_by) {
+            return Err(End::Close(close_code::POLICY, "no pong"));
+        }
+        if self.ping_at <= now {
+            let limits = &self.visitor.site.config.websocket;
+            self.ping_at = now + limits.ping_interval;
+            self.pong_by = self.pong_by.or(Some(now + limits.pong_timeout));
+            self.send(Message::Ping(Bytes::new())).await?;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, frame: Message) -> Result<(), End> {
@@ -154,14 +177,15 @@ impl Line {
         }
     }
 
-    async fn write(&mut self, body: Bytes, time: Duration) -> Result<(), End> {
+    async fn write(&mut self, body: Bytes) -> Result<(), End> {
         // What the server writes is JSON, so UTF-8.
         let text = Utf8Bytes::try_from(body).map_err(|_| End::Close(close_code::ERROR, "not UTF-8"))?;
-        self.send(Message::Text(text), time).await?;
-        self.way.written(1).await.map_err(|_| End::Close(close_code::AWAY, "the gateway shuts down"))
+        self.send(Message::Text(text)).await?;
+        self.way.written().await.map_err(|_| End::Close(close_code::AWAY, "the gateway shuts down"))
     }
 
-    async fn send(&mut self, message: Message, time: Duration) -> Result<(), End> {
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        let time = self.visitor.site.config.websocket.write_timeout;
         match timeout(time, self.web.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
@@ -170,12 +194,5 @@ impl Line {
                 Err(End::Gone)
             }
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

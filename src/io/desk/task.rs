@@ -1,6 +1,5 @@
 //! The task itself: what comes in, in which order, and where what the desk and the server give out goes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -34,7 +33,7 @@ pub(super) struct Task {
     desk: Desk,
     logins: Arc<Logins>,
     requests: FxHashMap<RequestId, oneshot::Sender<Bytes>>,
-    sockets: HashMap<FlowId, mpsc::Sender<Bytes>>,
+    sockets: FxHashMap<FlowId, mpsc::Sender<Bytes>>,
     answers: FxHashMap<OperationId, oneshot::Sender<Answer>>,
     next_operation: u64,
     commands: Option<mpsc::Sender<Command>>,
@@ -55,7 +54,7 @@ impl Task {
             desk: Desk::new(config.desk, at, unix_ms),
             logins,
             requests: FxHashMap::default(),
-            sockets: HashMap::new(),
+            sockets: FxHashMap::default(),
             answers: FxHashMap::default(),
             next_operation: 0,
             commands: None,

@@ -85,13 +85,19 @@ async fn a_name_that_nobody_has_is_checked_against_a_hash_of_the_accounts_of_now
     assert_eq!(desk.log_in("nobody", "two", HERE).await, Err(Denied::Wrong));
 }
 
-#[tokio::test]
-async fn a_websocket_has_at_most_eight_frames_before_the_task() {
-    let (to, mut from) = mpsc::channel(100);
+/// A WebSocket's way, and both ends of it that are the task's.
+fn way() -> (Socket, mpsc::Receiver<ToTask>, mpsc::Sender<Bytes>) {
+    let (to, from) = mpsc::channel(100);
+    let (writer, bodies) = mpsc::channel(100);
     let flow = FlowId(1);
     let guard = Guard { place: None, peer: Peer::Socket(flow) };
     let places = Arc::new(Semaphore::new(FRAMES));
-    let way = Socket { flow, places, to, bodies: mpsc::channel(1).1, _guard: guard };
+    (Socket { flow, places, to, bodies, taken: 0, report: 8, _guard: guard }, from, writer)
+}
+
+#[tokio::test]
+async fn a_websocket_has_at_most_eight_frames_before_the_task() {
+    let (way, mut from, _writer) = way();
     let batch = || Batch::read(&Bytes::from_static(b"{}"), &Limits::default()).expect("a batch");
     let hand_over = || tokio::time::timeout(Duration::from_millis(50), way.frame(Caller::default(), batch()));
     for _ in 0..8 {
@@ -100,4 +106,44 @@ async fn a_websocket_has_at_most_eight_frames_before_the_task() {
     assert!(hand_over().await.is_err(), "the ninth waits");
     drop(from.recv().await);
     assert_eq!(hand_over().await, Ok(Ok(())), "one was taken");
+}
+
+#[tokio::test]
+async fn bodies_that_wait_for_a_websocket_are_written_as_one_in_their_order() {
+    let (mut way, _from, writer) = way();
+    for body in [r#"[{"id":1}]"#, r#"[{"id":2},{"id":3}]"#, r#"[{"id":4}]"#] {
+        writer.send(Bytes::from_static(body.as_bytes())).await.expect("open");
+    }
+    assert_eq!(way.next().await.expect("open"), r#"[{"id":1},{"id":2},{"id":3},{"id":4}]"#);
+    writer.send(Bytes::from_static(b"[5]")).await.expect("open");
+    assert_eq!(way.next().await.expect("open"), "[5]");
+    drop(writer);
+    assert_eq!(way.next().await, None);
+}
+
+#[tokio::test]
+async fn bodies_written_as_one_are_bounded() {
+    let (mut way, _from, writer) = way();
+    let body = Bytes::from(format!("[{}]", "7".repeat(TOGETHER / 2)));
+    for _ in 0..5 {
+        writer.send(body.clone()).await.expect("open");
+    }
+    let lengths = [way.next().await, way.next().await, way.next().await].map(|body| body.expect("open").len());
+    assert_eq!(lengths, [TOGETHER + 3, TOGETHER + 3, TOGETHER / 2 + 2]);
+}
+
+#[tokio::test]
+async fn the_task_hears_of_written_bodies_before_a_window_is_full() {
+    let (mut way, mut from, writer) = way();
+    let mut told = 0;
+    for k in 1..=100 {
+        writer.send(Bytes::from_static(b"[1]")).await.expect("open");
+        way.next().await.expect("open");
+        way.written().await.expect("alive");
+        while let Ok(message) = from.try_recv() {
+            let ToTask::Written(FlowId(1), bodies) = message else { panic!("another message") };
+            told += bodies;
+        }
+        assert!(k - told < 8, "{told} of {k}");
+    }
 }
