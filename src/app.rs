@@ -332,7 +332,7 @@ impl App {
         let (gate, gws) = shared;
         let Bound { listener, address, tls } = bound;
         let config = Arc::new(compose::http(&self.config, at, self.lab.clone()));
-        let site = http::Site {
+        let parts = http::Parts {
             config: config.clone(),
             signalling: running.signalling.clone(),
             desk: running.desk.as_ref().map(|(handle, _)| handle.clone()),
@@ -340,7 +340,7 @@ impl App {
             gws,
         };
         let more = if address.ip().is_loopback() { self.routes.clone() } else { axum::Router::new() };
-        let router = http::router_with(site, more);
+        let router = http::router_with(parts, more);
         let local_only = tls.is_none() && address.ip().is_loopback();
         let door = Door { listener: ListenerId(self.config.sip.len() + at), local_only };
         let stop = running.stop.subscribe();

@@ -57,13 +57,14 @@ struct Asked {
 }
 
 async fn answer(State(site): State<Site>, Extension(link): Extension<Link>, request: Request) -> Response {
-    let Some(desk) = site.desk.clone() else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(desk) = &site.desk else { return StatusCode::NOT_FOUND.into_response() };
     let asks_socket = request.headers().contains_key(header::UPGRADE) && request.method() == Method::GET;
     if asks_socket {
-        return upgrade(site, link, desk, request).await;
+        // Apart: a request that is held must not keep room for what it is not.
+        return Box::pin(upgrade(site.clone(), link, desk.clone(), request)).await;
     }
     let found = request.extensions().get::<Agent>().map(|agent| agent.session.clone());
-    let place = Place { site: &site, link: &link, desk: &desk };
+    let place = Place { site: &site, link: &link, desk };
     match *request.method() {
         Method::POST => {
             if !offers(&site, Transport::LongPolling) {
@@ -168,7 +169,8 @@ async fn enter(
     if let Some(session) = found.filter(|session| session.user.as_str() == login.username) {
         return Ok((caller(&session), None));
     }
-    match desk.log_in(&login.username, &login.password, peer).await {
+    // Apart: few requests log in, and many are held.
+    match Box::pin(desk.log_in(&login.username, &login.password, peer)).await {
         Ok(session) => Ok((caller(&session), Some(session))),
         Err(Denied::Wrong) => {
             tracing::info!(peer = %Address(peer), "login refused");

@@ -17,6 +17,7 @@ pub mod websocket;
 mod workspace;
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,8 +156,7 @@ impl Default for WebSocketLimits {
 }
 
 /// What the routes share.
-#[derive(Clone)]
-pub struct Site {
+pub struct Parts {
     /// The rules.
     pub config: Arc<Config>,
     /// The way to signalling.
@@ -167,6 +167,18 @@ pub struct Site {
     pub desk: Option<desk::Handle>,
     /// How far the sinks are; `None`: there is none.
     pub sinks: Option<Arc<SinkTally>>,
+}
+
+/// The [`Parts`], for all routes: each request takes it several times.
+#[derive(Clone)]
+struct Site(Arc<Parts>);
+
+impl Deref for Site {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// The connection that a request came by.
@@ -192,12 +204,13 @@ pub fn is_ws_path(path: &str) -> bool {
 }
 
 /// Makes the routes; the configuration's path must satisfy [`is_ws_path`]. Each request must carry a [`Link`] as extension.
-pub fn router(site: Site) -> Router {
-    router_with(site, Router::new())
+pub fn router(parts: Parts) -> Router {
+    router_with(parts, Router::new())
 }
 
 /// Makes the routes, and `more` beside them.
-pub fn router_with(site: Site, more: Router) -> Router {
+pub fn router_with(parts: Parts, more: Router) -> Router {
+    let site = Site(Arc::new(parts));
     let by_name = axum::middleware::from_fn_with_state(site.clone(), origin::admit);
     let ws_path = site.config.ws_path.clone();
     Router::new()

@@ -120,12 +120,12 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(desk) = site.desk.clone() else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(desk) = &site.desk else { return StatusCode::NOT_FOUND.into_response() };
     let origin = match cors::judge(&site, &link, &request) {
         Ok(origin) => origin,
         Err(response) => return response,
     };
-    let (session, is_new) = match enter(&desk, &link, request.method(), request.headers()).await {
+    let (session, is_new) = match enter(desk, &link, request.method(), request.headers()).await {
         Ok(entered) => entered,
         Err(why) => {
             tracing::info!(peer = %Address(link.peer.ip()), %why, "login refused");
@@ -160,9 +160,10 @@ async fn enter(
         // What changes something is asked by the cookie alone, but never in the name of somebody else.
         return Ok((own, false));
     }
+    // Apart: few requests show a password, and many are held.
     match own {
-        Some(session) => desk.check(&user, &password, link.peer.ip()).await.map(|_| (Some(session), false)),
-        None => desk.log_in(&user, &password, link.peer.ip()).await.map(|opened| (Some(opened), true)),
+        Some(session) => Box::pin(desk.check(&user, &password, link.peer.ip())).await.map(|_| (Some(session), false)),
+        None => Box::pin(desk.log_in(&user, &password, link.peer.ip())).await.map(|opened| (Some(opened), true)),
     }
 }
 

@@ -174,7 +174,7 @@ impl Web {
         };
         let (signalling, _) = signalling::spawn(&signalling::Config::default(), parts).expect("spawned");
         let rules = Arc::new(rules);
-        let router = http::router(http::Site {
+        let router = http::router(http::Parts {
             config: rules.clone(),
             signalling: signalling.clone(),
             desk,
