@@ -36,7 +36,7 @@ fuzz:
 	        -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048; \
 	done
 
-# Figures; compare them within one run.
+# Figures; compare them within one run. The CometD server in a short form, and beside the official one after `make test-sinks`.
 bench:
 	scripts/setup.sh build
 	cargo bench --locked

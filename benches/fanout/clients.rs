@@ -36,18 +36,26 @@ impl Clients {
         Clients { poll, all, piece: vec![0; 64 << 10] }
     }
 
-    /// Hears what comes within this time.
-    pub fn listen(&mut self, time: Duration) -> Receipts {
+    /// Hears so many events, or what comes within `most`. While they come it does not sleep: to wake it would be time of the
+    /// server, and no little.
+    pub fn listen(&mut self, wanted: usize, most: Duration) -> Receipts {
         let (mut heard, mut events) = (Receipts::default(), Events::with_capacity(1024));
-        let end = Instant::now() + time;
+        /// How long it looks on after the last of them.
+        const AWAKE: Duration = Duration::from_micros(200);
+        let mut last = Instant::now();
+        let end = last + most;
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let now = Instant::now();
+            if heard.len() >= wanted || now >= end {
                 return heard;
             }
-            match self.poll.poll(&mut events, Some(left)) {
+            let patience = if now - last < AWAKE { Duration::ZERO } else { end - now };
+            match self.poll.poll(&mut events, Some(patience)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => panic!("{error}"),
                 _ => {}
+            }
+            if !events.is_empty() {
+                last = Instant::now();
             }
             for event in &events {
                 let Token(k) = event.token();

@@ -1,10 +1,10 @@
 //! Events to agents' desktops: delay, memory per session, and CPU per message beside `cometd-nodejs-server`.
 //!
 //! ```text
-//! cargo bench --bench fanout -- [agents] [channel] [stuck] [held] [node] [--clients 1000] [--held 10000] [--seconds 10]
+//! cargo bench --bench fanout -- [agents] [channel] [stuck] [held] [node] [--clients 1000] [--held 2000] [--seconds 3]
 //! ```
 //!
-//! Without a word all are done, one after the other. The server is a process of its own on the first core, the clients are
+//! Without a word all are done, one after the other, which takes a minute or two. The server is a process of its own on the first core, the clients are
 //! one thread on the second. An event carries the time at which it was handed to the server, by a clock that all processes
 //! share. `node` needs `make test-sinks`.
 
@@ -30,6 +30,8 @@ use std::time::Duration;
 use crate::bayeux::{Kind, Opening};
 use crate::clients::{Clients, Receipts};
 
+/// How long events may take that are late.
+const LATE: Duration = Duration::from_secs(10);
 /// Subscribers that never read.
 const STUCK: usize = 50;
 /// What each of those was sent before the measurement, bytes: more than its kernel takes.
@@ -147,8 +149,8 @@ fn asked(words: &[String]) -> Asked {
     Asked {
         what,
         clients: number("--clients", 1000) as usize,
-        held: number("--held", 10_000) as usize,
-        seconds: number("--seconds", 10),
+        held: number("--held", 2000) as usize,
+        seconds: number("--seconds", 3),
     }
 }
 
@@ -165,10 +167,10 @@ fn agents(asked: &Asked, kind: Kind, stuck: usize) {
     }
     server.tell(&format!("agents {} {}", asked.clients + stuck, asked.seconds));
     let begun = server.cpu_ns();
-    let heard = clients.listen(Duration::from_secs(asked.seconds) + Duration::from_millis(500));
+    let events = asked.clients as u64 * asked.seconds;
+    let heard = clients.listen(events as usize, Duration::from_secs(asked.seconds) + LATE);
     let cpu = server.cpu_ns();
     let told = server.hear();
-    let events = asked.clients as u64 * asked.seconds;
     println!(
         "{} agents by {}, one event a second each, {stuck} others never read: {} of {events} heard, {}; server {:.1} % of its core, waited for it {:.1} %; {told}",
         asked.clients,
@@ -201,12 +203,13 @@ fn fan_out(server: &mut Server, asked: &Asked, kind: Kind, interval_ms: u64) -> 
     let open = |k| bayeux::open(at, &Opening { kind, agent: Some(k), channel: "/fan/out" });
     let mut clients = Clients::new((0..asked.clients).map(open).collect());
     // What is new runs slower at first.
-    server.tell(&format!("channel {} {interval_ms}", 1000 / interval_ms));
-    clients.listen(Duration::from_millis(1500));
+    server.tell("channel 2 500");
+    clients.listen(2 * asked.clients, LATE);
     server.hear();
     let begun = server.cpu_ns().0;
-    server.tell(&format!("channel {} {interval_ms}", asked.seconds * 1000 / interval_ms));
-    let heard = clients.listen(Duration::from_secs(asked.seconds) + Duration::from_millis(500));
+    let events = asked.seconds * 1000 / interval_ms;
+    server.tell(&format!("channel {events} {interval_ms}"));
+    let heard = clients.listen(events as usize * asked.clients, Duration::from_secs(asked.seconds) + LATE);
     let cpu = server.cpu_ns().0 - begun;
     server.hear();
     (heard, cpu)
@@ -230,21 +233,22 @@ fn held(asked: &Asked, kind: Kind) {
     println!("{} sessions by {}, {alive} alive: RSS {after} KiB, {each:.1} KiB each", asked.held, kind.name());
 }
 
-/// The same clients and events for both servers, in turn.
+/// The same clients and events for both servers, in turn: events that come alone, then more than either can send one by one.
 fn beside_node(asked: &Asked) {
-    for _ in 0..3 {
+    for interval_ms in [500, 10] {
         let mut each = Vec::new();
         for (name, kind) in [("ours", Kind::Polling), ("ours", Kind::Socket), ("node", Kind::Polling)] {
             let Some(mut server) = (if name == "node" { Server::node() } else { Some(Server::ours(asked.clients)) })
             else {
                 return;
             };
-            let (heard, cpu) = fan_out(&mut server, asked, kind, 500);
+            let (heard, cpu) = fan_out(&mut server, asked, kind, interval_ms);
             let per_second = heard.len() as f64 / (cpu as f64 / 1e9);
             println!(
-                "{name} by {}: {} messages, {per_second:.0} per second of the server's CPU; {}",
+                "an event each {interval_ms} ms, {name} by {}: {} of {} messages heard, {per_second:.0} per second of the server's CPU; {}",
                 kind.name(),
                 heard.len(),
+                asked.clients as u64 * asked.seconds * 1000 / interval_ms,
                 heard.delays()
             );
             each.push(per_second);
