@@ -227,7 +227,7 @@ impl Gateway {
     }
 
     /// Nobody comes for a leg any more: one of several phones that ring falls silent, else the call ends.
-    fn give_up(&mut self, call: CallId, leg: LegId, now: Instant) {
+    pub(super) fn give_up(&mut self, call: CallId, leg: LegId, now: Instant) {
         self.flows.forget(leg);
         let Some(found) = self.calls.get_mut(call) else { return };
         if found.outlives(leg) {

@@ -22,6 +22,10 @@ impl Gateway {
         match found.may_begin() {
             Ok(()) => {}
             Err(Declined::Busy) => return self.flows.want(old, suitor, now),
+            // It rang, and knows nothing of it any more: its INVITE is to end, too.
+            Err(_) if found.is_summons() || found.legs.first().is_none_or(|caller| caller.id != old) => {
+                return self.give_up(call, old, now);
+            }
             // It was dialling: nobody is there to hear the answer.
             Err(_) => {
                 self.flows.forget(old);

@@ -88,6 +88,27 @@ fn a_phone_that_refuses_or_a_number_that_is_busy_ends_the_call_with_its_status()
 }
 
 #[test]
+fn a_page_that_was_to_call_and_is_reloaded_leaves_no_invite_behind() {
+    let mut with = config();
+    with.dns[0].resume = true;
+    let mut rig = Rig::with(with, 1, 8);
+    let mut browser = Ua { resumes: true, ..Ua::browser(&mut rig, "5001") };
+    browser.sign_in(&mut rig, PASSWORD);
+    dial(&mut rig, "5001", "1003", &[]);
+    let invite = request(&rig.take(browser.path), Method::Invite);
+    rig.deliver(browser.path, browser.respond(&invite, 183, None));
+    rig.input(Input::FlowClosed(browser.path.flow().unwrap()));
+    let mut page = browser.reloaded(&mut rig);
+    page.sign_in(&mut rig, PASSWORD);
+    let asked = rig.take(page.path).into_iter().find(|m| m.is_request() && m.method() == Method::Info);
+    rig.deliver(page.path, page.respond(&asked.expect("whether it knows the dialog"), 481, None));
+    assert!(matches!(rig.kinds().last(), Some(EventKind::Released { .. })), "{:?}", rig.kinds());
+    rig.advance(Duration::from_secs(100));
+    assert_eq!((rig.snapshot().transactions, rig.snapshot().sessions), (0, 0));
+    rig.assert_clean();
+}
+
+#[test]
 fn what_cannot_be_dialled_makes_no_call_and_says_why() {
     let mut with = config();
     with.dns[0].dial = vec!["10".to_owned()];
