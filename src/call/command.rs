@@ -20,93 +20,93 @@ pub enum Command {
         /// Header fields for the INVITE to the number, by name; only those go out that a browser, too, may send it.
         told: Vec<(String, String)>,
     },
-    /// Ends the call, in whatever state it is.
-    Release {
+    /// Asks something of a call that there is.
+    OnCall {
         /// Which call.
         call: CallId,
+        /// The DN whose agent asks; of a DN that is not in the call nothing is taken. `None`: the agent whose call it is, the
+        /// `dn` of its events.
+        by: Option<String>,
+        /// What is asked.
+        what: CallCommand,
     },
-    /// Makes the agent's phone answer, as NOTIFY talk does.
-    Answer {
-        /// Which call.
-        call: CallId,
-    },
+}
+
+/// What may be asked of a call. "The agent" is who asks, "the other party" whom that one talks to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallCommand {
+    /// Ends the call for all parties, in whatever state it is.
+    Release,
+    /// Lets the agent leave as by its phone: a conference or a transfer that can do without it goes on, any other call ends.
+    HangUp,
+    /// Makes the phone that is called answer, as NOTIFY talk does.
+    Answer,
     /// Puts the other party on hold, as NOTIFY hold does.
-    Hold {
-        /// Which call.
-        call: CallId,
-    },
+    Hold,
     /// Takes the other party back from hold.
-    Retrieve {
-        /// Which call.
-        call: CallId,
-    },
+    Retrieve,
     /// Hands the other party on to a number; the agent leaves.
     BlindTransfer {
-        /// Which call.
-        call: CallId,
         /// Whom the party is to talk to.
         to: String,
     },
     /// Joins the other party with that of the agent's other call; the agent leaves both.
     AttendedTransfer {
-        /// Which call.
-        call: CallId,
         /// The consultation.
         with: CallId,
     },
     /// Makes two calls of one agent one of three. The call whose phone is not on hold goes on, the other one ends.
     Conference {
-        /// Which call.
-        call: CallId,
         /// The agent's other call.
         with: CallId,
     },
     /// Calls a number into the call, whose parties talk on meanwhile and hear it when it answers. That it does not is told
     /// as [`EventKind::Declined`](super::EventKind::Declined).
     SingleStepConference {
-        /// Which call.
-        call: CallId,
         /// The third party.
         to: String,
     },
     /// Writes the call's SIP messages and its media, without encryption, to a file from here on, or ends that.
     Capture {
-        /// Which call.
-        call: CallId,
         /// Begin or end.
         on: bool,
     },
     /// Presses keys for the agent, in order.
     SendDigits {
-        /// Which call.
-        call: CallId,
         /// The keys.
         digits: Vec<Digit>,
     },
 }
 
 impl Command {
+    /// Makes what the agent asks whose call it is.
+    pub fn of(call: CallId, what: CallCommand) -> Command {
+        Command::OnCall { call, by: None, what }
+    }
+
     /// Returns the call that something is wished of, where there is one already.
     pub fn call(&self) -> Option<CallId> {
         match self {
             Command::Dial { .. } => None,
-            Command::Release { call }
-            | Command::Answer { call }
-            | Command::Hold { call }
-            | Command::Retrieve { call }
-            | Command::BlindTransfer { call, .. }
-            | Command::AttendedTransfer { call, .. }
-            | Command::Conference { call, .. }
-            | Command::SingleStepConference { call, .. }
-            | Command::Capture { call, .. }
-            | Command::SendDigits { call, .. } => Some(*call),
+            Command::OnCall { call, .. } => Some(*call),
+        }
+    }
+
+    /// Returns the DN whose agent asks, where it is said.
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Command::Dial { dn, .. } => Some(dn),
+            Command::OnCall { by, .. } => by.as_deref(),
         }
     }
 
     /// Returns the other call of the agent that is to be joined with it.
     pub fn with(&self) -> Option<CallId> {
         match self {
-            Command::AttendedTransfer { with, .. } | Command::Conference { with, .. } => Some(*with),
+            Command::OnCall {
+                what: CallCommand::AttendedTransfer { with } | CallCommand::Conference { with }, ..
+            } => Some(*with),
             _ => None,
         }
     }

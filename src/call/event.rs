@@ -42,8 +42,9 @@ pub struct CallEvent {
     pub dnis: Option<String>,
     /// The [`Command::Dial`](super::Command::Dial) that the call came of.
     pub dial: Option<DialId>,
-    /// `peer` is a DN of ours too, reached without a trunk: the call is as much that one's, seen from the other side.
-    pub local: bool,
+    /// DNs of ours that take part beside `dn`, reached without a trunk: the call is as much theirs. With `peer` among them it
+    /// is one between two of ours; the others are guests of a conference.
+    pub others: Box<[String]>,
 }
 
 /// Why a capture has ended.
@@ -78,27 +79,31 @@ pub enum EventKind {
         /// The agent pressed it, not the customer.
         from_agent: bool,
     },
-    /// The other party is on hold, by this side.
+    /// A side has the one opposite on hold.
     Held {
-        /// The agent put it there; else the trunk did.
+        /// The agent of `dn` has; else the other party: the trunk, or the agent of the other DN.
         by_agent: bool,
     },
     /// That side's hold is over.
     Retrieved {
-        /// The agent's was; else the trunk's.
+        /// As in [`EventKind::Held`].
         by_agent: bool,
     },
     /// What was wished of the call did not come about; the call is as it was.
     Declined {
         /// Why.
         why: Declined,
+        /// The agent of `dn` wished it; else that of another DN in the call.
+        by_agent: bool,
     },
     /// The identifier that joins the call to the CTI call is another one; the event carries it.
     CallUuidChanged,
-    /// The call was handed on to this number.
+    /// Somebody handed the party opposite on to this number, and leaves.
     Transferred {
         /// The number.
         to: String,
+        /// The agent of `dn` did; else that of the other DN.
+        by_agent: bool,
     },
     /// Who takes part has changed; a call of two parties beside the agent's is a conference.
     ParticipantsUpdated {

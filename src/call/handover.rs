@@ -30,6 +30,10 @@ impl Call {
     /// Begins a conference; all legs are of the call. It is the call of who has the two others in it.
     pub fn begin_conference(&mut self, members: Members) -> Vec<Action> {
         if let Some(at) = self.legs.iter().position(|leg| leg.id == members.agent) {
+            if !self.is_agent(members.agent) {
+                // What one agent held the other one's call on is told as its own from here on.
+                std::mem::swap(&mut self.hold.by_agent, &mut self.hold.by_peer);
+            }
             let agent = self.legs.remove(at);
             if let Some(dn) = agent.dn.clone().filter(|dn| *dn != self.parties.dn) {
                 self.parties.dn = dn;
@@ -46,15 +50,19 @@ impl Call {
 
     /// Begins to call a third party, the second guest: its leg is of the call, and was sent its INVITE.
     pub fn begin_addition(&mut self, members: Members, limits: SetupLimits, now: Instant) {
-        self.procedure = Some(Procedure::Addition(Addition::begin(members, limits, now)));
+        let by_agent = self.is_agent(members.agent);
+        self.procedure = Some(Procedure::Addition(Addition::begin(members, by_agent, limits, now)));
     }
 
-    /// The agent holds nobody any more.
+    /// No agent holds anybody any more.
     fn unhold(&mut self) -> Vec<Action> {
-        match std::mem::take(&mut self.hold.by_agent) {
-            true => vec![Action::Emit(EventKind::Retrieved { by_agent: true })],
-            false => Vec::new(),
-        }
+        let is_local = self.parties.local;
+        let over = [
+            (true, std::mem::take(&mut self.hold.by_agent)),
+            (false, is_local && std::mem::take(&mut self.hold.by_peer)),
+        ];
+        let over = over.into_iter().filter(|(_, held)| *held);
+        over.map(|(by_agent, _)| Action::Emit(EventKind::Retrieved { by_agent })).collect()
     }
 
     /// The parties are two again, or two others. `peer`: with whom the agent talks from now on; `known`: numbers of legs.
@@ -95,6 +103,8 @@ impl Call {
             self.parties.peer_name.clear();
         }
         (self.parties.dn, self.parties.local) = (dn, local);
+        // A trunk that had the call on hold is not in it any more.
+        self.hold.by_peer &= !local;
         self.parties.peer.clone_from(&peer);
         is_news.then_some(peer)
     }

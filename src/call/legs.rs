@@ -1,6 +1,6 @@
 //! Which leg of a [`Call`] is whose.
 
-use super::{Call, Leg, LegKind};
+use super::{Call, Leg, LegKind, Procedure};
 use crate::id::{LegId, WorkerId};
 
 impl Call {
@@ -49,6 +49,39 @@ impl Call {
     /// Returns the leg of a DN's phone.
     pub fn leg_of_dn(&self, dn: &str) -> Option<&Leg> {
         self.legs.iter().find(|leg| leg.dn.as_deref() == Some(dn))
+    }
+
+    /// Returns true for the leg of the agent whose call it is.
+    pub(super) fn is_agent(&self, leg: LegId) -> bool {
+        self.agent_leg().is_some_and(|agent| agent.id == leg)
+    }
+
+    /// Returns the DNs of ours that take part beside the call's own: the one that is called without a trunk, and the guests of
+    /// a conference.
+    pub(super) fn other_dns(&self) -> Vec<String> {
+        let mut others: Vec<String> = self.parties.local.then(|| self.parties.peer.clone()).into_iter().collect();
+        if let Some(Procedure::Conference(_)) = self.procedure {
+            for dn in self.legs.iter().filter_map(|leg| leg.dn.as_ref()) {
+                if *dn != self.parties.dn && !others.contains(dn) {
+                    others.push(dn.clone());
+                }
+            }
+        }
+        others
+    }
+
+    /// Returns the DN for which a number is dialled: of two that talk that of who hands on, or calls somebody in.
+    pub fn dialling_dn(&self) -> &str {
+        match &self.procedure {
+            Some(Procedure::Transfer(transfer)) => transfer.agent().map_or(&self.parties.dn, |leg| self.dn_of(leg)),
+            Some(Procedure::Addition(addition)) => self.dn_of(addition.agent()),
+            _ => &self.parties.dn,
+        }
+    }
+
+    /// Returns true while the phones of another of our DNs are being called, without a trunk.
+    pub fn calls_locally(&self) -> bool {
+        self.parties.local && matches!(self.procedure, Some(Procedure::Setup(_)))
     }
 
     /// Returns the DN at the end of a browser leg: the agent's, or the other one's where two of our DNs talk.

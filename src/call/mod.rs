@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use cause::ReleaseCause;
-pub use command::Command;
+pub use command::{CallCommand, Command};
 pub use event::{CallEvent, CaptureEnd, Direction, EventKind};
 pub use keys::Keys;
 pub use leg::{Leg, LegKind};
@@ -255,7 +255,7 @@ impl Call {
             leg.open = false;
         }
         let signal = match signal {
-            Signal::Wish(wish) => return self.wish(wish, now),
+            Signal::Wish { what, by } => return self.wish(what, by, now),
             Signal::Reoffered { leg, before, after } => return self.reoffered(leg, before, after, now),
             other => other,
         };
@@ -297,7 +297,11 @@ impl Call {
         match step.next {
             Next::Stay => {}
             Next::Summoned { phone, limits, tone } => {
-                self.procedure = Some(Procedure::Setup(Setup::summoned(phone, limits, tone, now)));
+                let mut setup = Setup::summoned(phone, limits, tone, now);
+                if self.parties.local {
+                    setup.set_local();
+                }
+                self.procedure = Some(Procedure::Setup(setup));
                 actions.push(Action::TryTarget(0));
             }
             // Who was called for it has acknowledged long ago.
@@ -329,15 +333,20 @@ impl Call {
             Next::Held { near, far, hold } => {
                 self.procedure = None;
                 actions.extend(self.held(near, far, hold));
-                if !hold && self.leg(near).is_some_and(|leg| !leg.media.peer_direction().receives()) {
-                    actions.push(Action::AskToRetrieve(near));
-                }
                 if !hold && let Some(answered) = self.leg(far).map(|leg| leg.media.peer_direction()) {
                     actions.extend(self.held_by_trunk(!answered.receives()));
                 }
                 actions.extend(self.resume_wish());
             }
-            Next::Joined { peer, uuid, known } => actions.extend(self.joined_anew(peer, uuid, known)),
+            Next::GivenBack { near, far } => {
+                self.procedure = None;
+                actions.extend(self.heard_again(near, far));
+                actions.extend(self.resume_wish());
+            }
+            Next::Joined { peer, uuid, known } => {
+                self.forget_wishes(&actions);
+                actions.extend(self.joined_anew(peer, uuid, known));
+            }
             Next::Conferring(members) => actions.extend(self.begin_conference(members)),
             Next::Resumed { old, new } => {
                 self.procedure = None;
@@ -401,7 +410,7 @@ impl Call {
             data: Arc::clone(&self.parties.data),
             dnis: self.parties.dnis.clone(),
             dial: self.parties.dial,
-            local: self.parties.local,
+            others: self.other_dns().into(),
         }
     }
 }

@@ -5,9 +5,10 @@
 //! short one that leaves the parties alone: an ACK that is awaited, hold and retrieve, a phone that takes its dialog back.
 //! Who clicks quickly is not to fail by what nobody sees. Any other is declined with the reason.
 
-use super::command::Command;
+use super::command::{CallCommand, Command};
+use super::procedure::hold::park;
 use super::procedure::{Action, Hold, Procedure, Signal};
-use super::topology::Joined;
+use super::topology::{Joined, ParkSource};
 use super::{Call, EventKind, LegKind, Nailed};
 use crate::id::LegId;
 use crate::sdp::description::Direction;
@@ -44,8 +45,8 @@ pub enum Declined {
 /// What was wished while a procedure ran.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// Held or not, as it was wished last.
-    hold: Option<bool>,
+    /// Held or not, as each DN wished it last: one of each agent in the call.
+    hold: Vec<(String, bool)>,
     /// The transfer or conference that was wished last, of this call or with it.
     parties: Option<Command>,
 }
@@ -55,8 +56,8 @@ pub(super) struct Kept {
 pub struct Holders {
     /// The agent: by phone, page, REST or NOTIFY hold.
     pub by_agent: bool,
-    /// The trunk, by its description.
-    pub by_trunk: bool,
+    /// The other party: the trunk by its description, another agent as the first one.
+    pub by_peer: bool,
 }
 
 impl Call {
@@ -87,60 +88,95 @@ impl Call {
 
     /// The call is taken down: what was kept does not come about.
     pub(super) fn decline_kept(&mut self) -> Option<Action> {
-        self.kept.hold = None;
-        let call = self.kept.parties.take()?.call()?;
-        Some(Action::Decline { call, why: Declined::WrongState })
+        self.kept.hold.clear();
+        let kept = self.kept.parties.take()?;
+        let by = kept.by().map(str::to_owned);
+        Some(Action::Decline { call: kept.call()?, by, why: Declined::WrongState })
     }
 
-    /// What is handed on can be taken back, before it has begun too.
-    fn take_back(&mut self) -> Option<Action> {
-        let kept = self.kept.parties.take_if(|kept| matches!(kept, Command::BlindTransfer { .. }))?;
-        Some(Action::Decline { call: kept.call()?, why: Declined::Refused(487) })
+    /// What an agent hands on it can take back, before that has begun too.
+    fn take_back(&mut self, dn: &str) -> Option<Action> {
+        let own = &self.parties.dn;
+        let is_it = |kept: &mut Command| {
+            let is_transfer = matches!(kept, Command::OnCall { what: CallCommand::BlindTransfer { .. }, .. });
+            is_transfer && kept.by().unwrap_or(own) == dn
+        };
+        let kept = self.kept.parties.take_if(is_it)?;
+        let by = kept.by().map(str::to_owned);
+        Some(Action::Decline { call: kept.call()?, by, why: Declined::Refused(487) })
     }
 
-    /// Takes a wish and says what follows.
-    pub(super) fn wish(&mut self, wish: Wish, now: Instant) -> Vec<Action> {
+    /// Takes a wish and says what follows. `by`: the leg of the agent who has it; `None`: of the agent whose call it is.
+    pub(super) fn wish(&mut self, wish: Wish, by: Option<LegId>, now: Instant) -> Vec<Action> {
         let hold = match wish {
             Wish::Answer => {
                 let Some(procedure @ Procedure::Setup(_)) = &mut self.procedure else { return Vec::new() };
-                let step = procedure.on(Signal::Wish(wish), now);
+                let step = procedure.on(Signal::Wish { what: wish, by }, now);
                 return self.follow(step, now);
             }
             Wish::Hold => true,
             Wish::Retrieve => false,
         };
+        let Some(near) = by.or_else(|| self.agent_leg().map(|leg| leg.id)) else { return Vec::new() };
         match &self.procedure {
-            None => self.begin_hold(hold),
+            None => self.begin_hold(near, hold),
             Some(Procedure::Summons(_) | Procedure::Setup(_) | Procedure::Release(_)) => Vec::new(),
             // What is handed on can be taken back; three are not held by one.
-            Some(Procedure::Transfer(_)) if !hold => self.proceed(Signal::Wish(wish), now),
-            Some(Procedure::Addition(_) | Procedure::Conference(_)) => {
-                vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })]
+            Some(Procedure::Transfer(transfer)) if !hold && transfer.may_take_back(near) => {
+                self.proceed(Signal::Wish { what: wish, by }, now)
             }
+            Some(Procedure::Addition(_) | Procedure::Conference(_)) => vec![self.not_now(near)],
             Some(_) => {
-                self.kept.hold = Some(hold);
-                let taken_back = if hold { None } else { self.take_back() };
+                let dn = self.dn_of(near).to_owned();
+                let taken_back = if hold { None } else { self.take_back(&dn) };
+                self.kept.hold.retain(|(other, _)| *other != dn);
+                self.kept.hold.push((dn, hold));
                 taken_back.into_iter().collect()
             }
         }
     }
 
+    /// Who leaves has no more wishes.
+    pub(super) fn forget_wishes(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Forget(leg) = action {
+                let dn = self.leg(*leg).and_then(|leg| leg.dn.clone());
+                self.kept.hold.retain(|(other, _)| Some(other) != dn.as_ref());
+            }
+        }
+    }
+
+    fn not_now(&self, near: LegId) -> Action {
+        Action::Emit(EventKind::Declined { why: Declined::WrongState, by_agent: self.is_agent(near) })
+    }
+
     /// A procedure is done: what was wished meanwhile has its turn.
     pub(super) fn resume_wish(&mut self) -> Vec<Action> {
-        let mut actions = self.kept.hold.take().map(|hold| self.begin_hold(hold)).unwrap_or_default();
+        let mut actions = Vec::new();
+        while self.procedure.is_none() && !self.kept.hold.is_empty() {
+            let (dn, hold) = self.kept.hold.remove(0);
+            if let Some(near) = self.leg_of_dn(&dn).map(|leg| leg.id) {
+                actions.extend(self.begin_hold(near, hold));
+            }
+        }
         if self.procedure.is_none() {
             actions.extend(self.kept.parties.take().map(Action::Obey));
         }
         actions
     }
 
-    fn begin_hold(&mut self, hold: bool) -> Vec<Action> {
-        if hold == self.hold.by_agent {
+    /// Returns true where the agent of this leg has the other party on hold.
+    pub fn holds(&self, leg: LegId) -> bool {
+        if self.is_agent(leg) { self.hold.by_agent } else { self.hold.by_peer }
+    }
+
+    fn begin_hold(&mut self, near: LegId, hold: bool) -> Vec<Action> {
+        if hold == self.holds(near) {
             return Vec::new();
         }
-        let (Some(near), Some(far)) = (self.agent_leg().map(|leg| leg.id), self.far_leg()) else { return Vec::new() };
+        let Some(far) = self.other_leg(near) else { return Vec::new() };
         if matches!(self.topology.joined(), Joined::Mix(_)) {
-            return vec![Action::Emit(EventKind::Declined { why: Declined::WrongState })];
+            return vec![self.not_now(near)];
         }
         if far.kind == LegKind::Browser {
             // Two browsers: nobody else need be told.
@@ -152,29 +188,49 @@ impl Call {
         actions
     }
 
-    /// The agent's hold is in force, or over.
+    /// The hold of an agent is in force, or over. A phone that holds the call by itself is asked to take it back.
     pub(super) fn held(&mut self, near: LegId, far: LegId, hold: bool) -> Vec<Action> {
-        self.hold.by_agent = hold;
-        if hold {
-            vec![super::procedure::hold::park(far), Action::Emit(EventKind::Held { by_agent: true })]
-        } else {
-            vec![Action::Connect(near, far), Action::Emit(EventKind::Retrieved { by_agent: true })]
+        let by_agent = self.is_agent(near);
+        *(if by_agent { &mut self.hold.by_agent } else { &mut self.hold.by_peer }) = hold;
+        let mut actions = self.heard_again(near, far);
+        actions.push(Action::Emit(match hold {
+            true => EventKind::Held { by_agent },
+            false => EventKind::Retrieved { by_agent },
+        }));
+        if !hold && self.leg(near).is_some_and(|leg| !leg.media.peer_direction().receives()) {
+            actions.push(Action::AskToRetrieve(near));
+        }
+        actions
+    }
+
+    /// Lets two legs hear what they are to hear: each other, or what who is on hold hears. The trunk plays its own music to
+    /// whom it has on hold.
+    pub(super) fn heard_again(&self, near: LegId, far: LegId) -> Vec<Action> {
+        let is_browser = |leg| self.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
+        let holds = |leg| is_browser(leg) && self.holds(leg);
+        let silent = |leg| Action::Park { leg, source: ParkSource::Nothing };
+        // Who is on hold comes first: that parts the pair, and leaves the other one in silence.
+        match (holds(near), holds(far)) {
+            (false, false) => vec![Action::Connect(near, far)],
+            (true, false) => vec![park(far), silent(near)],
+            (false, true) => vec![park(near), silent(far)],
+            (true, true) => vec![park(far), park(near)],
         }
     }
 
     /// A peer's description has changed its direction, as the peer writes it.
     pub(super) fn reoffered(&mut self, leg: LegId, before: Direction, after: Direction, now: Instant) -> Vec<Action> {
-        let is_agent = self.agent_leg().is_some_and(|agent| agent.id == leg);
+        let is_agent = self.leg(leg).is_some_and(|leg| leg.kind == LegKind::Browser);
         match (is_agent, before.receives(), after.receives()) {
-            (true, true, false) => self.wish(Wish::Hold, now),
-            (true, false, true) => self.wish(Wish::Retrieve, now),
+            (true, true, false) => self.wish(Wish::Hold, Some(leg), now),
+            (true, false, true) => self.wish(Wish::Retrieve, Some(leg), now),
             (true, ..) => Vec::new(),
             (false, _, receives) => self.held_by_trunk(!receives),
         }
     }
 
     pub(super) fn held_by_trunk(&mut self, hold: bool) -> Vec<Action> {
-        if std::mem::replace(&mut self.hold.by_trunk, hold) == hold {
+        if std::mem::replace(&mut self.hold.by_peer, hold) == hold {
             return Vec::new();
         }
         let by_agent = false;

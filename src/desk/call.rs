@@ -58,6 +58,15 @@ impl CallState {
     }
 }
 
+/// Where a number stands in a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) dn: &'a str,
+    pub(super) peer: &'a str,
+    pub(super) direction: Direction,
+    pub(super) is_second: bool,
+}
+
 /// A call at one number.
 #[derive(Debug)]
 pub(super) struct Side {
@@ -69,12 +78,16 @@ pub(super) struct Side {
     /// `None` before there is anything to show.
     pub(super) state: Option<CallState>,
     pub(super) was_answered: bool,
-    /// The call's commands act for the other side.
+    /// What happens in the call is told as the other agent's: this one is called, or a guest of a conference.
     pub(super) is_second: bool,
+    /// The consultation that waits for the other party to be on hold.
+    pub(super) wanted: Option<Wanted>,
+    /// What its agent asked last, to tell what was declined.
+    pub(super) asked: Option<&'static str>,
     /// The other party has put this one on hold.
     pub(super) is_held_by_peer: bool,
     /// What its desktop knows of [`Sight::beside`].
-    pub(super) told_beside: (bool, bool),
+    pub(super) told_beside: [bool; 3],
     /// Its place among the sides that the call has had.
     number: u32,
     /// Events so far.
@@ -143,14 +156,11 @@ pub(super) struct Call {
     /// Numbers of all parties but the agent, once they are more than one, or others than at first.
     pub(super) parties: Option<Vec<String>>,
     pub(super) consultation: Option<Consultation>,
-    pub(super) wanted: Option<Wanted>,
     pub(super) dial: Option<DialId>,
     /// The number that handed it on, while events still bear it: it has left.
     pub(super) left: Option<String>,
     pub(super) answered_at: Option<Instant>,
     pub(super) is_captured: bool,
-    /// What was asked last, to tell what was declined.
-    pub(super) asked: Option<&'static str>,
 }
 
 impl Call {
@@ -162,28 +172,28 @@ impl Call {
             facts: Facts::default(),
             parties: None,
             consultation: None,
-            wanted: None,
             dial: event.dial,
             left: None,
             answered_at: None,
             is_captured: false,
-            asked: None,
         }
     }
 
-    pub(super) fn add_side(&mut self, dn: &str, owner: Option<UserName>, direction: Direction) -> &mut Side {
+    pub(super) fn add_side(&mut self, place: Place<'_>, owner: Option<UserName>) -> &mut Side {
         let number = self.sides_made;
         self.sides_made += 1;
         self.sides.push(Side {
-            dn: dn.to_owned(),
-            peer: String::new(),
-            direction,
+            dn: place.dn.to_owned(),
+            peer: place.peer.to_owned(),
+            direction: place.direction,
             owner,
             state: None,
             was_answered: false,
-            is_second: false,
+            is_second: place.is_second,
+            wanted: None,
+            asked: None,
             is_held_by_peer: false,
-            told_beside: (false, false),
+            told_beside: [false; 3],
             number,
             sequence: 0,
         });
@@ -197,6 +207,15 @@ impl Call {
 
     pub(super) fn side_of(&self, user: &UserName) -> Option<&Side> {
         self.sides.iter().find(|side| side.owner.as_ref() == Some(user))
+    }
+
+    pub(super) fn side_of_mut(&mut self, user: &UserName) -> Option<&mut Side> {
+        self.sides.iter_mut().find(|side| side.owner.as_ref() == Some(user))
+    }
+
+    /// Says whether the other party of a side is one of our numbers, reached without a trunk.
+    pub(super) fn is_local(&self, side: &Side) -> bool {
+        self.sides.iter().any(|other| other.dn == side.peer)
     }
 
     pub(super) fn is_conference(&self) -> bool {
@@ -365,18 +384,17 @@ fn text_size(text: &str) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
     pub(super) state: CallState,
-    pub(super) is_second: bool,
     pub(super) is_conference: bool,
-    /// The agent has another call that this one can be joined with.
-    pub(super) has_other: bool,
+    /// The agent has another call whose party this one's can be joined with.
+    pub(super) can_transfer: bool,
+    /// The agent has another call that can be made one with this.
+    pub(super) can_confer: bool,
     /// One of them is on hold, the other one is not.
     pub(super) can_swap: bool,
 }
 
 /// What can be done with user data.
 const DATA: [&str; 4] = ["AttachUserData", "UpdateUserData", "DeleteUserData", "DeleteUserDataPair"];
-/// What makes one of two calls.
-const BOTH: [&str; 2] = ["CompleteTransfer", "CompleteConference"];
 
 impl Sight {
     /// Returns what can be done, by the names of the operations.
@@ -385,8 +403,7 @@ impl Sight {
             CallState::Released => return Vec::new(),
             CallState::Ringing => vec!["Answer"],
             CallState::Dialing => vec!["Hangup"],
-            _ if self.is_second => vec!["Hangup"],
-            CallState::Established if self.is_conference => vec!["Hangup", "SendDtmf"],
+            _ if self.is_conference => vec!["Hangup", "SendDtmf"],
             CallState::Established => vec![
                 "Hangup",
                 "Hold",
@@ -400,19 +417,19 @@ impl Sight {
                 vec!["Hangup", "Retrieve", "InitiateTransfer", "InitiateConference", "SingleStepTransfer"]
             }
         };
-        if self.can_swap && !self.is_second {
-            all.push("SwapCalls");
-        }
-        if self.state.is_talking() && self.has_other && !self.is_second {
-            all.extend(BOTH);
-        }
+        let both = [
+            ("SwapCalls", self.can_swap),
+            ("CompleteTransfer", self.can_transfer && self.state.is_talking()),
+            ("CompleteConference", self.can_confer && self.state.is_talking()),
+        ];
+        all.extend(both.into_iter().filter(|(_, can)| *can).map(|(name, _)| name));
         all.extend(DATA);
         all
     }
 
-    /// Returns what other calls of the agent decide: whether this one can be joined with one of them, and swapped.
-    pub(super) fn beside(self) -> (bool, bool) {
-        (self.has_other, self.can_swap)
+    /// Returns what other calls of the agent decide.
+    pub(super) fn beside(self) -> [bool; 3] {
+        [self.can_transfer, self.can_confer, self.can_swap]
     }
 
     /// Says whether an operation may be tried. A call that rings can be refused, which GWS does not list.
@@ -422,7 +439,7 @@ impl Sight {
             other => other.name(),
         };
         let refuses = name == "Hangup" && self.state == CallState::Ringing;
-        let answers_consultation = name.starts_with("Complete") && self.state == CallState::Dialing && self.has_other;
+        let answers_consultation = name == "CompleteTransfer" && self.state == CallState::Dialing && self.can_transfer;
         refuses || answers_consultation || self.capabilities().contains(&name)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::call::{Call, CallState, Consultation, is_conn_id};
+use super::call::{Call, CallState, Consultation, Place, is_conn_id};
 use super::happened::Happened;
 use super::{AttachedData, Desk, UserName};
 use crate::call::{CallEvent, Direction, EventKind, ReleaseCause};
@@ -97,22 +97,21 @@ impl Desk {
                 call.parties = (!alone).then(|| parties.clone());
                 self.tell_all(call, &Happened::participants(), event.at)
             }
-            EventKind::Transferred { to } => {
-                let near = call.sides.iter().position(|side| !side.is_second);
+            EventKind::Transferred { to, by_agent } => {
+                let near = call.sides.iter().position(|side| side.is_second != *by_agent);
                 if let Some(near) = near {
                     self.tell_side(call, near, &Happened::transferred(to), event.at);
+                    call.left = Some(call.sides[near].dn.clone());
                     self.leave(call, near, Some(&ReleaseCause::Transferred), event.at, now);
                 }
-                call.left = Some(event.dn.clone());
                 false
             }
             EventKind::CaptureStarted { .. } | EventKind::CaptureStopped { .. } => {
                 call.is_captured = matches!(event.kind, EventKind::CaptureStarted { .. });
                 self.tell_all(call, &Happened::recording(), event.at)
             }
-            EventKind::Declined { why } => {
-                call.wanted = None;
-                self.tell_declined(call, &why.to_string(), event.at);
+            EventKind::Declined { why, by_agent } => {
+                self.tell_declined(call, &why.to_string(), *by_agent, event.at);
                 false
             }
             EventKind::Released { cause, browser, trunk } => {
@@ -176,10 +175,9 @@ impl Desk {
                 self.tell_side(call, index, &Happened::status(Some(event)), at);
             }
         }
-        if hold
-            && by_agent
-            && let Some(wanted) = call.wanted.take().filter(|wanted| wanted.is_fresh(now))
-        {
+        let held = call.sides.iter_mut().filter(|side| hold && side.is_second != by_agent);
+        let wanted: Vec<_> = held.filter_map(|side| side.wanted.take()).filter(|wanted| wanted.is_fresh(now)).collect();
+        for wanted in wanted {
             self.consult(call.id, wanted, now);
         }
         true
@@ -187,37 +185,39 @@ impl Desk {
 
     /// Finds whose the call is: who has come, who has left. Returns the numbers whose other party is another one.
     fn settle_sides(&mut self, call: &mut Call, event: &CallEvent, now: Instant) -> Vec<String> {
-        let other = match event.direction {
+        // A call between two of ours is the other one's, seen from the other side; guests of a conference were called.
+        let far = match event.direction {
             Direction::Inbound => Direction::Outbound,
             Direction::Outbound => Direction::Inbound,
         };
-        let near = (&event.dn, &event.peer, event.direction, false);
-        let far = event.local.then_some((&event.peer, &event.dn, other, true));
-        if call.left.as_ref().is_some_and(|left| *left != event.dn) {
+        let near = Place { dn: &event.dn, peer: &event.peer, direction: event.direction, is_second: false };
+        let others = event.others.iter().map(|dn| {
+            let direction = if *dn == event.peer { far } else { Direction::Inbound };
+            Place { dn, peer: &event.dn, direction, is_second: true }
+        });
+        let all: Vec<Place<'_>> = [near].into_iter().chain(others).collect();
+        if call.left.as_ref().is_some_and(|left| all.iter().all(|place| place.dn != left)) {
             call.left = None;
         }
-        let wanted: Vec<_> =
-            [Some(near), far].into_iter().flatten().filter(|(dn, ..)| call.left.as_ref() != Some(*dn)).collect();
-        while let Some(gone) = call.sides.iter().position(|side| wanted.iter().all(|(dn, ..)| **dn != side.dn)) {
-            self.leave(call, gone, Some(&ReleaseCause::Transferred), event.at, now);
+        let places: Vec<_> = all.into_iter().filter(|place| call.left.as_deref() != Some(place.dn)).collect();
+        // A guest leaves a conference as he likes; who leaves a pair was handed on, or has handed on.
+        let cause = if call.is_conference() { ReleaseCause::Agent } else { ReleaseCause::Transferred };
+        while let Some(gone) = call.sides.iter().position(|side| places.iter().all(|place| place.dn != side.dn)) {
+            self.leave(call, gone, Some(&cause), event.at, now);
         }
         let mut moved = Vec::new();
-        for (dn, peer, direction, is_second) in wanted {
-            let at = match call.sides.iter().position(|side| side.dn == *dn) {
+        for place in places {
+            match call.sides.iter().position(|side| side.dn == place.dn) {
                 Some(at) => {
-                    if call.sides[at].peer != *peer {
+                    if call.sides[at].peer != place.peer {
                         call.parties = None;
                         call.sides[at].is_held_by_peer = false;
-                        moved.push(dn.clone());
+                        moved.push(place.dn.to_owned());
                     }
-                    at
+                    (call.sides[at].peer, call.sides[at].is_second) = (place.peer.to_owned(), place.is_second);
                 }
-                None => {
-                    self.join(call, dn, direction, event.at);
-                    call.sides.len() - 1
-                }
-            };
-            (call.sides[at].peer, call.sides[at].is_second) = (peer.clone(), is_second);
+                None => self.join(call, place, event.at),
+            }
         }
         moved
     }
@@ -225,11 +225,11 @@ impl Desk {
 
 impl Desk {
     /// A number comes to a call.
-    fn join(&mut self, call: &mut Call, dn: &str, direction: Direction, at: Instant) {
-        let owner = self.owner(dn).cloned();
+    fn join(&mut self, call: &mut Call, place: Place<'_>, at: Instant) {
+        let owner = self.owner(place.dn).cloned();
         let is_talking = call.answered_at.is_some();
         let id = call.id;
-        let side = call.add_side(dn, owner.clone(), direction);
+        let side = call.add_side(place, owner.clone());
         side.was_answered = is_talking;
         if is_talking {
             // Its phone has answered before it came to this call; what follows tells of it.

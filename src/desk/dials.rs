@@ -96,13 +96,18 @@ impl Desk {
         self.agents.insert(dialling.user, agent);
     }
 
-    /// Tells that what was asked last of a call did not come about.
-    pub(super) fn tell_declined(&mut self, call: &mut super::call::Call, why: &str, at: Instant) {
+    /// Tells that what was asked last of a call did not come about. `by_agent`: by the agent whose call it is; else by
+    /// another one.
+    pub(super) fn tell_declined(&mut self, call: &mut super::call::Call, why: &str, by_agent: bool, at: Instant) {
         let name = self.call_name(call.id);
-        let asked = call.asked.take();
         for index in 0..call.sides.len() {
             let side = &mut call.sides[index];
-            if side.is_second || side.state.is_none() {
+            if side.is_second == by_agent {
+                continue;
+            }
+            side.wanted = None;
+            let asked = side.asked.take();
+            if side.state.is_none() {
                 continue;
             }
             let event_id: std::sync::Arc<str> = format!("{}-{}", self.config.run, side.next_event(call.id)).into();

@@ -322,7 +322,7 @@ impl Desk {
         if call.consultation.is_some() && !side.is_second {
             return "Consult";
         }
-        let is_ours = call.sides.len() > 1 || self.candidates.contains_key(&side.peer);
+        let is_ours = call.is_local(side) || self.candidates.contains_key(&side.peer);
         match side.direction {
             _ if is_ours => "Internal",
             Direction::Inbound => "Inbound",
@@ -334,20 +334,23 @@ impl Desk {
     pub(super) fn sight(&self, call: &Call, side: &Side) -> Sight {
         // A side that nobody was told of yet is about to be.
         let state = side.state.unwrap_or(CallState::Dialing);
+        let is_conference = call.is_conference();
+        let mut sight = Sight { state, is_conference, can_transfer: false, can_confer: false, can_swap: false };
         let agent = side.owner.as_ref().and_then(|user| self.agents.get(user));
         let others = agent.into_iter().flat_map(|agent| agent.calls.iter().map(move |id| (id, &agent.config.user)));
         let others = others.filter(|(id, _)| **id != call.id);
-        let states = others.filter_map(|(id, user)| self.calls.get(id)?.side_of(user)?.state);
-        let mut sight = Sight {
-            state,
-            is_second: side.is_second,
-            is_conference: call.is_conference(),
-            has_other: false,
-            can_swap: false,
-        };
-        for other in states {
-            sight.has_other |= other.is_talking() || other == CallState::Dialing;
-            sight.can_swap |= state.is_talking() && other.is_talking() && state != other;
+        let others =
+            others.filter_map(|(id, user)| self.calls.get(id).and_then(|other| Some((other, other.side_of(user)?))));
+        // A conference stays as it is until one of the three leaves.
+        for (other, own) in others.filter(|(other, _)| !is_conference && !other.is_conference()) {
+            let Some(beside) = own.state else { continue };
+            // Nobody is joined with himself; and one of our numbers that rings is somebody's to answer still.
+            let is_same = call.is_local(side) && other.is_local(own) && own.peer == side.peer;
+            let can_ring = |call: &Call, side, state| state == CallState::Dialing && !call.is_local(side);
+            let is_there = |call, side, state: CallState| state.is_talking() || can_ring(call, side, state);
+            sight.can_transfer |= !is_same && is_there(call, side, state) && is_there(other, own, beside);
+            sight.can_confer |= !is_same && beside.is_talking();
+            sight.can_swap |= state.is_talking() && beside.is_talking() && state != beside;
         }
         sight
     }

@@ -10,7 +10,7 @@ use super::happened::Happened;
 use super::operation::{Answer, AttachedData, CallOperation, MAX_DIGITS, MAX_NUMBER, Operation, Refusal};
 use super::resources::body;
 use super::{AgentState, Desk, Output};
-use crate::call::Command;
+use crate::call::{CallCommand, Command};
 use crate::id::CallId;
 use crate::plan::Digit;
 
@@ -96,24 +96,29 @@ impl Desk {
         let call = self.find(self.agent(user)?, name).ok_or_else(unknown)?;
         let side = call.side_of(user).filter(|side| side.state.is_some()).ok_or_else(unknown)?;
         let operation = what.name();
-        if !self.sight(call, side).allows(&what) {
-            let why = "the call is not in a state for it";
+        let sight = self.sight(call, side);
+        if !sight.allows(&what) {
+            let why = match sight.is_conference {
+                true => "the call is a conference",
+                false => "the call is not in a state for it",
+            };
             return Err(Refusal::WrongState { operation, why });
         }
         let call = call.id;
         let command = match what {
-            CallOperation::Answer => Command::Answer { call },
-            CallOperation::Hangup | CallOperation::ClearCall => Command::Release { call },
-            CallOperation::Hold => Command::Hold { call },
-            CallOperation::Retrieve => Command::Retrieve { call },
-            CallOperation::SendDtmf { digits } => Command::SendDigits { call, digits: keys(&digits)? },
+            CallOperation::Answer => CallCommand::Answer,
+            CallOperation::Hangup => CallCommand::HangUp,
+            CallOperation::ClearCall => CallCommand::Release,
+            CallOperation::Hold => CallCommand::Hold,
+            CallOperation::Retrieve => CallCommand::Retrieve,
+            CallOperation::SendDtmf { digits } => CallCommand::SendDigits { digits: keys(&digits)? },
             CallOperation::SingleStepTransfer { to } => {
                 check_number(&to)?;
-                Command::BlindTransfer { call, to }
+                CallCommand::BlindTransfer { to }
             }
             CallOperation::SingleStepConference { to } => {
                 check_number(&to)?;
-                Command::SingleStepConference { call, to }
+                CallCommand::SingleStepConference { to }
             }
             CallOperation::InitiateTransfer { to, user_data } | CallOperation::InitiateConference { to, user_data } => {
                 let wanted = Wanted { user: user.clone(), to, data: user_data, operation, at: now };
@@ -121,24 +126,27 @@ impl Desk {
             }
             CallOperation::CompleteTransfer { with } => {
                 let (call, with) = self.both(user, call, with, operation)?;
-                Command::AttendedTransfer { call, with }
+                self.ask(user, call, operation, CallCommand::AttendedTransfer { with });
+                return Ok(());
             }
             CallOperation::CompleteConference { with } => {
                 let (call, with) = self.both(user, call, with, operation)?;
-                Command::Conference { call, with }
+                self.ask(user, call, operation, CallCommand::Conference { with });
+                return Ok(());
             }
             CallOperation::SwapCalls { with } => return self.swap(user, call, with),
             data => return self.change_data(call, data, now),
         };
-        self.ask(call, operation, command);
+        self.ask(user, call, operation, command);
         Ok(())
     }
 
-    fn ask(&mut self, call: CallId, operation: &'static str, command: Command) {
-        if let Some(call) = self.calls.get_mut(&call) {
-            call.asked = Some(operation);
-        }
-        self.outputs.push_back(Output::Command(command));
+    /// Asks something of a call in the name of the number that the agent has it at.
+    fn ask(&mut self, user: &UserName, call: CallId, operation: &'static str, what: CallCommand) {
+        let Some(side) = self.calls.get_mut(&call).and_then(|call| call.side_of_mut(user)) else { return };
+        side.asked = Some(operation);
+        let by = Some(side.dn.clone());
+        self.outputs.push_back(Output::Command(Command::OnCall { call, by, what }));
     }
 
     /// Puts the other party on hold; then somebody is called.
@@ -153,15 +161,16 @@ impl Desk {
         if others.into_iter().any(talks) {
             return Err(Refusal::WrongState { operation, why: "another call is not on hold" });
         }
-        let Some(parent) = self.calls.get_mut(&call) else { return Ok(()) };
-        if parent.wanted.as_ref().is_some_and(|wanted| wanted.is_fresh(now)) {
+        let user = wanted.user.clone();
+        let Some(own) = self.calls.get_mut(&call).and_then(|parent| parent.side_of_mut(&user)) else { return Ok(()) };
+        if own.wanted.as_ref().is_some_and(|wanted| wanted.is_fresh(now)) {
             return Err(Refusal::WrongState { operation, why: "a call is being made already" });
         }
-        if parent.side_of(&wanted.user).is_some_and(|side| side.state == Some(CallState::Held)) {
+        if own.state == Some(CallState::Held) {
             self.dial(wanted, Some(call), now);
         } else {
-            parent.wanted = Some(wanted);
-            self.ask(call, operation, Command::Hold { call });
+            own.wanted = Some(wanted);
+            self.ask(&user, call, operation, CallCommand::Hold);
         }
         Ok(())
     }
@@ -204,8 +213,8 @@ impl Desk {
             (Some(CallState::Established), Some(CallState::Held)) => (other, one),
             _ => return Err(Refusal::WrongState { operation, why: "one call has to be on hold, the other one not" }),
         };
-        self.ask(talking, operation, Command::Hold { call: talking });
-        self.ask(held, operation, Command::Retrieve { call: held });
+        self.ask(user, talking, operation, CallCommand::Hold);
+        self.ask(user, held, operation, CallCommand::Retrieve);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Agents at their desks, in simulated time.
 
 mod calls;
+mod internal;
 mod model;
 mod operations;
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::call::{Direction, EventKind};
+use crate::call::{CallCommand, Direction, EventKind};
 
 static PASSWORD: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::make("crosspoint", [1; 16]));
 
@@ -124,7 +125,7 @@ impl Line {
                 data: Arc::from([]),
                 dnis: None,
                 dial: None,
-                local: false,
+                others: Box::default(),
             },
         }
     }
@@ -132,6 +133,13 @@ impl Line {
     fn outbound(call: u64, to: &str) -> Line {
         let mut line = Line::inbound(call);
         (line.event.direction, line.event.peer) = (Direction::Outbound, to.to_owned());
+        line
+    }
+
+    /// 5001 calls 5002, without a trunk.
+    fn local(call: u64) -> Line {
+        let mut line = Line::outbound(call, "5002");
+        line.event.others = ["5002".to_owned()].into();
         line
     }
 
@@ -165,6 +173,11 @@ impl Line {
     fn name(&self) -> String {
         format!("00000000000000AB{:016X}", self.event.call.0)
     }
+}
+
+/// What the agent at a number asks of a call.
+fn asked(call: CallId, dn: &str, what: CallCommand) -> Command {
+    Command::OnCall { call, by: Some(dn.to_owned()), what }
 }
 
 fn commands(outputs: &[Output]) -> Vec<Command> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Gateway;
 use super::page::PAGE_TYPE;
-use crate::call::{AnswerMode, Call, Declined, Direction, EventKind, LegKind, Procedure, Signal, Wish};
+use crate::call::{AnswerMode, Call, Declined, Direction, LegKind, Procedure, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::registrar::Binding;
 use crate::sip::endpoint::{ClientTx, Header};
@@ -53,7 +53,7 @@ impl Gateway {
             },
         }
         if at_once {
-            self.signal(call, Signal::Wish(Wish::Answer), now);
+            self.signal(call, Signal::Wish { what: Wish::Answer, by: None }, now);
         }
     }
 
@@ -118,6 +118,7 @@ impl Gateway {
         }
         self.counters.deaf_pages += 1;
         tracing::warn!(%call, %leg, dn = found.parties.dn, status, "the phone could not be told to answer, and rings on");
-        self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
+        let dn = found.dn_of(leg).to_owned();
+        self.decline(call, Some(&dn), Declined::Refused(status), now);
     }
 }

@@ -131,7 +131,7 @@ impl Gateway {
             return self.end_capture(call, CaptureEnd::Asked, now);
         }
         if !self.captures.policy.available {
-            return self.emit(call, EventKind::Declined { why: Declined::NoCapture }, now);
+            return self.emit(call, EventKind::Declined { why: Declined::NoCapture, by_agent: true }, now);
         }
         self.begin_capture(call, now);
     }

@@ -1,7 +1,8 @@
 //! Calls from one of our DNs to another that stay here: the trunk does not see them, so only where that is configured.
 //!
 //! Both browsers are on one media thread, and their Opus goes from one to the other untouched, in full band. Events tell of
-//! such a call as the caller's, and that it is `local`: for the other agent's desktop they are to be read from the other side.
+//! such a call as the caller's, and name the other DN among `others`: for that agent's desktop they are to be read from the
+//! other side. Commands of either agent name the DN that asks.
 
 use std::time::Instant;
 
@@ -13,20 +14,15 @@ use super::ports::NoPlace;
 use super::refusal::{Limit, Refusal};
 use super::routing::{offer, sdp_status};
 use crate::call::{Direction, Leg, LegMedia, Parties, SetupLimits, Signal, UserData};
-use crate::id::WorkerId;
+use crate::id::{CallId, WorkerId};
 use crate::path::Path;
-use crate::registrar::Binding;
 use crate::sip::endpoint::SessionId;
 use crate::sip::message::Message;
 
-/// The thread of a call that stays here, and the phones of the DN that is called.
-pub(super) type Local = (WorkerId, Vec<Binding>);
-
 impl Gateway {
-    /// Returns where the phones of a number are, if a call of this DN to it stays here, and the thread that both share; it
-    /// is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk. A leg that
+    /// Returns the thread that both share, if a call of this DN to the number stays here; it is placed then. Agents who talk on two threads already are not joined: their call goes by the trunk. A leg that
     /// stands for no call is in nobody's way.
-    pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Result<Option<Local>, Refusal> {
+    pub(super) fn local_party(&mut self, dn: &str, number: &str, now: Instant) -> Result<Option<WorkerId>, Refusal> {
         let stays = match self.policy.local {
             LocalCalls::Never => false,
             LocalCalls::TrunkDown => self.trunks.is_down(dn, number),
@@ -35,9 +31,7 @@ impl Gateway {
         if !stays || dn == number || !self.admission.knows(number) {
             return Ok(None);
         }
-        let bindings = self.registrar.lookup(number, now).into_iter();
-        let bindings: Vec<Binding> = bindings.filter(|b| self.peers.flow(&b.path).is_some()).cloned().collect();
-        if bindings.is_empty() {
+        if self.reachable(number, now).is_empty() {
             return Ok(None);
         }
         if !self.has_room(number) {
@@ -47,7 +41,7 @@ impl Gateway {
         if placed == Err(NoPlace::Apart) && (self.give_way(number, now) || self.give_way(dn, now)) {
             placed = self.ports.place_both(dn, number);
         }
-        Ok(placed.ok().map(|worker| (worker, bindings)))
+        Ok(placed.ok())
     }
 
     /// Makes the call between two of our DNs.
@@ -57,7 +51,7 @@ impl Gateway {
         invite: &Message,
         path: Path,
         (dn, number): (String, String),
-        (worker, bindings): Local,
+        worker: WorkerId,
         now: Instant,
     ) -> Result<(), Refusal> {
         let leg = self.calls.next_leg();
@@ -74,8 +68,7 @@ impl Gateway {
             }
         };
         self.answer_as(session, &path, &number);
-        let answer = self.admission.ring(&number).unwrap_or(self.policy.ring_timeout);
-        let limits = SetupLimits { answer, target: None, targets: 0 };
+        let limits = self.local_limits(&number);
         let trunk = self.peers.trunk(0);
         let parties = Parties {
             dn,
@@ -91,13 +84,27 @@ impl Gateway {
         };
         let caller = Leg::browser(leg, parties.dn.clone(), session, path, media);
         let call = self.begin(parties, caller, limits, open, now);
-        for binding in &bindings {
-            self.ring(call, worker, binding, now);
-        }
-        if self.calls.get(call).is_some_and(|call| call.legs.len() == 1) {
-            self.signal(call, Signal::NoTarget, now);
-        }
+        self.ring_peer(call, now);
         self.calls.schedule(call);
         Ok(())
+    }
+
+    /// Says how long a DN rings that is called without a trunk; nobody else is tried.
+    pub(super) fn local_limits(&self, number: &str) -> SetupLimits {
+        let answer = self.admission.ring(number).unwrap_or(self.policy.ring_timeout);
+        SetupLimits { answer, target: None, targets: 0 }
+    }
+
+    /// Calls the phones of the other DN.
+    pub(super) fn ring_peer(&mut self, call: CallId, now: Instant) {
+        let Some(found) = self.calls.get(call) else { return };
+        let Some(worker) = found.legs.first().map(|caller| caller.media.worker) else { return };
+        let (number, legs) = (found.parties.peer.clone(), found.legs.len());
+        for binding in self.reachable(&number, now) {
+            self.ring(call, worker, &binding, now);
+        }
+        if self.calls.get(call).is_some_and(|call| call.legs.len() == legs) {
+            self.signal(call, Signal::NoTarget, now);
+        }
     }
 }

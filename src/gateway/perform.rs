@@ -77,7 +77,7 @@ impl Gateway {
                 }
             }
             Action::Obey(command) => self.command(command, now),
-            Action::Decline { call, why } => self.emit(call, EventKind::Declined { why }, now),
+            Action::Decline { call, by, why } => self.decline(call, by.as_deref(), why, now),
             Action::Emit(kind) => self.emit(call, kind, now),
             Action::Finish => {
                 self.tell_referrer_why(call, now);

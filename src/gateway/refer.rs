@@ -107,14 +107,12 @@ impl Gateway {
         if own.is_none_or(|own| own.path.flow() != path.flow()) {
             return self.reply(tx, info, 403, &[], now);
         }
-        let (dn, is_agent) = (found.dn_of(leg).to_owned(), found.agent_leg().is_some_and(|agent| agent.id == leg));
+        let dn = found.dn_of(leg).to_owned();
         let Ok(command) = PageCommand::parse(info.body()) else { return self.reply(tx, info, 400, &[], now) };
         let other = |with: &str| self.call_named(&dn, with).filter(|with| *with != call).ok_or(404u16);
         let aim = match command {
-            // Between two DNs the one who was called holds by its phone alone.
-            PageCommand::Hold | PageCommand::Retrieve if !is_agent => return self.reply(tx, info, 403, &[], now),
-            PageCommand::Hold => return self.wished(call, Wish::Hold, tx, info, now),
-            PageCommand::Retrieve => return self.wished(call, Wish::Retrieve, tx, info, now),
+            PageCommand::Hold => return self.wished(call, leg, Wish::Hold, tx, info, now),
+            PageCommand::Retrieve => return self.wished(call, leg, Wish::Retrieve, tx, info, now),
             PageCommand::Conference { with } => {
                 let outcome = other(&with).and_then(|with| self.confer(call, Some(leg), with, now));
                 let status = outcome.err().unwrap_or(200);
@@ -132,9 +130,9 @@ impl Gateway {
         }
     }
 
-    fn wished(&mut self, call: CallId, wish: Wish, tx: ServerTx, info: &Message, now: Instant) {
+    fn wished(&mut self, call: CallId, leg: LegId, what: Wish, tx: ServerTx, info: &Message, now: Instant) {
         self.reply(tx, info, 200, &[], now);
-        self.signal(call, Signal::Wish(wish), now);
+        self.signal(call, Signal::Wish { what, by: Some(leg) }, now);
     }
 }
 

@@ -82,7 +82,8 @@ impl Gateway {
         let most = self.admission.most_calls(dn);
         let is_own = |call: &&Call| {
             let parties = &call.parties;
-            let of_dn = parties.dn == dn || (parties.local && parties.peer == dn);
+            let is_called = parties.local && parties.peer == dn;
+            let of_dn = parties.dn == dn || is_called || call.leg_of_dn(dn).is_some();
             of_dn && call.nailed != Nailed::Alone && !call.is_releasing()
         };
         self.ports.calls_of(dn) < most || self.calls.iter().filter(is_own).count() < most

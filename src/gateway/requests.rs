@@ -8,7 +8,7 @@ use super::page::PAGE_TYPE;
 use super::perform::answer_headers;
 use super::summons::Wanted;
 use super::{Gateway, keys};
-use crate::call::{Command, EventKind, LegKind, ReleaseCause, Signal, Wish};
+use crate::call::{Command, EventKind, LegKind, Signal, Wish};
 use crate::id::{CallId, LegId};
 use crate::path::{Path, Transport};
 use crate::sip::endpoint::{Header, ServerTx, SessionId};
@@ -167,7 +167,7 @@ impl Gateway {
             (_, true) => Wish::Retrieve,
             (_, false) => Wish::Answer,
         };
-        self.signal(call, Signal::Wish(wish), now);
+        self.signal(call, Signal::Wish { what: wish, by: None }, now);
     }
 
     /// Carries out what page, REST or an embedding program wants.
@@ -176,29 +176,7 @@ impl Gateway {
             Command::Dial { dial, dn, to, told } => {
                 self.command_dial(dial, Wanted { dn, number: to, phones: Vec::new(), told }, now);
             }
-            Command::Release { call } => self.signal(call, Signal::Release(ReleaseCause::Command), now),
-            Command::Answer { call } => self.signal(call, Signal::Wish(Wish::Answer), now),
-            Command::Hold { call } => self.signal(call, Signal::Wish(Wish::Hold), now),
-            Command::Retrieve { call } => self.signal(call, Signal::Wish(Wish::Retrieve), now),
-            Command::BlindTransfer { .. }
-            | Command::AttendedTransfer { .. }
-            | Command::Conference { .. }
-            | Command::SingleStepConference { .. } => self.command_parties(command, now),
-            Command::Capture { call, on } => self.command_capture(call, on, now),
-            Command::SendDigits { call, digits } => {
-                let Some(found) = self.calls.get(call).filter(|call| call.is_answered()) else { return };
-                let mut to = found.agent_leg().map(|agent| found.hearers(agent.id)).unwrap_or_default();
-                if to.is_empty() {
-                    to.extend(found.far_leg().map(|leg| (leg.media.worker, leg.id)));
-                }
-                if to.is_empty() {
-                    return;
-                }
-                for digit in digits {
-                    self.press(call, &to, digit, now);
-                    self.emit(call, EventKind::Digit { digit, from_agent: true }, now);
-                }
-            }
+            Command::OnCall { call, by, what } => self.command_on(call, by, what, now),
         }
     }
 }

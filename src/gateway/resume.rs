@@ -40,7 +40,7 @@ impl Gateway {
         let beside = self.beside(call);
         let local = self.browser_local(worker, &dn, beside);
         let Ok((media, open)) = LegMedia::browser(leg, worker, local, None) else { return };
-        let headers = self.resume_headers(call);
+        let headers = self.resume_headers(call, old);
         let sdp = media.sdp.clone();
         let Some(session) = self.invite_browser(call, is_local && to_far, &suitor.binding, sdp, headers, now) else {
             return;
@@ -54,8 +54,8 @@ impl Gateway {
         self.calls.schedule(call);
     }
 
-    fn resume_headers(&self, call: CallId) -> Vec<Header> {
-        let held = self.calls.get(call).is_some_and(|call| call.hold.by_agent);
+    fn resume_headers(&self, call: CallId, leg: LegId) -> Vec<Header> {
+        let held = self.calls.get(call).is_some_and(|call| call.holds(leg));
         let value = format!("{}{}", call.0, if held { ";held" } else { "" });
         vec![
             (RESUME.to_owned(), value.into_bytes()),

@@ -199,8 +199,8 @@ impl Gateway {
         if !self.has_room(&dn) {
             return Err(Refusal::limit(403, Limit::Dn));
         }
-        if let Some((worker, bindings)) = self.local_party(&dn, &number, now)? {
-            return self.connect_locally(session, invite, path, (dn, number), (worker, bindings), now);
+        if let Some(worker) = self.local_party(&dn, &number, now)? {
+            return self.connect_locally(session, invite, path, (dn, number), worker, now);
         }
         let mut attempts = self.trunks.attempts(&dn, &number).ok_or(404)?;
         let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503)?;
@@ -246,9 +246,10 @@ impl Gateway {
                 return Err(refusal);
             }
         };
+        let dn = parties.dn.clone();
         let call = self.begin(parties, caller, limits, open, now);
         self.trunks.keep_attempts(call, attempts);
-        self.dial(call, 0, (first, media, order), now);
+        self.dial(call, &dn, 0, (first, media, order), now);
         self.calls.schedule(call);
         Ok(())
     }
@@ -273,8 +274,10 @@ impl Gateway {
 
     /// Calls one of the phones of the DN that is called.
     pub(super) fn ring(&mut self, call: CallId, worker: WorkerId, binding: &Binding, now: Instant) {
-        let Some(parties) = self.calls.get(call).map(|call| &call.parties) else { return };
-        let is_local = parties.local;
+        let Some((parties, is_summons)) = self.calls.get(call).map(|call| (&call.parties, call.is_summons())) else {
+            return;
+        };
+        let is_local = parties.local && !is_summons;
         let dn = if is_local { &parties.peer } else { &parties.dn }.clone();
         let leg = self.calls.next_leg();
         let beside = self.beside(call);
@@ -358,16 +361,23 @@ impl Gateway {
         self.trunk_media(worker, attempt.trunk, host, None)
     }
 
-    /// Sends the INVITE to a target of a trunk.
-    pub(super) fn dial(&mut self, call: CallId, at: usize, (leg, media, open): (LegId, LegMedia, Order), now: Instant) {
+    /// Sends the INVITE to a target of a trunk, in the name of this DN.
+    pub(super) fn dial(
+        &mut self,
+        call: CallId,
+        dn: &str,
+        at: usize,
+        (leg, media, open): (LegId, LegMedia, Order),
+        now: Instant,
+    ) {
         let Some(Attempt { trunk, target, number, .. }) = self.trunks.attempt(call, at).cloned() else { return };
         let Some(target) = self.reach.target(target).cloned() else { return };
         let Some(hop) = self.reach.hop(target.id, now) else { return };
         let (Some(listener), Some(found)) = (self.peers.listener(target.listener), self.calls.get(call)) else {
             return;
         };
-        let (dn, number) = (escape(&found.parties.dn), escape(&number));
-        let own = format!("<sip:{dn}@{}>", listener.advertise);
+        let number = escape(&number);
+        let own = format!("<sip:{}@{}>", escape(dn), listener.advertise);
         let uri = format!("sip:{number}@{}", target.uri_host());
         // Whoever is called for a call that is answered is to have it transferred (RFC 3892).
         let referred = found.is_answered().then(|| ("Referred-By".to_owned(), own.clone().into_bytes()));
@@ -375,7 +385,7 @@ impl Gateway {
             from: own.clone(),
             to: format!("<{uri}>"),
             uri,
-            contact: contact(&found.parties.dn, listener),
+            contact: contact(dn, listener),
             headers: [
                 ("P-Asserted-Identity".to_owned(), own.into_bytes()),
                 ("Allow-Events".to_owned(), b"talk, hold".to_vec()),
@@ -397,13 +407,16 @@ impl Gateway {
 
     /// The target before this one was silent.
     pub(super) fn try_target(&mut self, call: CallId, target: usize, now: Instant) {
-        let Some(worker) = self.calls.get(call).and_then(|c| c.legs.first()).map(|leg| leg.media.worker) else {
-            return;
-        };
+        if self.calls.get(call).is_some_and(|call| call.calls_locally()) {
+            return self.ring_peer(call, now);
+        }
+        let Some(found) = self.calls.get(call) else { return };
+        let Some(worker) = found.legs.first().map(|leg| leg.media.worker) else { return };
+        let dn = found.dialling_dn().to_owned();
         let attempt = self.trunks.attempt(call, target).cloned();
         let can_be_sent = attempt.as_ref().is_some_and(|attempt| self.reach.hop(attempt.target, now).is_some());
         match self.attempt_media(worker, attempt.as_ref().filter(|_| can_be_sent)) {
-            Ok(made) => self.dial(call, target, made, now),
+            Ok(made) => self.dial(call, &dn, target, made, now),
             Err(_) => self.signal(call, Signal::NoTarget, now),
         }
     }

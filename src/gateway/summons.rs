@@ -36,6 +36,14 @@ pub(super) struct Wanted {
     pub(super) told: Vec<(String, String)>,
 }
 
+/// How the number is reached.
+pub(super) enum Way {
+    /// By servers of trunks, one after the other; there is at least one.
+    Trunk(Vec<Attempt>),
+    /// It is another of our DNs, whose phones are on this worker then.
+    Here(WorkerId),
+}
+
 /// What is known of the call that it is to make.
 #[derive(Default)]
 pub(super) struct Said {
@@ -78,22 +86,23 @@ impl Gateway {
         let attempts = self.trunks.attempts_at(trunk, &wanted.number, first.map(|target| target.id));
         let carry = self.peers.trunk(trunk).map(|trunk| identity::carried_in(refer, &trunk.carry));
         let said = Said { call_uuid: identity::call_uuid(refer), data: carry.unwrap_or_default(), dial: None };
-        let call = self.begin_summons(&wanted, attempts, said, now);
+        let call = self.begin_summons(&wanted, Way::Trunk(attempts), said, now);
         self.trunks.referred.insert(call, referrer);
         self.call_agent(call, worker, &wanted, now);
     }
 
     /// Makes the call; its phones are to be called. The first attempt is the trunk's whose time limits hold.
-    pub(super) fn begin_summons(
-        &mut self,
-        wanted: &Wanted,
-        attempts: Vec<Attempt>,
-        said: Said,
-        now: Instant,
-    ) -> CallId {
+    pub(super) fn begin_summons(&mut self, wanted: &Wanted, way: Way, said: Said, now: Instant) -> CallId {
         let dn = &wanted.dn;
+        let (local, attempts) = match way {
+            Way::Here(_) => (true, Vec::new()),
+            Way::Trunk(attempts) => (false, attempts),
+        };
         let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
-        let limits = SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() };
+        let limits = match local {
+            true => self.local_limits(&wanted.number),
+            false => SetupLimits { answer: self.policy.dial_timeout, target, targets: attempts.len() },
+        };
         let until = now + self.admission.ring(dn).unwrap_or(self.policy.ring_timeout);
         let mode = self.admission.answer(dn);
         let summons = Summons::begin(mode == AnswerMode::Page, until, limits, self.policy.refusal_tone);
@@ -105,13 +114,15 @@ impl Gateway {
             call_uuid: said.call_uuid,
             data: said.data.into(),
             told: wanted.told.clone().into(),
-            local: false,
+            local,
             dnis: None,
             dial: said.dial,
         };
         let call = self.calls.next_call();
         self.calls.insert(Call::summon(call, parties, summons, now));
-        self.trunks.keep_attempts(call, attempts);
+        if !local {
+            self.trunks.keep_attempts(call, attempts);
+        }
         self.counters.calls += 1;
         self.emit(call, EventKind::Dialing, now);
         call

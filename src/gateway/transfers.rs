@@ -14,7 +14,7 @@ use super::page::{self, PAGE_TYPE};
 use super::reach::Target;
 use super::routing::contact;
 use crate::call::procedure::{Guest, Members, Parts, Referral, Reporter};
-use crate::call::{Declined, Direction, EventKind, Leg, LegKind, Procedure, ReleaseCause, SetupLimits, Signal};
+use crate::call::{Declined, Direction, Leg, LegKind, Procedure, ReleaseCause, SetupLimits, Signal};
 use crate::id::{CallId, LegId};
 use crate::path::Transport;
 use crate::sip::endpoint::{ClientTx, Header, OutInvite, OutRefer};
@@ -135,7 +135,8 @@ impl Gateway {
     fn set_out_upon(&mut self, outcome: Result<(), (CallId, LegId, u16)>, by: Reporter, now: Instant) {
         if let Err((call, referrer, status)) = outcome {
             self.report_transfer(call, referrer, by, (status, true), now);
-            self.emit(call, EventKind::Declined { why: Declined::Refused(status) }, now);
+            let dn = self.calls.get(call).map(|call| call.dn_of(referrer).to_owned());
+            self.decline(call, dn.as_deref(), Declined::Refused(status), now);
         }
     }
 
@@ -197,7 +198,8 @@ impl Gateway {
         };
         let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
         let Plan { referrer, by_agent, stays, .. } = plan;
-        let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
+        let is_second = found.dn_of(referrer) != found.parties.dn;
+        let parts = Parts { referrer, by_agent, is_second, stays, target, to, held, report: by };
         let actions = found.begin_transfer(parts, false, limits, now);
         self.carry_out(plan.call, actions, now);
         Ok(())
@@ -214,7 +216,8 @@ impl Gateway {
         let Plan { call, stays, .. } = *plan;
         let found = self.calls.get(call).ok_or(404u16)?;
         let worker = found.leg(stays).ok_or(404u16)?.media.worker;
-        let mut attempts = self.trunks.attempts(found.dn_of(plan.referrer), to).ok_or(404u16)?;
+        let dn = found.dn_of(plan.referrer).to_owned();
+        let mut attempts = self.trunks.attempts(&dn, to).ok_or(404u16)?;
         let first = attempts.iter().position(|attempt| self.reach.hop(attempt.target, now).is_some()).ok_or(503u16)?;
         attempts.drain(..first);
         let target = attempts.first().map(|attempt| self.trunks.failover(attempt.trunk));
@@ -222,7 +225,7 @@ impl Gateway {
         let made = self.attempt_media(worker, attempts.first()).map_err(|refusal| refusal.status())?;
         let leg = made.0;
         self.trunks.keep_attempts(call, attempts);
-        self.dial(call, 0, made, now);
+        self.dial(call, &dn, 0, made, now);
         Ok((leg, limits))
     }
 
@@ -244,7 +247,8 @@ impl Gateway {
         let found = self.calls.get_mut(plan.call).ok_or(404u16)?;
         held.extend(found.held_legs().into_iter().filter(|leg| *leg != target));
         let Plan { referrer, by_agent, stays, .. } = plan;
-        let parts = Parts { referrer, by_agent, stays, target, to, held, report: by };
+        let is_second = found.dn_of(referrer) != found.parties.dn;
+        let parts = Parts { referrer, by_agent, is_second, stays, target, to, held, report: by };
         let actions = match is_ringing {
             true => found.begin_transfer(parts, true, limits, now),
             false => found.complete_transfer(parts, now),

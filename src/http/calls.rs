@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::origin::names_this_machine;
 use super::{Link, Site};
-use crate::call::{Command, Direction};
+use crate::call::{CallCommand, Command, Direction};
 use crate::gateway::{CallState, CallView};
 use crate::id::CallId;
 use crate::telemetry::Address;
@@ -110,7 +110,7 @@ async fn change(
     if !calls(&site).await?.iter().any(|view| view.call == call) {
         return Err(UNKNOWN);
     }
-    site.signalling.command(Command::Capture { call, on }).await.map_err(|_| ENDED)?;
+    site.signalling.command(Command::of(call, CallCommand::Capture { on })).await.map_err(|_| ENDED)?;
     let view = calls(&site).await?.into_iter().find(|view| view.call == call).ok_or(UNKNOWN)?;
     if on && view.capture.is_none() {
         return Err(NOT_NOW);

@@ -1,6 +1,6 @@
 //! Captures: which calls, what belongs to each, and the events that tell of it.
 
-use crosspoint::call::{CaptureEnd, Command, Declined, EventKind};
+use crosspoint::call::{CallCommand, CaptureEnd, Command, Declined, EventKind};
 use crosspoint::gateway::{CaptureOrder, CapturePolicy, DnSet, GatewayConfig, Input};
 use crosspoint::id::{CallId, LegId};
 use crosspoint::plan::Order;
@@ -25,7 +25,7 @@ fn always() -> Rig {
 
 fn command(rig: &mut Rig, on: bool) {
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Capture { call, on }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Capture { on })));
 }
 
 fn taps(rig: &Rig) -> Vec<(LegId, Option<CallId>)> {
@@ -162,7 +162,7 @@ fn a_capture_without_a_folder_is_declined() {
     let mut rig = Rig::new();
     inbound_call(&mut rig);
     command(&mut rig, true);
-    assert_eq!(told(&rig), [&EventKind::Declined { why: Declined::NoCapture }]);
+    assert_eq!(told(&rig), [&EventKind::Declined { why: Declined::NoCapture, by_agent: true }]);
     assert!(rig.captures.is_empty());
 }
 
@@ -194,7 +194,7 @@ fn a_leg_that_goes_over_to_another_call_is_captured_with_that_one_or_no_more() {
         }
         let other = consult(&mut rig, &mut talk, "6001");
         let consultation = rig.snapshot().calls.iter().map(|call| call.call).max().unwrap();
-        rig.input(Input::Command(Command::Capture { call: consultation, on: true }));
+        rig.input(Input::Command(Command::of(consultation, CallCommand::Capture { on: true })));
         let before = taps(&rig).len();
         let to = replaces("6001", &other.at_browser, false);
         assert_eq!(refer(&mut rig, &mut talk, &to).status(), 202);

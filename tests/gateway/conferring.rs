@@ -1,6 +1,6 @@
 //! A conference of three, mixed by the gateway: how it begins, who may leave, and with whom it ends.
 
-use crosspoint::call::{Command, Declined, EventKind, ReleaseCause};
+use crosspoint::call::{CallCommand, Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
 use crosspoint::id::{CallId, LegId};
 use crosspoint::plan::{Digit, Order, Topology};
@@ -30,7 +30,7 @@ fn three(rig: &mut Rig, call: fn(&mut Rig) -> Talk) -> (Talk, Consult) {
     let mut talk = call(rig);
     let other = consult(rig, &mut talk, "6001");
     let both = calls(rig);
-    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    rig.input(Input::Command(Command::of(both[0], CallCommand::Conference { with: both[1] })));
     (talk, other)
 }
 
@@ -134,13 +134,13 @@ fn who_was_on_hold_is_retrieved_into_the_conference() {
     let mut talk = inbound_call(&mut rig);
     let call = calls(&rig)[0];
     rig.take(talk.trunk.path);
-    rig.input(Input::Command(Command::Hold { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Hold)));
     let hold = request(&rig.take(talk.trunk.path), Method::Invite);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&hold, 200, Some(&sdp::trunk_answer())));
     let _other = consult(&mut rig, &mut talk, "6001");
     let both = calls(&rig);
     rig.take(talk.trunk.path);
-    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    rig.input(Input::Command(Command::of(both[0], CallCommand::Conference { with: both[1] })));
     let retrieve = request(&rig.take(talk.trunk.path), Method::Invite);
     assert_eq!(retrieve.call_id(), hold.call_id());
     assert!(String::from_utf8_lossy(retrieve.body()).contains("a=sendrecv"));
@@ -162,7 +162,7 @@ fn the_line_that_the_browser_has_on_hold_is_the_one_that_goes() {
     }
     let _other = consult(&mut rig, &mut talk, "6001");
     let both = calls(&rig);
-    rig.input(Input::Command(Command::Conference { call: both[0], with: both[1] }));
+    rig.input(Input::Command(Command::of(both[0], CallCommand::Conference { with: both[1] })));
     let bye = request(&read(&mut rig, &talk.browser), Method::Bye);
     assert_eq!(bye.call_id(), talk.at_browser.call_id);
     assert_eq!(calls(&rig), [both[1]]);
@@ -174,11 +174,11 @@ fn no_other_change_begins_in_a_conference_and_no_conference_with_another_agent()
     let (mut talk, _other) = three(&mut rig, inbound_call);
     let call = calls(&rig)[0];
     assert_eq!(refer(&mut rig, &mut talk, "<sip:6002@gw.test>").status(), 491);
-    rig.input(Input::Command(Command::Hold { call }));
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::WrongState }));
-    rig.input(Input::Command(Command::Conference { call, with: call }));
-    rig.input(Input::Command(Command::Conference { call, with: CallId(99) }));
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(404) }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Hold)));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::WrongState, by_agent: true }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Conference { with: call })));
+    rig.input(Input::Command(Command::of(call, CallCommand::Conference { with: CallId(99) })));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(404), by_agent: true }));
     assert!(matches!(connected(&rig), Topology::Mix(_)));
 }
 
@@ -229,7 +229,7 @@ fn keys_that_a_command_sends_go_to_all_who_hear_the_agent() {
     let (call, legs) = (calls(&rig)[0], mixed(&rig));
     let (before, events) = (rig.orders.len(), rig.events.len());
     let digit = Digit { event: 3, duration: std::time::Duration::from_millis(100) };
-    rig.input(Input::Command(Command::SendDigits { call, digits: vec![digit] }));
+    rig.input(Input::Command(Command::of(call, CallCommand::SendDigits { digits: vec![digit] })));
     assert_eq!(keyed(&rig, before), [(legs[1], 3), (legs[2], 3)]);
     assert_eq!(rig.events[events..].len(), 1);
 }
@@ -240,7 +240,7 @@ fn adding(rig: &mut Rig, call: fn(&mut Rig) -> Talk) -> (Talk, Message) {
     read(rig, &talk.browser);
     rig.take(talk.trunk.path);
     let id = calls(rig)[0];
-    rig.input(Input::Command(Command::SingleStepConference { call: id, to: "6001".into() }));
+    rig.input(Input::Command(Command::of(id, CallCommand::SingleStepConference { to: "6001".into() })));
     let invite = request(&rig.take(talk.trunk.path), Method::Invite);
     (talk, invite)
 }
@@ -273,7 +273,7 @@ fn a_third_party_who_refuses_or_is_silent_leaves_the_call_as_it_was() {
     let mut rig = Rig::new();
     let (talk, invite) = adding(&mut rig, inbound_call);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 486, None));
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(486) }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(486), by_agent: true }));
     assert!(matches!(connected(&rig), Topology::Pair(..)));
     assert_eq!(rig.ports.len(), 2);
 
@@ -282,8 +282,8 @@ fn a_third_party_who_refuses_or_is_silent_leaves_the_call_as_it_was() {
     rig.deliver(talk.trunk.path, talk.trunk.respond(&invite, 180, None));
     rig.advance(config().calls.transfer_timeout);
     request(&rig.take(talk.trunk.path), Method::Cancel);
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(408) }));
-    let hold = Input::Command(Command::Hold { call: calls(&rig)[0] });
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(408), by_agent: true }));
+    let hold = Input::Command(Command::of(calls(&rig)[0], CallCommand::Hold));
     rig.input(hold);
     assert!(matches!(rig.orders.last(), Some((_, Order::Connect(Topology::Parked(..))))), "it can be held again");
 }

@@ -18,7 +18,7 @@ fn rig() -> Rig {
 }
 
 /// One DN calls another, who answers; the dialog at each.
-fn talks(rig: &mut Rig, caller: &mut Ua, callee: &Ua) -> (Dialog, Dialog) {
+pub fn talks(rig: &mut Rig, caller: &mut Ua, callee: &Ua) -> (Dialog, Dialog) {
     let mut call = caller.invite(&callee.user, Some(&sdp::chromium_offer()), &[]);
     rig.deliver(caller.path, call.invite.raw().clone());
     let invite = request(&rig.take(callee.path), Method::Invite);
@@ -32,7 +32,7 @@ fn talks(rig: &mut Rig, caller: &mut Ua, callee: &Ua) -> (Dialog, Dialog) {
 }
 
 /// A DN calls a number at the trunk, which answers.
-fn talks_out(rig: &mut Rig, caller: &mut Ua, number: &str) -> (Dialog, Dialog) {
+pub fn talks_out(rig: &mut Rig, caller: &mut Ua, number: &str) -> (Dialog, Dialog) {
     let trunk = Ua::trunk();
     let mut call = caller.invite(number, Some(&sdp::chromium_offer()), &[]);
     rig.deliver(caller.path, call.invite.raw().clone());
@@ -56,7 +56,7 @@ fn refers(rig: &mut Rig, ua: &mut Ua, dialog: &mut Dialog, to: &str) -> (u16, Ve
     (status, all)
 }
 
-fn joined(rig: &Rig) -> Vec<LegId> {
+pub fn joined(rig: &Rig) -> Vec<LegId> {
     let found = rig.orders.iter().rev().find_map(|(_, order)| match order {
         Order::Connect(Topology::Pair(one, other)) => Some(vec![*one, *other]),
         Order::Connect(Topology::Mix(legs)) => Some(legs.clone()),
@@ -66,13 +66,13 @@ fn joined(rig: &Rig) -> Vec<LegId> {
 }
 
 /// Whose call it is and with whom; there is but one.
-fn with_whom(rig: &Rig) -> (String, String) {
+pub fn with_whom(rig: &Rig) -> (String, String) {
     let calls = rig.snapshot().calls;
     assert_eq!(calls.len(), 1, "{calls:?}");
     (calls[0].dn.clone(), calls[0].peer.clone())
 }
 
-fn pair(dn: &str, peer: &str) -> (String, String) {
+pub fn pair(dn: &str, peer: &str) -> (String, String) {
     (dn.to_owned(), peer.to_owned())
 }
 
@@ -136,7 +136,7 @@ fn the_one_who_was_called_hands_on_as_the_caller_does() {
     let invite = request(&rig.take(trunk.path), Method::Invite);
     rig.deliver(trunk.path, trunk.respond(&invite, 200, Some(&sdp::trunk_answer())));
     assert_eq!(with_whom(&rig), pair("5001", "6001"));
-    let handed = rig.kinds().iter().any(|kind| matches!(kind, EventKind::Transferred { to } if to == "6001"));
+    let handed = rig.kinds().iter().any(|kind| matches!(kind, EventKind::Transferred { to, .. } if to == "6001"));
     assert!(handed && rig.ports.len() == 2);
     rig.take(trunk.path);
     let bye = caller.within(&mut at_caller, Method::Bye, &[], None);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosspoint::call::{Command, Declined, EventKind};
+use crosspoint::call::{CallCommand, Command, Declined, EventKind};
 use crosspoint::gateway::Input;
 use crosspoint::plan::{Order, Source, Topology};
 use crosspoint::sip::message::{Message, Method};
@@ -34,7 +34,7 @@ fn hold_by_notify(rig: &mut Rig, talk: &mut Talk) {
 
 fn hold_by_command(rig: &mut Rig, _: &mut Talk) {
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Hold { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Hold)));
 }
 
 fn retrieve_by_notify(rig: &mut Rig, talk: &mut Talk) {
@@ -43,7 +43,7 @@ fn retrieve_by_notify(rig: &mut Rig, talk: &mut Talk) {
 
 fn retrieve_by_command(rig: &mut Rig, _: &mut Talk) {
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Retrieve { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Retrieve)));
 }
 
 /// The browser's own re-INVITE; returns the answer, acknowledged.
@@ -256,7 +256,7 @@ fn a_refused_hold_leaves_the_call_as_it_was() {
     notify(&mut rig, &mut talk, "hold");
     trunk_answers(&mut rig, &talk, 488, "");
     assert!(matches!(connections(&rig, before)[..], [Topology::Parked(_, _), Topology::Pair(_, _)]));
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(488) }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(488), by_agent: true }));
     // What we say next is what we said before the refusal.
     assert_eq!(direction(&trunk_says(&mut rig, &mut talk, &sdp::genesys_offer())), "sendrecv");
     notify(&mut rig, &mut talk, "hold");

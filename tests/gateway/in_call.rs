@@ -1,6 +1,6 @@
 //! An answered call: hanging up, changing the description, keys, and what media threads report.
 
-use crosspoint::call::{Command, EventKind, ReleaseCause};
+use crosspoint::call::{CallCommand, Command, EventKind, ReleaseCause};
 use crosspoint::gateway::{CallState, Input};
 use crosspoint::id::{LegId, WorkerId};
 use crosspoint::plan::{Digit, DtlsFailure, Order, Report};
@@ -198,12 +198,12 @@ fn a_command_releases_a_call_in_any_state() {
     let mut rig = Rig::new();
     let talk = inbound_call(&mut rig);
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Release { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Release)));
     request(&rig.take(talk.browser.path), Method::Bye);
     request(&rig.take(talk.trunk.path), Method::Bye);
     assert_eq!(released(&rig), &ReleaseCause::Command);
     let events = rig.events.len();
-    rig.input(Input::Command(Command::Release { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Release)));
     assert_eq!(rig.events.len(), events, "too late, no effect");
     rig.assert_clean();
 }

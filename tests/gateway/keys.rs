@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosspoint::call::{Command, EventKind};
+use crosspoint::call::{CallCommand, Command, EventKind};
 use crosspoint::gateway::Input;
 use crosspoint::id::{LegId, WorkerId};
 use crosspoint::plan::{Digit, Order, Report};
@@ -84,7 +84,7 @@ fn keys_by_info_or_command_wait_for_each_other() {
     rig.deliver(talk.browser.path, info);
     let call = rig.snapshot().calls[0].call;
     let digits = [2, 16, 13].map(|event| Digit { event, duration: Duration::from_secs(10) }).to_vec();
-    rig.input(Input::Command(Command::SendDigits { call, digits }));
+    rig.input(Input::Command(Command::of(call, CallCommand::SendDigits { digits })));
     let mut all = Vec::new();
     for status in [200, 500, 200] {
         let sent = rig.take(talk.trunk.path);

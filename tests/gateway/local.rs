@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosspoint::call::Command;
+use crosspoint::call::{CallCommand, Command};
 use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::plan::{Order, Topology};
 use crosspoint::sip::message::{Message, Method};
@@ -159,8 +159,8 @@ fn the_desktop_of_the_agent_who_is_called_makes_its_phone_answer() {
     let invite = request(&rig.take(callee.path), Method::Invite);
     rig.deliver(callee.path, callee.respond(&invite, 180, None));
     assert!(rig.take(callee.path).is_empty());
-    assert!(rig.events.iter().all(|event| event.local), "the call is the other agent's as well");
+    assert!(rig.events.iter().all(|event| *event.others == ["5002"]), "the call is the other agent's as well");
     let call = rig.events[0].call;
-    rig.input(Input::Command(Command::Answer { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Answer)));
     assert_eq!(request(&rig.take(callee.path), Method::Info).body(), b"{\"command\":\"answer\"}");
 }

@@ -32,6 +32,7 @@ mod requests;
 mod resuming;
 mod rig;
 mod sdp;
+mod sides;
 mod strangers;
 mod streams;
 mod summoning;

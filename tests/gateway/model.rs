@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crosspoint::call::{AnswerMode, CallEvent, Command, EventKind};
+use crosspoint::call::{AnswerMode, CallCommand, CallEvent, Command, EventKind};
 use crosspoint::gateway::{Input, LocalCalls};
 use crosspoint::id::{CallId, DialId, LegId};
 use crosspoint::path::Path;
@@ -368,20 +368,31 @@ impl World {
     fn command(&mut self) {
         let call = CallId(self.rng.random_range(1..8));
         let digit = Digit { event: 9, duration: Duration::from_millis(100) };
-        let command = match self.rng.random_range(0..10) {
+        let what = match self.rng.random_range(0..10) {
             0 | 1 => {
                 let (dn, to) =
                     (self.pick(&DNS).unwrap().to_owned(), self.pick(&["1003", "5002", ""]).unwrap().to_owned());
-                Command::Dial { dial: DialId(self.rng.random()), dn, to, told: Vec::new() }
+                let dial = Command::Dial { dial: DialId(self.rng.random()), dn, to, told: Vec::new() };
+                return self.rig.input(Input::Command(dial));
             }
-            2 => Command::SingleStepConference { call, to: "6001".to_owned() },
-            3 => Command::Release { call },
-            4 => Command::Answer { call },
-            5 | 6 => Command::Hold { call },
-            7 | 8 => Command::Retrieve { call },
-            _ => Command::SendDigits { call, digits: vec![digit; 3] },
+            2 => CallCommand::SingleStepConference { to: "6001".to_owned() },
+            3 if self.rng.random() => CallCommand::HangUp,
+            3 => CallCommand::Release,
+            4 => CallCommand::Answer,
+            5 | 6 => CallCommand::Hold,
+            7 | 8 => CallCommand::Retrieve,
+            _ => CallCommand::SendDigits { digits: vec![digit; 3] },
         };
-        self.rig.input(Input::Command(command));
+        self.ask(call, what);
+    }
+
+    /// The agent whose call it is asks, or one of any DN.
+    fn ask(&mut self, call: CallId, what: CallCommand) {
+        let by = match self.rng.random() {
+            true => self.pick(&DNS).map(str::to_owned),
+            false => None,
+        };
+        self.rig.input(Input::Command(Command::OnCall { call, by, what }));
     }
 
     /// The network delivers a datagram twice.

@@ -1,6 +1,6 @@
 //! Which worker a call is placed on, when no more calls are taken, and that calls under way notice nothing of it.
 
-use crosspoint::call::{AnswerMode, Command};
+use crosspoint::call::{AnswerMode, CallCommand, Command};
 use crosspoint::gateway::{Input, LocalCalls, Overload};
 use crosspoint::id::WorkerId;
 use crosspoint::plan::Report;
@@ -82,7 +82,7 @@ fn what_belongs_to_a_call_is_never_refused() {
     rig.deliver(talk.browser.path, ack);
     rig.take(talk.trunk.path);
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::BlindTransfer { call, to: "1004".to_owned() }));
+    rig.input(Input::Command(Command::of(call, CallCommand::BlindTransfer { to: "1004".to_owned() })));
     let invite = request(&rig.take(talk.trunk.path), Method::Invite);
     assert!(invite.request_uri().starts_with("sip:1004@"), "the target of a transfer is called");
     assert_eq!(rig.snapshot().counters.overload, 0);

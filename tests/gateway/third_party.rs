@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crosspoint::call::{AnswerMode, Command, Declined, EventKind, ReleaseCause};
+use crosspoint::call::{AnswerMode, CallCommand, Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::Input;
 use crosspoint::plan::{Order, Source, Topology};
 use crosspoint::sip::message::{Message, Method, Name};
@@ -227,7 +227,7 @@ fn a_talk_that_is_quicker_than_the_phone_is_told_to_it_when_it_rings() {
     server.invite(&mut rig, &sdp::genesys_offer());
     let invite = request(&rig.take(browser.path), Method::Invite);
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Answer { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Answer)));
     assert!(rig.take(browser.path).is_empty(), "there is no dialog to tell it in");
     rig.deliver(browser.path, browser.respond(&invite, 180, None));
     assert_eq!(infos(&rig.take(browser.path)).len(), 1);
@@ -245,7 +245,7 @@ fn a_phone_that_cannot_be_told_to_answer_rings_on_and_the_desktop_hears_of_it() 
             None => rig.advance(Duration::from_secs(33)),
         }
         let why = Declined::Refused(status.unwrap_or(408));
-        assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why }));
+        assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why, by_agent: true }));
         assert_eq!((rig.snapshot().counters.deaf_pages, rig.snapshot().calls.len()), (1, 1));
         sent(&mut rig);
         rig.deliver(browser.path, browser.respond(&invite.unwrap(), 200, Some(&sdp::chromium_answer())));

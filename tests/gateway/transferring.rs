@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosspoint::call::{Command, Declined, EventKind, ReleaseCause};
+use crosspoint::call::{CallCommand, Command, Declined, EventKind, ReleaseCause};
 use crosspoint::gateway::{CallState, Input};
 use crosspoint::plan::{Order, Topology};
 use crosspoint::sip::message::{Message, Method, Name};
@@ -73,7 +73,7 @@ fn a_blind_transfer_is_done_by_the_gateway_and_the_agent_is_let_go() {
         let bye = request(&seen, Method::Bye);
         assert_eq!(bye.header(Name::Reason).unwrap(), b"SIP;cause=200;text=\"Call transferred\"");
         assert!(matches!(connected(&rig), Topology::Pair(..)));
-        assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into() }));
+        assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into(), by_agent: true }));
         assert_eq!(rig.ports.len(), 2, "the two at the trunk");
         rig.take(talk.trunk.path);
         hang_up_of_trunk(&mut rig, &mut talk);
@@ -107,7 +107,7 @@ fn a_transfer_that_fails_gives_the_call_back() {
         assert!(
             matches!(connected(&rig), Topology::Pair(a, b) if [*a, *b].contains(&one) && [*a, *b].contains(&other))
         );
-        assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(status) }));
+        assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(status), by_agent: true }));
         assert_eq!((rig.ports.len(), rig.snapshot().calls[0].state), (2, CallState::Established));
         assert_eq!(refer(&mut rig, &mut talk, TARGET).status(), 202, "it may be tried again");
         invite_of(&mut rig, &talk);
@@ -159,7 +159,7 @@ fn a_transfer_can_be_taken_back_while_the_target_rings() {
     let (mut rig, talk, _) = target_rings();
     read(&mut rig, &talk.browser);
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::Retrieve { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Retrieve)));
     request(&rig.take(talk.trunk.path), Method::Cancel);
     assert_eq!(fragments(&read(&mut rig, &talk.browser)), [frag(487, true)]);
     assert!(matches!(connected(&rig), Topology::Pair(..)));
@@ -191,7 +191,7 @@ fn a_browser_that_vanishes_while_it_transfers_leaves_the_transfer_alone() {
     rig.input(Input::FlowClosed(talk.browser.path.flow().unwrap()));
     rig.advance(Duration::from_secs(30));
     target_says(&mut rig, &talk, &invite, 200);
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into() }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into(), by_agent: true }));
     rig.advance(Duration::from_secs(60));
     assert_eq!(rig.snapshot().calls.len(), 1, "the two at the trunk talk");
     hang_up_of_trunk(&mut rig, &mut talk);
@@ -216,7 +216,7 @@ fn a_customer_on_hold_is_retrieved_by_the_transfer() {
     let mut talk = inbound_call(&mut rig);
     let call = rig.snapshot().calls[0].call;
     rig.take(talk.trunk.path);
-    rig.input(Input::Command(Command::Hold { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Hold)));
     let hold = request(&rig.take(talk.trunk.path), Method::Invite);
     rig.deliver(talk.trunk.path, talk.trunk.respond(&hold, 200, Some(&sdp::trunk_answer())));
     rig.take(talk.trunk.path);
@@ -242,7 +242,7 @@ fn assert_completed(rig: &mut Rig, talk: &mut Talk, other: &Consult) {
         seen.iter().filter(|m| m.is_request() && m.method() == Method::Bye).map(|m| m.call_id()).collect();
     assert_eq!(byes, [talk.at_browser.call_id.as_str(), other.at_browser.call_id.as_str()]);
     assert!(matches!(connected(rig), Topology::Pair(..)));
-    assert_eq!(count(rig, |kind| matches!(kind, EventKind::Transferred { to } if to == "6001")), 1);
+    assert_eq!(count(rig, |kind| matches!(kind, EventKind::Transferred { to, .. } if to == "6001")), 1);
     let merged = |kind: &EventKind| matches!(kind, EventKind::Released { cause: ReleaseCause::Transferred, .. });
     assert_eq!(count(rig, merged), 1, "the consultation is over");
     assert_eq!((rig.snapshot().calls.len(), rig.ports.len()), (1, 2));
@@ -406,7 +406,7 @@ fn a_trunk_that_takes_refer_is_given_it_and_its_progress_goes_back() {
     assert_eq!(fragments(&read(&mut rig, &talk.browser)), [frag(100, false), frag(180, false)]);
     sipfrag(&mut rig, &mut talk, 200, "terminated;reason=noresource");
     assert_eq!(fragments(&read(&mut rig, &talk.browser)), [frag(200, true)]);
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into() }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Transferred { to: "6001".into(), by_agent: true }));
     rig.advance(Duration::from_secs(4));
     request(&read(&mut rig, &talk.browser), Method::Bye);
     request(&rig.take(talk.trunk.path), Method::Bye);
@@ -504,16 +504,16 @@ fn commands_do_what_refer_does() {
     let mut rig = Rig::new();
     let mut talk = inbound_call(&mut rig);
     let call = rig.snapshot().calls[0].call;
-    rig.input(Input::Command(Command::BlindTransfer { call, to: "6001".into() }));
+    rig.input(Input::Command(Command::of(call, CallCommand::BlindTransfer { to: "6001".into() })));
     let invite = invite_of(&mut rig, &talk);
     target_says(&mut rig, &talk, &invite, 486);
-    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(486) }));
+    assert_eq!(rig.kinds().last(), Some(&&EventKind::Declined { why: Declined::Refused(486), by_agent: true }));
     let _other = consult(&mut rig, &mut talk, "6001");
     let calls: Vec<_> = rig.snapshot().calls.iter().map(|view| view.call).filter(|id| *id != call).collect();
-    rig.input(Input::Command(Command::AttendedTransfer { call, with: calls[0] }));
-    assert_eq!(count(&rig, |kind| matches!(kind, EventKind::Transferred { to } if to == "6001")), 1);
+    rig.input(Input::Command(Command::of(call, CallCommand::AttendedTransfer { with: calls[0] })));
+    assert_eq!(count(&rig, |kind| matches!(kind, EventKind::Transferred { to, .. } if to == "6001")), 1);
     let before = rig.events.len();
-    rig.input(Input::Command(Command::AttendedTransfer { call, with: calls[0] }));
+    rig.input(Input::Command(Command::of(call, CallCommand::AttendedTransfer { with: calls[0] })));
     assert!(matches!(rig.events[before].kind, EventKind::Declined { .. }), "there is no agent any more");
     let _ = read_as(&mut rig, &talk.trunk);
 }

@@ -19,6 +19,7 @@ mod exchange;
 #[cfg(feature = "lab")]
 mod flow;
 mod gws;
+mod internal;
 mod killed;
 mod lab;
 #[cfg(feature = "lab")]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crosspoint::app::Events;
-use crosspoint::call::{CallEvent, Command, EventKind};
+use crosspoint::call::{CallCommand, CallEvent, Command, EventKind};
 use crosspoint::id::{CallId, DialId};
 use crosspoint::lab::floor::Phones;
 use crosspoint::lab::routing::Queue;
@@ -94,7 +94,7 @@ async fn a_customer_is_handed_on_to_another_agent_by_the_lab() {
     let (rig, lab, phones) = scene(Duration::from_secs(10)).await;
     let call = talking(&lab, &rig, &phones).await;
     let mut events = rig.app.events();
-    rig.app.command(Command::BlindTransfer { call, to: "5002".to_owned() }).await;
+    rig.app.command(Command::of(call, CallCommand::BlindTransfer { to: "5002".to_owned() })).await;
     phones[1].act(AgentAct::Rings).await.expect("5002 rings");
     phones[1].act(AgentAct::Answers).await.expect("5002 answers");
     let handed_on = next(&mut events, |kind| matches!(kind, EventKind::Transferred { .. })).await;
@@ -110,7 +110,7 @@ async fn another_agent_is_called_into_the_call_by_the_lab() {
     let (rig, lab, phones) = scene(Duration::from_secs(10)).await;
     let call = talking(&lab, &rig, &phones).await;
     let mut events = rig.app.events();
-    rig.app.command(Command::SingleStepConference { call, to: "5002".to_owned() }).await;
+    rig.app.command(Command::of(call, CallCommand::SingleStepConference { to: "5002".to_owned() })).await;
     phones[1].act(AgentAct::Rings).await.expect("5002 rings");
     phones[1].act(AgentAct::Answers).await.expect("5002 answers");
     let three = next(&mut events, |kind| matches!(kind, EventKind::ParticipantsUpdated { .. })).await;

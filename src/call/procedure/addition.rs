@@ -21,6 +21,8 @@ use crate::id::LegId;
 pub struct Addition {
     /// The conference that is to be; the second guest is the one that is called.
     members: Members,
+    /// It is the agent's call who asked for it.
+    by_agent: bool,
     limits: SetupLimits,
     until: Instant,
     /// When the server that is being tried must have given a sign of life.
@@ -30,10 +32,10 @@ pub struct Addition {
 }
 
 impl Addition {
-    /// Begins, the INVITE to the second guest being sent.
-    pub fn begin(members: Members, limits: SetupLimits, now: Instant) -> Addition {
+    /// Begins, the INVITE to the second guest being sent. `by_agent`: who asked is the agent whose call it is.
+    pub fn begin(members: Members, by_agent: bool, limits: SetupLimits, now: Instant) -> Addition {
         let target_by = limits.target.map(|wait| now + wait);
-        Addition { members, limits, until: now + limits.answer, target_by, tried: 1, rung: false }
+        Addition { members, by_agent, limits, until: now + limits.answer, target_by, tried: 1, rung: false }
     }
 
     /// Another server was sent the INVITE.
@@ -45,6 +47,11 @@ impl Addition {
     /// Returns the leg that is called.
     pub fn target(&self) -> LegId {
         self.members.guests[1].leg
+    }
+
+    /// Returns the leg of who asked for it.
+    pub fn agent(&self) -> LegId {
+        self.members.agent
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -107,9 +114,9 @@ impl Addition {
     }
 
     fn failed(&mut self, status: u16, mut actions: Vec<Action>) -> Step {
-        let target = self.target();
+        let (target, by_agent) = (self.target(), self.by_agent);
         actions.extend([Action::CloseMedia(target), Action::Forget(target)]);
-        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status) }));
+        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status), by_agent }));
         Step { actions, next: Next::Done }
     }
 }

@@ -101,7 +101,7 @@ impl Conference {
         // Whoever is left of the guests is whom the call is with; without the agent it is what it was.
         let peer = if leg == self.agent { None } else { parties.first().cloned() };
         if leg == self.agent {
-            actions.push(Action::Emit(EventKind::Transferred { to: self.guests[1].number.clone() }));
+            actions.push(Action::Emit(EventKind::Transferred { to: self.guests[1].number.clone(), by_agent: true }));
         }
         actions.push(Action::Emit(EventKind::ParticipantsUpdated { parties }));
         self.retrieval.forget(leg);

@@ -85,7 +85,7 @@ impl Hold {
                 if self.hold {
                     actions.push(Action::Connect(self.near, self.far));
                 }
-                actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status) }));
+                actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status), by_agent: true }));
                 Step { actions, next: Next::Done }
             }
         }

@@ -93,7 +93,12 @@ pub enum Signal {
     /// The phone is brought to answer otherwise than by its page, and we ring for it.
     Alerting(AnswerMode),
     /// Somebody wishes something of the call.
-    Wish(Wish),
+    Wish {
+        /// What.
+        what: Wish,
+        /// The leg of the agent who does; `None`: of the agent whose call it is.
+        by: Option<LegId>,
+    },
     /// A peer changed its description in mid-call, by an offer of its own or by its answer to an offer that it asked for.
     Reoffered {
         /// Which leg.
@@ -227,6 +232,8 @@ pub enum Action {
     Decline {
         /// Which call.
         call: CallId,
+        /// The DN whose agent wished it; `None`: the agent whose call it is.
+        by: Option<String>,
         /// Why.
         why: Declined,
     },
@@ -289,6 +296,13 @@ pub enum Next {
         far: LegId,
         /// In force.
         hold: bool,
+    },
+    /// What was tried with the parties came to nothing: they hear what they heard before.
+    GivenBack {
+        /// Who had asked for it.
+        near: LegId,
+        /// The other one.
+        far: LegId,
     },
     /// The parties are two again, or two others.
     Joined {

@@ -125,14 +125,14 @@ impl Referral {
         self.phase = Phase::Over;
         self.until = now + FAREWELL;
         let mut actions: Vec<Action> = self.report(200, true).into_iter().collect();
-        actions.push(Action::Emit(EventKind::Transferred { to: self.to.clone() }));
+        actions.push(Action::Emit(EventKind::Transferred { to: self.to.clone(), by_agent: true }));
         actions.extend(self.with.map(Action::ReleaseOther));
         Step::stay(actions)
     }
 
     fn failed(&mut self, status: u16) -> Step {
         let mut actions: Vec<Action> = self.report(status, true).into_iter().collect();
-        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status) }));
+        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status), by_agent: true }));
         Step { actions, next: Next::Done }
     }
 }

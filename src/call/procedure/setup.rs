@@ -162,7 +162,7 @@ impl Setup {
                 self.alert.set_mode(mode);
                 Step::stay(self.tell(180, false))
             }
-            Signal::Wish(Wish::Answer) if self.caller.calls_agent => match self.alert.wish() {
+            Signal::Wish { what: Wish::Answer, .. } if self.caller.calls_agent => match self.alert.wish() {
                 Wished::Join(leg) => self.join(leg),
                 Wished::Actions(actions) => Step::stay(actions),
             },

@@ -18,6 +18,7 @@ fn parts(held: &[LegId]) -> Parts {
     Parts {
         referrer,
         by_agent: true,
+        is_second: false,
         stays,
         target,
         to: "6001".into(),
@@ -51,7 +52,7 @@ fn park(source: ParkSource) -> Action {
 }
 
 fn declined(status: u16) -> Action {
-    Action::Emit(EventKind::Declined { why: Declined::Refused(status) })
+    Action::Emit(EventKind::Declined { why: Declined::Refused(status), by_agent: true })
 }
 
 fn gone(leg: LegId) -> [Action; 2] {
@@ -72,7 +73,7 @@ fn a_blind_transfer_lets_the_customer_hear_hold_then_ringing_then_the_target() {
     assert_eq!(step.actions[..2], [Action::Connect(CUSTOMER, TARGET), told(200, true)]);
     assert!(matches!(&step.actions[2], Action::HangUp { leg: AGENT, .. }));
     assert_eq!(step.actions[3..5], gone(AGENT));
-    assert_eq!(step.actions[5..], [Action::Emit(EventKind::Transferred { to: "6001".into() })]);
+    assert_eq!(step.actions[5..], [Action::Emit(EventKind::Transferred { to: "6001".into(), by_agent: true })]);
     assert!(matches!(step.next, Next::Joined { peer: None, uuid: None, .. }));
 }
 
@@ -97,10 +98,8 @@ fn a_failed_transfer_gives_the_call_back_as_it_was() {
     for status in [486, 480, 404, 503, 603] {
         let step = blind(&[], now).on(refused(status), now);
         assert_eq!(step.actions[..2], gone(TARGET));
-        assert_eq!(step.actions[2..], [Action::Connect(AGENT, CUSTOMER), told(status, true), declined(status)]);
-        assert!(matches!(step.next, Next::Done));
-        let step = blind(&[CUSTOMER], now).on(refused(status), now);
-        assert_eq!(step.actions[2], park(ParkSource::Hold), "who was on hold is on hold");
+        assert_eq!(step.actions[2..], [told(status, true), declined(status)]);
+        assert!(matches!(step.next, Next::GivenBack { near: AGENT, far: CUSTOMER }));
     }
 }
 
@@ -113,7 +112,7 @@ fn a_target_that_does_not_answer_is_cancelled_in_time() {
     assert_eq!((early.actions.len(), transfer.deadline()), (0, Some(now + PATIENCE)));
     let step = transfer.on(Signal::Deadline { target_alive: true }, now + PATIENCE);
     assert!(matches!(&step.actions[0], Action::HangUp { leg: TARGET, .. }));
-    assert_eq!(step.actions[4..], [told(408, true), declined(408)]);
+    assert_eq!(step.actions[3..], [told(408, true), declined(408)]);
 }
 
 #[test]
@@ -132,7 +131,7 @@ fn a_silent_server_is_passed_over_for_the_next_and_one_that_is_alive_is_not() {
     assert_eq!(step.actions[4..], [Action::TryTarget(1)]);
     transfer.set_target(LegId(4), now + wait);
     let step = transfer.on(Signal::Refused { leg: LegId(4), status: 503, heard: true }, now + wait);
-    assert!(step.actions.contains(&told(503, true)) && matches!(step.next, Next::Done), "there are two");
+    assert!(step.actions.contains(&told(503, true)) && matches!(step.next, Next::GivenBack { .. }), "there are two");
 }
 
 #[test]
@@ -140,9 +139,9 @@ fn a_transfer_is_taken_back_by_a_wish_to_retrieve() {
     let now = Instant::now();
     let mut transfer = blind(&[], now);
     transfer.on(ringing(true), now);
-    let step = transfer.on(Signal::Wish(Wish::Retrieve), now);
+    let step = transfer.on(Signal::Wish { what: Wish::Retrieve, by: None }, now);
     assert!(matches!(&step.actions[0], Action::HangUp { leg: TARGET, .. }));
-    assert_eq!(step.actions[3..], [Action::Connect(AGENT, CUSTOMER), told(487, true), declined(487)]);
+    assert_eq!(step.actions[3..], [told(487, true), declined(487)]);
 }
 
 #[test]
@@ -159,7 +158,7 @@ fn an_agent_may_leave_before_the_target_answers_and_a_failure_then_ends_the_call
     let mut transfer = blind(&[], now);
     transfer.on(ended(AGENT), now);
     let step = transfer.on(Signal::Answered { leg: TARGET }, now);
-    let emit = Action::Emit(EventKind::Transferred { to: "6001".into() });
+    let emit = Action::Emit(EventKind::Transferred { to: "6001".into(), by_agent: true });
     assert_eq!(step.actions, [Action::Connect(CUSTOMER, TARGET), emit]);
 }
 
@@ -203,7 +202,7 @@ fn the_trunks_progress_is_passed_on_and_its_success_ends_both_calls() {
     assert_eq!(referral.on(followed(180, false), now).actions, [told(180, false)]);
     assert_eq!(referral.on(followed(180, false), now).actions, []);
     let step = referral.on(followed(200, true), now);
-    let emit = Action::Emit(EventKind::Transferred { to: "6001".into() });
+    let emit = Action::Emit(EventKind::Transferred { to: "6001".into(), by_agent: true });
     assert_eq!(step.actions, [told(200, true), emit, Action::ReleaseOther(CallId(9))]);
     let step = referral.on(ended(CUSTOMER), now);
     assert!(matches!(step.next, Next::Release { cause: ReleaseCause::Transferred, .. }));

@@ -43,8 +43,10 @@ pub enum Reporter {
 pub struct Parts {
     /// The leg that asks, and leaves when it is done.
     pub referrer: LegId,
-    /// The referrer is the agent; else the trunk.
+    /// The referrer is an agent; else the trunk.
     pub by_agent: bool,
+    /// It is the agent at the other DN of the call, not the one whose call it is.
+    pub is_second: bool,
     /// The leg that stays.
     pub stays: LegId,
     /// The leg that is called, or was called in a consultation.
@@ -114,9 +116,19 @@ impl Transfer {
         self.parts.target
     }
 
+    /// Returns the leg of the agent who hands on; `None`: the trunk does.
+    pub fn agent(&self) -> Option<LegId> {
+        self.parts.by_agent.then_some(self.parts.referrer)
+    }
+
     /// Returns true if this leg may go without an end to the call.
     pub fn outlives(&self, leg: LegId) -> bool {
         leg == self.parts.referrer
+    }
+
+    /// Returns true where the agent of this leg may take it back: who hands on, or whom the trunk hands on.
+    pub fn may_take_back(&self, leg: LegId) -> bool {
+        !self.parts.by_agent || leg == self.parts.referrer
     }
 
     /// Takes the identifier that a message of the target carried; false: it is not the target's.
@@ -167,7 +179,7 @@ impl Transfer {
                 Step::release(self.report(487, true).into_iter().collect(), cause, reason)
             }
             Signal::Release(cause) => Step::release(self.report(487, true).into_iter().collect(), cause, None),
-            Signal::Wish(Wish::Retrieve) => self.give_up(487, TAKEN_BACK),
+            Signal::Wish { what: Wish::Retrieve, .. } => self.give_up(487, TAKEN_BACK),
             Signal::Deadline { .. } if now >= self.until => self.give_up(408, b"SIP;cause=408;text=\"No answer\""),
             Signal::Deadline { target_alive } if self.target_by.is_some_and(|at| at <= now) => {
                 self.target_by = None;
@@ -212,7 +224,8 @@ impl Transfer {
             actions.extend(leave);
         }
         if self.parts.by_agent {
-            actions.push(Action::Emit(EventKind::Transferred { to: self.parts.to.clone() }));
+            let by_agent = !self.parts.is_second;
+            actions.push(Action::Emit(EventKind::Transferred { to: self.parts.to.clone(), by_agent }));
         }
         let held: Vec<LegId> = self.parts.held.iter().copied().filter(|leg| *leg == stays || *leg == target).collect();
         let (retrieval, more) = Retrieval::begin(&held);
@@ -256,13 +269,10 @@ impl Transfer {
         if !self.is_watched {
             return Step::release(actions, ReleaseCause::Refused(status), None);
         }
-        actions.push(match self.parts.held.contains(&stays) {
-            true => Action::Park { leg: stays, source: ParkSource::Hold },
-            false => Action::Connect(referrer, stays),
-        });
         actions.extend(self.report(status, true));
-        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status) }));
-        Step { actions, next: Next::Done }
+        let by_agent = !self.parts.is_second;
+        actions.push(Action::Emit(EventKind::Declined { why: Declined::Refused(status), by_agent }));
+        Step { actions, next: Next::GivenBack { near: referrer, far: stays } }
     }
 }
 

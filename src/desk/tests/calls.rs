@@ -6,12 +6,12 @@ use crate::plan::LegStats;
 
 const CALLS: &str = "/v2/me/calls";
 
-fn events(outputs: &[Output], owner: &str) -> Vec<(String, String)> {
+pub(super) fn events(outputs: &[Output], owner: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     told(outputs, owner, CALLS).iter().map(|data| (text(&data["event"]), text(&data["call"]["state"]))).collect()
 }
 
-fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
     wanted.iter().map(|(event, state)| ((*event).to_owned(), (*state).to_owned())).collect()
 }
 
@@ -225,7 +225,7 @@ fn events_of_a_call_are_numbered_without_gaps_whoever_causes_them() {
     let what = Operation::OnCall(line.name(), CallOperation::AttachUserData(data));
     outputs.extend(room.done("agent5001", what));
     outputs.extend(line.tell(&mut room, EventKind::Held { by_agent: true }));
-    outputs.extend(line.tell(&mut room, EventKind::Declined { why: Declined::Busy }));
+    outputs.extend(line.tell(&mut room, EventKind::Declined { why: Declined::Busy, by_agent: true }));
     outputs.extend(line.released(&mut room, ReleaseCause::Agent));
     let ids: Vec<String> = told(&outputs, "agent5001", CALLS).iter().map(|d| d["eventId"].to_string()).collect();
     let wanted: Vec<String> = (0..6).map(|n| format!("\"00000000000000ab-call-3-{n}\"")).collect();
@@ -235,8 +235,7 @@ fn events_of_a_call_are_numbered_without_gaps_whoever_causes_them() {
 #[test]
 fn both_agents_of_a_call_between_two_numbers_see_their_own_side_of_it() {
     let mut room = Room::new();
-    let mut line = Line::outbound(4, "5002");
-    line.event.local = true;
+    let mut line = Line::local(4);
     let outputs = line.answered(&mut room);
     let caller = pairs(&[("CallDialing", "Dialing"), ("CallEstablished", "Established")]);
     assert_eq!(events(&outputs, "agent5001"), caller);
@@ -265,7 +264,7 @@ fn an_agent_who_hands_a_call_on_is_done_with_it_though_the_call_goes_on() {
     room.done("agent5001", Operation::Ready);
     let mut line = Line::inbound(5);
     line.answered(&mut room);
-    let outputs = line.tell(&mut room, EventKind::Transferred { to: "6001".into() });
+    let outputs = line.tell(&mut room, EventKind::Transferred { to: "6001".into(), by_agent: true });
     assert_eq!(
         events(&outputs, "agent5001"),
         pairs(&[("CallTransferred", "Established"), ("CallReleased", "Released")])
@@ -283,7 +282,7 @@ fn an_agent_whom_a_call_was_handed_on_to_sees_it_as_it_is() {
     let mut room = Room::new();
     let mut line = Line::inbound(6).data(&[("X-Genesys-UserData-customer_id", "98765")]);
     line.answered(&mut room);
-    line.tell(&mut room, EventKind::Transferred { to: "5002".into() });
+    line.tell(&mut room, EventKind::Transferred { to: "5002".into(), by_agent: true });
     line.event.dn = "5002".to_owned();
     let outputs = line.tell(&mut room, EventKind::ParticipantsUpdated { parties: vec!["5551234567".into()] });
     assert_eq!(events(&outputs, "agent5002")[0], ("CallEstablished".into(), "Established".into()));

@@ -96,8 +96,8 @@ fn kind(rng: &mut StdRng) -> EventKind {
         2 | 3 => EventKind::Established,
         4 => EventKind::Held { by_agent: rng.random_bool(0.8) },
         5 => EventKind::Retrieved { by_agent: rng.random_bool(0.8) },
-        6 => EventKind::Declined { why: Declined::Busy },
-        7 => EventKind::Transferred { to: "6001".to_owned() },
+        6 => EventKind::Declined { why: Declined::Busy, by_agent: rng.random_bool(0.8) },
+        7 => EventKind::Transferred { to: "6001".to_owned(), by_agent: rng.random_bool(0.8) },
         8 => EventKind::ParticipantsUpdated { parties: vec!["5559876543".to_owned(), "6001".to_owned()] },
         _ => EventKind::AttachedDataChanged,
     }
@@ -106,7 +106,9 @@ fn kind(rng: &mut StdRng) -> EventKind {
 fn new_line(rng: &mut StdRng, id: u64, seen: &Seen) -> Line {
     let mut line = if rng.random_bool(0.5) { Line::inbound(id) } else { Line::outbound(id, NUMBERS[1]) };
     line.event.dn = NUMBERS[rng.random_range(0..3)].to_owned();
-    line.event.local = line.event.peer == NUMBERS[1] && line.event.dn != NUMBERS[1] && rng.random_bool(0.5);
+    if line.event.peer == NUMBERS[1] && line.event.dn != NUMBERS[1] && rng.random_bool(0.5) {
+        line.event.others = [NUMBERS[1].to_owned()].into();
+    }
     line.event.dial = seen.dials.last().copied().filter(|_| rng.random_bool(0.5));
     line.uuid(["A", "B", "C"][rng.random_range(0..3)])
 }
@@ -132,7 +134,12 @@ fn run(seed: u64) {
             3..6 if at < lines.len() => {
                 if rng.random_bool(0.1) {
                     lines[at].event.dn = NUMBERS[rng.random_range(0..3)].to_owned();
-                    lines[at].event.local = false;
+                    lines[at].event.others = Box::default();
+                }
+                if rng.random_bool(0.1) {
+                    let dn = &lines[at].event.dn;
+                    let guests = NUMBERS[..3].iter().filter(|number| *number != dn && rng.random_bool(0.5));
+                    lines[at].event.others = guests.map(|number| (*number).to_owned()).collect();
                 }
                 let kind = kind(&mut rng);
                 lines[at].tell(&mut room, kind)

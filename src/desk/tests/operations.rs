@@ -6,7 +6,7 @@ use crate::plan::Digit;
 
 const CALLS: &str = "/v2/me/calls";
 
-fn on(line: &Line, what: CallOperation) -> Operation {
+pub(super) fn on(line: &Line, what: CallOperation) -> Operation {
     Operation::OnCall(line.name(), what)
 }
 
@@ -19,7 +19,7 @@ fn dial(to: &str) -> Operation {
 }
 
 /// An agent that is ready, with a browser.
-fn ready() -> Room {
+pub(super) fn ready() -> Room {
     let mut room = Room::new();
     room.input(Input::Presence { dn: "5001".into(), is_here: true });
     room.done("agent5001", Operation::Ready);
@@ -42,19 +42,22 @@ fn each_operation_becomes_its_command() {
     line.tell(&mut room, EventKind::Dialing);
     line.tell(&mut room, EventKind::Ringing);
     let answer = room.done("agent5001", on(&line, CallOperation::Answer));
-    assert_eq!(commands(&answer), [Command::Answer { call }]);
+    assert_eq!(commands(&answer), [asked(call, "5001", CallCommand::Answer)]);
     line.tell(&mut room, EventKind::Established);
     let to = || "6001".to_owned();
     let key = |event| Digit { event, duration: Duration::from_millis(160) };
     for (what, command) in [
-        (CallOperation::Hold, Command::Hold { call }),
-        (CallOperation::Hangup, Command::Release { call }),
-        (CallOperation::ClearCall, Command::Release { call }),
-        (CallOperation::SingleStepTransfer { to: to() }, Command::BlindTransfer { call, to: to() }),
-        (CallOperation::SingleStepConference { to: to() }, Command::SingleStepConference { call, to: to() }),
+        (CallOperation::Hold, asked(call, "5001", CallCommand::Hold)),
+        (CallOperation::Hangup, asked(call, "5001", CallCommand::HangUp)),
+        (CallOperation::ClearCall, asked(call, "5001", CallCommand::Release)),
+        (CallOperation::SingleStepTransfer { to: to() }, asked(call, "5001", CallCommand::BlindTransfer { to: to() })),
+        (
+            CallOperation::SingleStepConference { to: to() },
+            asked(call, "5001", CallCommand::SingleStepConference { to: to() }),
+        ),
         (
             CallOperation::SendDtmf { digits: "1*d".to_owned() },
-            Command::SendDigits { call, digits: vec![key(1), key(10), key(15)] },
+            asked(call, "5001", CallCommand::SendDigits { digits: vec![key(1), key(10), key(15)] }),
         ),
     ] {
         let outputs = room.done("agent5001", on(&line, what.clone()));
@@ -62,7 +65,7 @@ fn each_operation_becomes_its_command() {
     }
     line.tell(&mut room, EventKind::Held { by_agent: true });
     let outputs = room.done("agent5001", on(&line, CallOperation::Retrieve));
-    assert_eq!(commands(&outputs), [Command::Retrieve { call }]);
+    assert_eq!(commands(&outputs), [asked(call, "5001", CallCommand::Retrieve)]);
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn what_signalling_declines_is_told_with_the_operations_name() {
     let mut line = Line::inbound(1);
     line.answered(&mut room);
     room.done("agent5001", on(&line, CallOperation::SingleStepTransfer { to: "6006".into() }));
-    let outputs = line.tell(&mut room, EventKind::Declined { why: Declined::Refused(486) });
+    let outputs = line.tell(&mut room, EventKind::Declined { why: Declined::Refused(486), by_agent: true });
     let failure = &told(&outputs, "agent5001", CALLS)[0];
     assert_eq!((&failure["operationName"], &failure["callId"]), (&json!("SingleStepTransfer"), &json!(line.name())));
     assert_eq!(failure["errorMessage"], "refused with 486");
@@ -193,7 +196,7 @@ fn consultation(room: &mut Room, what: fn(String, AttachedData) -> CallOperation
     let mut line = Line::inbound(1).data(&[("X-Genesys-UserData-customer_id", "98765")]);
     line.answered(room);
     let outputs = room.done("agent5001", on(&line, what("6001".to_owned(), AttachedData::new())));
-    assert_eq!(commands(&outputs), [Command::Hold { call: CallId(1) }]);
+    assert_eq!(commands(&outputs), [asked(CallId(1), "5001", CallCommand::Hold)]);
     let outputs = line.tell(room, EventKind::Held { by_agent: true });
     // There is nobody yet to hand the customer over to.
     assert_eq!(beside(&outputs, &line), [(false, false)]);
@@ -211,7 +214,7 @@ fn consultation(room: &mut Room, what: fn(String, AttachedData) -> CallOperation
     (line, consult)
 }
 
-fn transfer(to: String, user_data: AttachedData) -> CallOperation {
+pub(super) fn transfer(to: String, user_data: AttachedData) -> CallOperation {
     CallOperation::InitiateTransfer { to, user_data }
 }
 
@@ -219,7 +222,7 @@ fn transfer(to: String, user_data: AttachedData) -> CallOperation {
 fn a_consultation_begins_when_the_customer_is_on_hold_and_hands_the_customer_over() {
     let mut room = ready();
     let (mut line, mut consult) = consultation(&mut room, transfer);
-    let wanted = [Command::AttendedTransfer { call: CallId(1), with: CallId(2) }];
+    let wanted = [asked(CallId(1), "5001", CallCommand::AttendedTransfer { with: CallId(2) })];
     // A desktop names whichever call it has in hand, and may say which one the other is.
     for (named, with) in [
         (&line, None),
@@ -232,7 +235,7 @@ fn a_consultation_begins_when_the_customer_is_on_hold_and_hands_the_customer_ove
     }
     let own = CallOperation::CompleteTransfer { with: Some(line.name()) };
     assert_eq!(room.refused("agent5001", on(&line, own)).status_code(), 2);
-    line.tell(&mut room, EventKind::Transferred { to: "6001".into() });
+    line.tell(&mut room, EventKind::Transferred { to: "6001".into(), by_agent: true });
     assert_eq!(room.state("agent5001"), "Ready");
     consult.released(&mut room, ReleaseCause::Transferred);
     assert_eq!(room.state("agent5001"), "AfterCallWork");
@@ -246,9 +249,12 @@ fn two_calls_are_swapped_and_made_one_of_three() {
     let begin = |to, user_data| CallOperation::InitiateConference { to, user_data };
     let (line, mut consult) = consultation(&mut room, begin);
     let outputs = room.done("agent5001", on(&line, CallOperation::SwapCalls { with: None }));
-    assert_eq!(commands(&outputs), [Command::Hold { call: CallId(2) }, Command::Retrieve { call: CallId(1) }]);
+    assert_eq!(
+        commands(&outputs),
+        [asked(CallId(2), "5001", CallCommand::Hold), asked(CallId(1), "5001", CallCommand::Retrieve)]
+    );
     let outputs = room.done("agent5001", on(&line, CallOperation::CompleteConference { with: None }));
-    assert_eq!(commands(&outputs), [Command::Conference { call: CallId(1), with: CallId(2) }]);
+    assert_eq!(commands(&outputs), [asked(CallId(1), "5001", CallCommand::Conference { with: CallId(2) })]);
     let mut line = line;
     // The consultation goes on as the call of all three: what is known of the customer goes with it.
     let outputs = line.released(&mut room, ReleaseCause::Merged);
@@ -297,7 +303,7 @@ fn a_consultation_is_not_begun_where_the_hold_is_declined_or_comes_much_later() 
     let begin = || transfer("6001".to_owned(), AttachedData::new());
     room.done("agent5001", on(&line, begin()));
     assert_eq!(room.refused("agent5001", on(&line, begin())).status_code(), 2);
-    let outputs = line.tell(&mut room, EventKind::Declined { why: Declined::Busy });
+    let outputs = line.tell(&mut room, EventKind::Declined { why: Declined::Busy, by_agent: true });
     assert_eq!(told(&outputs, "agent5001", CALLS)[0]["operationName"], "InitiateTransfer");
     assert_eq!(commands(&line.tell(&mut room, EventKind::Held { by_agent: true })), []);
     line.tell(&mut room, EventKind::Retrieved { by_agent: true });
@@ -333,24 +339,6 @@ fn user_data_is_changed_told_and_bounded() {
         assert_eq!(room.refused("agent5001", on(&line, CallOperation::AttachUserData(data))).status_code(), 2);
     }
     assert_eq!(room.shown("agent5001", Operation::Call(line.name()))["call"]["userData"], json!({}));
-}
-
-#[test]
-fn the_called_agent_of_an_internal_call_can_take_and_end_it_but_not_act_for_the_caller() {
-    let mut room = ready();
-    let mut line = Line::outbound(1, "5002");
-    line.event.local = true;
-    line.tell(&mut room, EventKind::Dialing);
-    line.tell(&mut room, EventKind::Ringing);
-    let outputs = room.done("agent5002", on(&line, CallOperation::Answer));
-    assert_eq!(commands(&outputs), [Command::Answer { call: CallId(1) }]);
-    assert_eq!(room.refused("agent5001", on(&line, CallOperation::Answer)).status_code(), 2);
-    line.tell(&mut room, EventKind::Established);
-    for what in [CallOperation::Hold, CallOperation::SingleStepTransfer { to: "6001".into() }] {
-        assert_eq!(room.refused("agent5002", on(&line, what)).status_code(), 2);
-    }
-    let outputs = room.done("agent5002", on(&line, CallOperation::Hangup));
-    assert_eq!(commands(&outputs), [Command::Release { call: CallId(1) }]);
 }
 
 #[test]

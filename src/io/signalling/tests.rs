@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 
 use super::super::worker::{self, MediaAddress, WorkerConfig};
 use super::*;
-use crate::call::Tones;
+use crate::call::{CallCommand, Tones};
 use crate::gateway::{CallPolicy, CapturePolicy, GatewayConfig, MediaPolicy, RegistrationPolicy};
 use crate::id::{CallId, LegId};
 use crate::plan::{Fingerprint, Source};
@@ -95,7 +95,7 @@ async fn while_a_worker_does_not_keep_up_commands_are_dropped_and_messages_wait(
 
     let dropped = || tally.get(Count::CommandDropped);
     for _ in 0..3 {
-        handle.command(Command::Release { call: CallId(1) }).await.expect("it runs");
+        handle.command(Command::of(CallId(1), CallCommand::Release)).await.expect("it runs");
     }
     eventually("three commands are dropped", async || dropped() == 3).await;
     let remote = "192.0.2.81:5060".parse().expect("address");
@@ -105,7 +105,7 @@ async fn while_a_worker_does_not_keep_up_commands_are_dropped_and_messages_wait(
 
     drop(shut);
     eventually("the connection is seen", async || handle.figures().await.expect("it runs").snapshot.flows == 1).await;
-    handle.command(Command::Release { call: CallId(1) }).await.expect("it runs");
+    handle.command(Command::of(CallId(1), CallCommand::Release)).await.expect("it runs");
     // Questions are answered in turn: the command was taken before this one.
     handle.figures().await.expect("it runs");
     assert_eq!(dropped(), 3);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crosspoint::call::{CallEvent, Command, EventKind};
+use crosspoint::call::{CallCommand, CallEvent, EventKind};
 use crosspoint::gateway::{CallView, GatewayConfig, Input};
 use crosspoint::id::CallId;
 use crosspoint::sip::message::Method;
@@ -121,12 +121,12 @@ impl World {
         let any: Vec<CallId> = live.iter().map(|view| view.call).collect();
         let Some(with) = self.pick(&alike).or_else(|| self.pick(&any)) else { return };
         let call = one.call;
-        let command = match self.rng.random_range(0..5) {
-            0 => Command::BlindTransfer { call, to: "1004".into() },
-            1 => Command::AttendedTransfer { call, with },
-            2 | 3 => Command::Conference { call, with },
-            _ => Command::Retrieve { call },
+        let what = match self.rng.random_range(0..5) {
+            0 => CallCommand::BlindTransfer { to: "1004".into() },
+            1 => CallCommand::AttendedTransfer { with },
+            2 | 3 => CallCommand::Conference { with },
+            _ => CallCommand::Retrieve,
         };
-        self.rig.input(Input::Command(command));
+        self.ask(call, what);
     }
 }

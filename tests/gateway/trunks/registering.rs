@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crosspoint::call::{Command, EventKind};
+use crosspoint::call::{CallCommand, Command, EventKind};
 use crosspoint::gateway::{DnRegistration, GatewayConfig, Input, Secret, TrunkAccount};
 use crosspoint::sip::digest::Credentials;
 use crosspoint::sip::message::{Builder, Message, Method, Name};
@@ -312,7 +312,7 @@ fn a_hold_that_the_trunk_challenges_is_asked_for_again_with_a_digest_but_not_for
     let talk = outbound_call(&mut rig);
     let (call, trunk) = (rig.snapshot().calls[0].call, talk.trunk.path);
     rig.take(trunk);
-    rig.input(Input::Command(Command::Hold { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Hold)));
     let one = request(&rig.take(trunk), Method::Invite);
     rig.deliver(trunk, challenge(&one, 401, REALM_THERE, "n1").raw().clone());
     let other = request(&rig.take(trunk), Method::Invite);
@@ -325,7 +325,7 @@ fn a_hold_that_the_trunk_challenges_is_asked_for_again_with_a_digest_but_not_for
     request(&rig.take(trunk), Method::Ack);
     assert_eq!(rig.kinds().last(), Some(&&EventKind::Held { by_agent: true }));
 
-    rig.input(Input::Command(Command::Retrieve { call }));
+    rig.input(Input::Command(Command::of(call, CallCommand::Retrieve)));
     let one = request(&rig.take(trunk), Method::Invite);
     rig.deliver(trunk, challenge(&one, 401, REALM_THERE, "n2").raw().clone());
     let other = request(&rig.take(trunk), Method::Invite);
