@@ -246,6 +246,11 @@ impl Ear {
         is_due
     }
 
+    /// Whether a window of it is being looked at.
+    pub fn is_looked_at(&self) -> bool {
+        self.pending
+    }
+
     /// Takes what a window came to.
     pub fn take(&mut self, finding: Finding, sent: &SentTimes) {
         self.pending = false;

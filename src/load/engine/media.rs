@@ -232,9 +232,21 @@ impl Media {
         }
     }
 
+    /// Tells the figures of a call that is silent, and forgets one that is closed, once all its sound was looked at.
+    fn settle(&mut self, id: u32) {
+        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let is_gone = seat.closed && !seat.is_looked_at();
+        if let Some(figures) = seat.take_figures() {
+            self.tell(Told::Figures(SeatId(id), Box::new(figures)));
+        }
+        if is_gone {
+            self.seats.remove(&id);
+        }
+    }
+
     /// Sends the checks that are due.
     fn check(&mut self, id: u32, at: Instant, now: Instant) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let Some(seat) = self.seats.get_mut(&id).filter(|seat| !seat.closed) else { return };
         if seat.check(at, now, &mut self.scratch) {
             self.tell(Told::ConsentLost(SeatId(id)));
         }
@@ -301,15 +313,17 @@ impl Media {
             }
             Order::Quiet(SeatId(id)) => {
                 if let Some(seat) = self.seats.get_mut(&id) {
-                    let figures = Box::new(seat.quiet());
-                    self.tell(Told::Figures(SeatId(id), figures));
+                    seat.quiet();
                 }
+                self.settle(id);
             }
             Order::Close(SeatId(id)) => {
-                if let Some(seat) = self.seats.remove(&id) {
+                if let Some(seat) = self.seats.get_mut(&id) {
+                    seat.closed = true;
                     (0..3).filter_map(|which| seat.socket(which)).for_each(|socket| self.wire.remove(socket));
                     let _ = self.background.send(Job::Forget(SeatId(id)));
                 }
+                self.settle(id);
             }
             Order::Joined(SeatId(id)) => {
                 if self.seats.get_mut(&id).is_some_and(Seat::join) {
@@ -329,6 +343,7 @@ impl Media {
                 if let Some(seat) = self.seats.get_mut(&id) {
                     seat.take(side, finding);
                 }
+                self.settle(id);
             }
             Order::Stop => return Ok(false),
         }

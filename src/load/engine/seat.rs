@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ear::Window;
+use super::ear::{Ear, Window};
 use super::end::{End, Link, PACKET, Secure};
 use super::order::{Finding, Peer, SeatPlan, Side, Speech};
 use crate::load::browser::ice::{self, Heard};
@@ -40,6 +40,10 @@ pub struct Seat {
     seed: u64,
     speaks: bool,
     talking: bool,
+    /// It has fallen silent, and its figures are not told yet.
+    owes: bool,
+    /// Its sockets are no longer heard.
+    pub closed: bool,
 }
 
 impl Seat {
@@ -71,6 +75,8 @@ impl Seat {
             seed: plan.seed,
             speaks: plan.speaks,
             talking: false,
+            owes: false,
+            closed: false,
         })
     }
 
@@ -280,14 +286,27 @@ impl Seat {
         }
     }
 
-    /// Falls silent, and tells what was counted: to the trunk, to the browser.
-    pub fn quiet(&mut self) -> (Way, Way) {
+    /// Falls silent.
+    pub fn quiet(&mut self) {
         self.talking = false;
+        self.owes = true;
         (self.browser.due, self.trunk.due) = (None, None);
+    }
+
+    /// Whether the background looks at sound of it: what is counted is not whole before that is done.
+    pub fn is_looked_at(&self) -> bool {
+        [&self.browser, &self.trunk].iter().any(|end| end.ear.as_ref().is_some_and(Ear::is_looked_at))
+    }
+
+    /// Tells what was counted, once, when it is silent and whole: to the trunk, to the browser.
+    pub fn take_figures(&mut self) -> Option<(Way, Way)> {
+        if self.is_looked_at() || !std::mem::take(&mut self.owes) {
+            return None;
+        }
         let (browser, trunk) = (self.browser.counted, self.trunk.counted);
         let frames = (self.browser.frame(), self.trunk.frame());
         let figures =
             |end: &mut End, sent, frame| end.ear.as_mut().map(|ear| ear.figures(sent, frame)).unwrap_or_default();
-        (figures(&mut self.trunk, browser, frames.0), figures(&mut self.browser, trunk, frames.1))
+        Some((figures(&mut self.trunk, browser, frames.0), figures(&mut self.browser, trunk, frames.1)))
     }
 }
