@@ -1,7 +1,8 @@
 //! Processes that we start beside us: the floor, and the gateway of `--self`. They end with us.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Child as Running, Command, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::floor::{Floor, FloorConfig};
 use super::plan::{LoadPlan, Transport};
+use super::ports::OwnPorts;
 use super::report::FloorSettings;
 use super::{LoadError, process};
 use crate::plan::OpusParams;
@@ -32,6 +34,8 @@ pub struct Child {
     running: Running,
     /// Removed with it.
     folder: Option<PathBuf>,
+    /// Free again with it.
+    ports: Option<OwnPorts>,
 }
 
 /// A gateway of our own on loopback, and where it is.
@@ -55,7 +59,7 @@ impl Child {
             command.spawn().map_err(|error| LoadError::Child { name, reason: error.to_string() })
         });
         let running = spawned.join().map_err(|_| LoadError::Child { name, reason: "its thread panicked".into() })??;
-        Ok(Child { name, running, folder: None })
+        Ok(Child { name, running, folder: None, ports: None })
     }
 
     /// Number of the process.
@@ -159,21 +163,10 @@ pub fn be_floor(first: SocketAddr, calls: u32, settings: FloorSettings) -> Resul
     Ok(floor.run(&stop)?)
 }
 
-/// A free port of loopback, of UDP and TCP both. Somebody else may take it before we do; then the start fails and says so.
-fn free_port() -> Result<u16, LoadError> {
-    for _ in 0..50 {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = udp.local_addr()?.port();
-        if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(LoadError::Child { name: "gateway", reason: "no port of loopback is free".into() })
-}
-
 /// The gateway's configuration for a run by ourselves.
-fn own_configuration(plan: &LoadPlan, floor: FloorSettings, ports: [u16; 3]) -> String {
+fn own_configuration(plan: &LoadPlan, floor: FloorSettings, ports: [u16; 3], media: &RangeInclusive<u16>) -> String {
     let [https, sip, trunk] = ports;
+    let (first, last) = (media.start(), media.end());
     let transport = if plan.trunk.transport == Transport::Tcp { "tcp" } else { "udp" };
     let (dns, secret) = (plan.browsers.dns, &plan.browsers.secret);
     let FloorSettings { complexity, bitrate_bps } = floor;
@@ -190,7 +183,7 @@ bind = "127.0.0.1:{sip}"
 transport = "tcp"
 [media]
 addresses = [{{ bind = "127.0.0.1" }}]
-ports = "10000-20000"
+ports = "{first}-{last}"
 workers = 1
 [opus]
 bitrate = {bitrate_bps}
@@ -220,18 +213,19 @@ pub async fn start_gateway(
     core: Option<usize>,
 ) -> Result<OwnGateway, LoadError> {
     const NAME: &str = "gateway";
-    let ports = [free_port()?, free_port()?, free_port()?];
-    let folder = std::env::temp_dir().join(format!("crosspoint-load-{}-{}", std::process::id(), ports[0]));
+    let ports = OwnPorts::find(plan)?;
+    let [https, sip, trunk] = ports.signalling();
+    let folder = std::env::temp_dir().join(format!("crosspoint-load-{}-{}", std::process::id(), https));
     let file = folder.join("gateway.toml");
     let wrong = |error: std::io::Error| LoadError::File { file: file.clone(), reason: error.to_string() };
     std::fs::create_dir_all(&folder).map_err(wrong)?;
-    std::fs::write(&file, own_configuration(plan, floor, ports)).map_err(wrong)?;
+    std::fs::write(&file, own_configuration(plan, floor, [https, sip, trunk], &ports.media())).map_err(wrong)?;
     let mut command = ourselves(NAME)?;
     command.arg("serve").arg("--config").arg(&file).env("CROSSPOINT_STATE", folder.join("state"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = Child::start(NAME, command, core)?;
-    child.folder = Some(folder);
-    let [https, sip, trunk] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    (child.folder, child.ports) = (Some(folder), Some(ports));
+    let [https, sip, trunk] = [https, sip, trunk].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     child.wait_for(https).await?;
     Ok(OwnGateway { child, url: format!("wss://{https}/ws"), sip, trunk })
 }
@@ -244,10 +238,12 @@ mod tests {
     fn the_configuration_of_a_run_by_ourselves_is_one_that_the_gateway_takes() {
         let mut plan = LoadPlan::default();
         plan.browsers.secret = "with \"quotes\" and \\".into();
-        let text = own_configuration(&plan, FloorSettings { complexity: 3, bitrate_bps: 24_000 }, [8443, 5060, 5999]);
+        let settings = FloorSettings { complexity: 3, bitrate_bps: 24_000 };
+        let text = own_configuration(&plan, settings, [8443, 5060, 5999], &(11_001..=11_999));
         let table: toml::Table = text.parse().expect("TOML");
         assert_eq!(table["dn"][0]["secret"].as_str(), Some("with \"quotes\" and \\"));
         assert_eq!(table["opus"]["complexity"].as_integer(), Some(3));
+        assert_eq!(table["media"]["ports"].as_str(), Some("11001-11999"));
         assert_eq!(table["trunk"][0]["addresses"][0].as_str(), Some("127.0.0.1:5999;transport=udp"));
     }
 

@@ -25,6 +25,7 @@ pub mod measure;
 pub mod outcome;
 pub mod peer;
 pub mod plan;
+pub mod ports;
 pub mod process;
 pub mod report;
 pub mod terminal;

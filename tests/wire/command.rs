@@ -262,7 +262,6 @@ mod load {
 
     #[test]
     fn a_self_test_hears_every_call_beside_the_floor_and_its_report_is_shown_and_compared() {
-        let _alone = crate::load::OWN_GATEWAY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let folder = tempfile::tempdir().expect("folder");
         let words =
             ["load", "--self", "--calls", "4", "--ramp", "8", "--hold", "5", "--json", "a.json", "--html", "a.html"];

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crosspoint::load::engine::drive;
@@ -141,16 +140,12 @@ async fn a_wrong_password_is_told_as_the_gateway_tells_it() {
     assert!(error.to_string().contains("REGISTER"), "{error}");
 }
 
-/// Held by whoever runs `load --self`: the gateway of each has the same media ports.
-pub static OWN_GATEWAY: Mutex<()> = Mutex::new(());
-
 /// Runs the command with a gateway of its own, without the floor, and reads its report.
 fn commanded(words: &str) -> LoadReport {
-    let _alone = OWN_GATEWAY.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("report.json");
     let output = Command::new(env!("CARGO_BIN_EXE_crosspoint"))
-        .args(["load", "--self", "--no-floor", "--ramp", "10", "--json"])
+        .args(["load", "--self", "--no-floor", "--json"])
         .arg(&file)
         .args(words.split_whitespace())
         .stdin(Stdio::null())
@@ -163,7 +158,7 @@ fn commanded(words: &str) -> LoadReport {
 
 #[test]
 fn the_command_makes_full_band_calls_anew_again_and_again_and_each_is_told() {
-    let report = commanded("--calls 2 --full-band --renew 3 --hold 8");
+    let report = commanded("--calls 2 --ramp 10 --full-band --renew 3 --hold 8");
     let figures = &report.runs[0].figures;
     assert_eq!(report.plan.browsers.profile, BrowserProfile::FullBand);
     assert!(figures.begun >= 4, "{}", figures.begun);
@@ -177,7 +172,7 @@ fn the_command_makes_full_band_calls_anew_again_and_again_and_each_is_told() {
 
 #[test]
 fn independent_browsers_of_the_command_are_heard_both_ways_and_told_apart() {
-    let report = commanded("--calls 3 --witnesses 2 --hold 6");
+    let report = commanded("--calls 3 --ramp 10 --witnesses 2 --hold 6");
     let figures = &report.runs[0].figures;
     let witnesses = &figures.witnesses;
     // One calls and one is called; both directions of each.
