@@ -16,6 +16,8 @@ pub struct Outcome {
     pub calls: Vec<CallOutcome>,
     /// When the driver should have sent a packet, to when it did, µs, during the hold: its own lateness.
     pub lateness: Histogram,
+    /// When the driver should have begun a call, to when its INVITE left, µs, while calls were begun by their ramp.
+    pub setup_lateness: Histogram,
     /// Length of the hold, in which the ways' figures were taken, µs.
     pub hold_us: u64,
     /// When the hold began, since the run began, µs.

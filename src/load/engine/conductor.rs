@@ -237,6 +237,12 @@ impl<'a> Conductor<'a> {
             let number = self.calls.len();
             let call = self.begin(number, now)?;
             self.calls.push(call);
+            // The time that its sockets take is no part of its set-up.
+            let now = Instant::now();
+            if !matches!(self.plan.ends, plan::Ends::Floor { .. }) {
+                let late = now.saturating_duration_since(self.next_call);
+                self.outcome.setup_lateness.record(late.as_micros() as u64);
+            }
             self.dial(number, now)?;
             self.next_call += self.ramp_time(1);
         }

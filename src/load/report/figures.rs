@@ -30,6 +30,8 @@ pub struct Figures {
     pub server: Option<Share>,
     /// Lateness of the driver's own packets, µs.
     pub lateness: Histogram,
+    /// Lateness of the driver's INVITEs, µs.
+    pub setup_lateness: Histogram,
     /// CPU time of the driver for a second of the hold, µs.
     pub driver_us_per_s: u64,
 }
@@ -143,6 +145,7 @@ impl Figures {
             begun: calls.len() as u32,
             server: before_kib.and_then(|before| Share::of(seconds, speaking, before)),
             lateness: outcome.lateness.clone(),
+            setup_lateness: outcome.setup_lateness.clone(),
             driver_us_per_s: (outcome.driver_cpu_us * 1_000_000).checked_div(outcome.hold_us).unwrap_or(0),
             ..Figures::default()
         };
@@ -178,6 +181,12 @@ impl Figures {
     /// Tells whether the driver was in time, so that it is the target that was measured.
     pub fn is_valid(&self) -> bool {
         self.lateness.quantile(0.99).is_none_or(|late| late <= LATE_US)
+    }
+
+    /// Tells whether the driver began nine calls of ten in time: what kept it from that is in the times of their set-up too.
+    /// Its clock wakes it by whole milliseconds, so that the last hundredth is late where nothing is wrong.
+    pub fn is_setup_valid(&self) -> bool {
+        self.setup_lateness.quantile(0.9).is_none_or(|late| late <= LATE_US)
     }
 }
 
@@ -286,5 +295,8 @@ mod tests {
         let outcome = |late: u64| Outcome { lateness: [late].into_iter().collect(), ..Outcome::default() };
         assert!(Figures::of(&outcome(LATE_US), &[], 1, None).is_valid());
         assert!(!Figures::of(&outcome(LATE_US * 2), &[], 1, None).is_valid());
+        let late_calls = Outcome { setup_lateness: [LATE_US * 2].into_iter().collect(), ..outcome(LATE_US) };
+        let figures = Figures::of(&late_calls, &[], 1, None);
+        assert!(figures.is_valid() && !figures.is_setup_valid());
     }
 }

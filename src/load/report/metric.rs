@@ -83,7 +83,12 @@ pub const METRICS: &[Metric] = &[
     count("directions with wrong or no sound", |f| packets(f, f.audio_bad().into())),
     count("calls begun", |f| Some(f.begun.into())),
     count("calls failed", |f| Some(f.failed().into())),
+    median("the driver's share of its core", "%", 1, |f| {
+        (f.driver_us_per_s > 0).then_some(f.driver_us_per_s as f64 / 1e4)
+    }),
     median("the driver's own lateness, p99", "ms", 3, |f| ms(&f.lateness, 0.99)),
+    median("the driver's own lateness in set-up, p90", "ms", 3, |f| ms(&f.setup_lateness, 0.9)),
+    median("the driver's own lateness in set-up, p99", "ms", 3, |f| ms(&f.setup_lateness, 0.99)),
 ];
 
 /// CPU for a second of a call.

@@ -132,6 +132,14 @@ pub(super) fn warnings(report: &LoadReport) -> Vec<String> {
             run.calls
         ));
     }
+    for run in report.runs.iter().filter(|run| !run.figures.is_setup_valid()) {
+        let late = run.figures.setup_lateness.quantile(0.9).unwrap_or(0) as f64 / 1e3;
+        all.push(format!(
+            "INVALID set-up times: with {} calls the driver's own INVITEs were {late:.1} ms late (p90), and as long what it was \
+             answered has waited. Give it a core of its own, or fewer calls a second.",
+            run.calls
+        ));
+    }
     if report.machine.cores < 2 && !report.runs.is_empty() {
         all.push("One core for driver and server: figures are worth little.".to_owned());
     }
@@ -162,6 +170,15 @@ mod tests {
         let mut report = sample();
         report.runs[0].figures.lateness = [50_000].into_iter().collect();
         assert!(table(&report).contains("INVALID: with 94 calls"));
+    }
+
+    #[test]
+    fn set_up_times_of_a_driver_that_began_its_calls_late_are_marked() {
+        let mut report = sample();
+        report.runs[0].figures.setup_lateness = [50_000].into_iter().collect();
+        let text = table(&report);
+        assert!(text.contains("INVALID set-up times: with 94 calls"), "{text}");
+        assert!(!text.contains("INVALID: "), "{text}");
     }
 
     #[test]

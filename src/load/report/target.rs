@@ -115,10 +115,13 @@ fn by_itself(report: &LoadReport, point: Point, all: &mut Vec<Verdict>) {
             is_met: cpu <= SETUP,
         });
         if let Some(answer) = value(&TO_200) {
+            let mut runs = report.runs_of(Subject::Target, point);
+            let late =
+                if runs.all(|run| run.figures.is_setup_valid()) { "" } else { "; of it the driver's own lateness" };
             all.push(Verdict {
                 what: format!("INVITE to 200, p50, {}", at(point)),
                 target: format!("≤ {ANSWER} ms"),
-                measured: format!("{answer:.2} ms"),
+                measured: format!("{answer:.2} ms{late}"),
                 is_met: answer <= ANSWER,
             });
         }
