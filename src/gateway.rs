@@ -378,6 +378,11 @@ impl Gateway {
             .min()
     }
 
+    /// Returns the workers that have given all pairs of ports that were ready to calls; whoever begins a call there is refused.
+    pub fn workers_without_ports(&self) -> impl Iterator<Item = WorkerId> {
+        self.ports.without()
+    }
+
     /// Copies out what metrics and pages show.
     pub fn snapshot(&self) -> Snapshot {
         let (transactions, sessions) = self.endpoint.load();

@@ -51,6 +51,7 @@
 //! | new connections | `limits.connections`, `limits.connections_per_address` of one source | closed at once, `too_many_…` |
 //! | commands, figures, answers of DNS → signalling | 256 | who asks waits |
 //! | orders → a worker | 4096, the last quarter for those that open no leg | they wait in order at signalling, `order_delayed` |
+//! | calls → bound ports of a worker | `media.reserve` | no message is taken until there are new ones, for 300 ms; then 503, `no_port` |
 //! | orders that wait at signalling | 256, then what the legs that are there still need | no message is taken, a command is dropped, `command_dropped` |
 //! | a worker → signalling | 4096 reports | the rest stays with its leg, coalesced, 64 keys each; of the load the last word |
 //! | DTLS datagrams → handshakes | 256, 32 of one leg | dropped, `handshake_queue`; the browser repeats |

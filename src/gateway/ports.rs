@@ -197,6 +197,13 @@ impl Ports {
         site.free.remove(index)
     }
 
+    /// Returns the workers that have no bound pair for a call at one of their addresses.
+    pub(super) fn without(&self) -> impl Iterator<Item = WorkerId> {
+        let has = |site: &Site, ip: IpAddr| site.free.iter().any(|(_, address)| address.ip() == ip);
+        let lacks = move |site: &&Site| site.candidates.iter().any(|candidate| !has(site, candidate.ip()));
+        self.sites.iter().filter(lacks).map(|site| site.worker)
+    }
+
     /// Returns the number of free pairs per worker.
     pub(super) fn free(&self) -> Vec<(WorkerId, usize)> {
         self.sites.iter().map(|site| (site.worker, site.free.len())).collect()

@@ -2,8 +2,10 @@
 //!
 //! One input at a time, each followed by a full drain. Fair between its sources, a few inputs of one source per turn.
 //! Every way in is a bounded queue ([`Config`]): a datagram is dropped, a connection and whoever asks wait, and while the
-//! workers leave orders waiting no message is taken at all. What is due, and reports, are always worked on: they bring no
-//! new leg, so that the orders they make end with the legs that are there.
+//! workers leave orders waiting, or for a moment have no ports ready, no message is taken at all. What is due, and reports, are
+//! always worked on: they bring no new leg, so that the orders they make end with the legs that are there.
+
+mod patience;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::patience::Patience;
 use super::capture::{Capture, Ended as EndedCapture, Way};
 use super::connect::{self, Dialling, Errand};
 use super::flow::{Ended, Flow, FromFlow, Opening, Outgoing, Writer};
@@ -171,6 +174,7 @@ struct Task {
     events: broadcast::Sender<Arc<CallEvent>>,
     tally: Arc<Tally>,
     reports: Vec<Report>,
+    patience: Patience,
     drained: bool,
     outward: Outward,
     capture: Option<Capture>,
@@ -244,6 +248,7 @@ fn assemble(config: &Config, parts: Parts) -> std::io::Result<(Handle, Task, Inp
         events,
         tally,
         reports: Vec::new(),
+        patience: Patience::default(),
         drained: false,
         outward,
         capture,
@@ -281,6 +286,7 @@ impl Task {
             let waiting = self.workers.iter().map(|w| w.waiting.len()).sum::<usize>();
             let retry = (waiting > 0).then(|| Instant::now() + ORDER_RETRY);
             let open = waiting < MAX_WAITING_ORDERS;
+            let patience = self.wait_for_ports();
             tokio::select! {
                 Some(control) = inputs.control.recv() => match control {
                     Control::Command(command) if open => self.input(Input::Command(command)),
@@ -295,16 +301,18 @@ impl Task {
                         self.input(Input::Shutdown);
                     }
                 },
-                Some(first) = inputs.flows.recv(), if open => {
+                Some(first) = inputs.flows.recv(), if open && patience.is_none() => {
                     self.flow_input(first);
                     for _ in 1..BATCH {
+                        if self.wait_for_ports().is_some() { break }
                         let Ok(next) = inputs.flows.try_recv() else { break };
                         self.flow_input(next);
                     }
                 }
-                Some(first) = inputs.datagrams.recv(), if open => {
+                Some(first) = inputs.datagrams.recv(), if open && patience.is_none() => {
                     self.datagram(first);
                     for _ in 1..BATCH {
+                        if self.wait_for_ports().is_some() { break }
                         let Ok(next) = inputs.datagrams.try_recv() else { break };
                         self.datagram(next);
                     }
@@ -319,6 +327,7 @@ impl Task {
                     self.drain();
                 }
                 () = until(retry) => {}
+                () = until(patience) => {}
                 () = until(end) => {
                     tracing::warn!("calls did not end in time");
                     break;
@@ -348,6 +357,11 @@ impl Task {
             capture.map(Capture::finish)
         };
         let _ = tokio::task::spawn_blocking(stop).await;
+    }
+
+    /// Returns until when no message is to be taken, for a worker is about to bind ports.
+    fn wait_for_ports(&mut self) -> Option<Instant> {
+        self.patience.until(self.gateway.workers_without_ports(), Instant::now())
     }
 
     fn input(&mut self, input: Input) {

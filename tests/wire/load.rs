@@ -180,3 +180,11 @@ fn independent_browsers_of_the_command_are_heard_both_ways_and_told_apart() {
     assert_eq!((figures.to_trunk.calls(), figures.to_browser.calls(), figures.failed()), (1, 1, 0));
     assert!(witnesses.delay.count() > 500 && figures.to_200.count() == 1);
 }
+
+#[test]
+fn calls_that_come_all_at_once_are_taken_though_ports_are_bound_for_a_third_of_them() {
+    let report = commanded("--calls 100 --speaking 0 --ramp 5000 --hold 1");
+    let figures = &report.runs[0].figures;
+    assert_eq!((figures.begun, figures.failed()), (100, 0), "{:?}", figures.failures);
+    assert_eq!((figures.to_200.count(), figures.setup_lateness.count()), (100, 100));
+}
