@@ -16,6 +16,7 @@ pub mod session;
 pub mod websocket;
 mod workspace;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -110,9 +111,9 @@ pub struct LabHint {
     pub dns: String,
     /// Their password.
     pub password: String,
-    /// An agent who can log in; in the lab's own file the password is the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
+    /// The agent of each DN, who can log in; in the lab's own file the password is the same.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub agents: BTreeMap<String, String>,
     /// Numbers to dial.
     pub numbers: Vec<LabNumber>,
 }

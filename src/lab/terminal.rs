@@ -31,13 +31,14 @@ pub fn hint(config: &Config) -> LabHint {
         LabBehaviour::HangUp => "hangs up after 5 s",
         LabBehaviour::Digits => "sends back the keys that it hears",
     };
+    let agents = config.agents.iter().filter_map(|agent| Some((agent.dns.first()?.clone(), agent.user.clone())));
+    let numbers = config.lab.numbers.iter().map(|number| (number.number.clone(), what(number.does).to_owned()));
+    let routed = config.lab.queues.iter().map(|queue| (queue.number.clone(), "to an agent who is ready".to_owned()));
     LabHint {
         dns: entry.map(|entry| entry.number.to_string()).unwrap_or_default(),
         password: entry.and_then(|entry| entry.secret.as_ref()).map(|secret| secret.0.clone()).unwrap_or_default(),
-        agent: config.agents.first().map(|agent| agent.user.clone()),
-        numbers: (config.lab.numbers.iter())
-            .map(|number| LabNumber { number: number.number.clone(), what: what(number.does).to_owned() })
-            .collect(),
+        agents: agents.collect(),
+        numbers: numbers.chain(routed).map(|(number, what)| LabNumber { number, what }).collect(),
     }
 }
 
@@ -64,12 +65,19 @@ pub fn welcome(hint: &LabHint, queues: &[Queue], plain: &[SocketAddr], tls: &[So
         let _ = writeln!(text, "  phone     {scheme}://{}/{note}", host(address));
     }
     let _ = writeln!(text, "  DNs       {}, password {}", hint.dns, hint.password);
-    for (at, number) in hint.numbers.iter().enumerate() {
-        let _ =
-            writeln!(text, "  {}  {}  {}", if at == 0 { "dial    " } else { "        " }, number.number, number.what);
+    let users: Vec<_> = hint.agents.values().map(String::as_str).collect();
+    if !users.is_empty() {
+        let _ = writeln!(text, "  agents    {}", users.join(" "));
+        let _ = writeln!(
+            text,
+            "            Connect GWS on the phone's page, or on {}ui/ad/v1/index.html alone",
+            phone_page(plain, tls)
+        );
     }
-    for queue in queues {
-        let _ = writeln!(text, "  routed    {}  to an agent who is ready", queue.number);
+    let width = hint.numbers.iter().map(|number| number.number.len()).max().unwrap_or(0);
+    for (at, number) in hint.numbers.iter().enumerate() {
+        let head = if at == 0 { "dial    " } else { "        " };
+        let _ = writeln!(text, "  {head}  {:width$}  {}", number.number, number.what);
     }
     text.push_str("\nEnter: a customer calls 5001; a DN and Enter: calls that DN; Ctrl-C ends all calls.\n");
     if let Some(queue) = queues.first() {
@@ -229,9 +237,8 @@ mod tests {
         let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
         let queues = super::super::LabConfig::of(&config).queues;
         let text = welcome(&hint, &queues, &at(8080), &at(8443));
-        for word in
-            ["http://localhost:8080/", "https://localhost:8443/", "5001-5999", "password crosspoint", "18005551234"]
-        {
+        let pages = ["http://localhost:8080/", "https://localhost:8443/", "http://localhost:8080/ui/ad/v1/index.html"];
+        for word in [&pages[..], &["5001-5999", "password crosspoint", "agent5001", "18005551234"]].concat() {
             assert!(text.contains(word), "no {word} in {text}");
         }
         assert_eq!(phone_page(&at(8080), &at(8443)), "http://localhost:8080/");

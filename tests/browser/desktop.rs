@@ -193,6 +193,31 @@ async fn a_desktop_works_at_a_plain_gws_through_the_origin_of_the_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_the_last_customer_stays_in_sight_until_after_call_work_is_done() {
+    let gws = Gws::start();
+    let lab = Lab::start_with(false, &gws.configured()).await;
+    let browser = Browser::open(Kind::Chromium, &lab.page, None).await;
+    browser.until("the form is there", "return !document.getElementById('gws').hidden", STEP).await;
+    connects(&browser, "agent5001", "secret").await;
+    text_becomes(&browser, "gws-status", "Connected").await;
+    text_becomes(&browser, "gws-state", "Not ready").await;
+    gws.publishes("/v2/me/calls", call("Established", &["Hangup"])).await;
+    text_becomes(&browser, "gws-calls", "98765").await;
+    gws.publishes("/v2/me/state", json!({ "state": "AfterCallWork" })).await;
+    gws.publishes("/v2/me/calls", call("Released", &[])).await;
+    text_becomes(&browser, "gws-calls", "Ended").await;
+    // A timer of the page that is set after that of a call which is put away, and runs longer.
+    let later = "const shown = () => document.getElementById('gws-calls').innerText; const before = shown();
+        await new Promise((done) => setTimeout(done, 4500)); return [before, shown()];";
+    let shown = browser.run(later, &[]).await.expect("two texts");
+    assert!(shown[0].as_str().is_some_and(|text| text.contains("98765")), "{shown}");
+    assert_eq!(shown[0], shown[1], "a call that is over has changed, its time perhaps");
+    gws.publishes("/v2/me/state", json!({ "state": "Ready" })).await;
+    browser.until("it is put away", "return document.querySelector('#gws-calls article') === null", STEP).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_desktop_says_that_the_gws_is_away_and_comes_back_with_it() {
     let gws = Gws::start();
     let port = gws.port;

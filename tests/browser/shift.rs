@@ -116,6 +116,23 @@ async fn a_number_is_dialled_from_the_desktop_and_heard_on_the_phone() {
     browser.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_proposes_the_agent_whose_number_the_phone_is_signed_in_as() {
+    let lab = Lab::start_with(false, &agents("")).await;
+    let browser = Browser::open(Kind::Chromium, &lab.page, None).await;
+    let proposes = async |user: &str| {
+        let body = format!("return document.getElementById('gws-user').value === '{user}'");
+        browser.until(&format!("{user} is proposed"), &body, STEP).await;
+    };
+    proposes("agent5001").await;
+    let dn = element(&browser, "dn").await;
+    dn.clear().await.expect("empty");
+    dn.send_keys("5002").await.expect("typed");
+    click(&browser, "sign-in-button").await;
+    proposes("agent5002").await;
+    browser.close().await;
+}
+
 /// Tab 1 and Tab 2 of the guide: the desktop is at `/ui/ad/v1/index.html`, the phone is another page.
 #[tokio::test(flavor = "multi_thread")]
 async fn desktop_and_phone_are_two_pages_side_by_side() {

@@ -11,7 +11,7 @@ const PLAIN: [operation: string, label: string, look?: string][] = [
   ["Hold", "Hold"],
   ["Retrieve", "Retrieve"],
   ["CompleteTransfer", "Hand over", "primary"],
-  ["CompleteConference", "All together"],
+  ["CompleteConference", "Conference"],
   ["SwapCalls", "Swap"],
   ["Hangup", "Hang up", "danger"],
 ];
@@ -19,7 +19,7 @@ const PLAIN: [operation: string, label: string, look?: string][] = [
 const TO_NUMBER: [operation: string, label: string][] = [
   ["SingleStepTransfer", "Transfer now"],
   ["InitiateTransfer", "Ask first"],
-  ["SingleStepConference", "Call in"],
+  ["SingleStepConference", "Add to call"],
 ];
 
 export type Ask = (call: string, operation: string, more?: Record<string, unknown>) => void;
@@ -39,6 +39,8 @@ export class CallCard {
   #data: HTMLElement;
   /** When it was answered, ms since the page began. */
   #since: number | null = null;
+  /** When it was over. */
+  #until: number | null = null;
   #ask: Ask;
 
   constructor(call: DeskCall, ask: Ask) {
@@ -74,6 +76,7 @@ export class CallCard {
     const shown = this.#call;
     const talks = shown.state === "Established" || shown.state === "Held";
     if (talks && this.#since === null) this.#since = performance.now() - 1000 * (Number(shown.duration) || 0);
+    if (shown.state === "Released") this.#until ??= performance.now();
     this.element.dataset.state = shown.state;
     this.#peer.textContent = parties(shown);
     this.#state.textContent = STATES[shown.state] ?? shown.state;
@@ -100,9 +103,9 @@ export class CallCard {
     this.#plain.find((each) => !each.hidden)?.focus();
   }
 
-  /** Lets the time go on. */
+  /** Lets the time go on, as long as there is a call. */
   tick(): void {
-    this.#time.textContent = this.#since === null ? "" : clock((performance.now() - this.#since) / 1000);
+    this.#time.textContent = this.#since === null ? "" : clock(((this.#until ?? performance.now()) - this.#since) / 1000);
   }
 
   #withNumber(operation: string): void {

@@ -16,8 +16,8 @@ export interface LabHint {
   /** DNs that can sign in, `5001-5999`. */
   dns: string;
   password: string;
-  /** An agent who can log in at the gateway's own desk; in the lab's own file the password is the same. */
-  agent?: string;
+  /** The agent of each DN, who can log in at the gateway's own desk; in the lab's own file the password is the same. */
+  agents?: Record<string, string>;
   numbers: { number: string; what: string }[];
 }
 

@@ -8,7 +8,7 @@ const PLACE_KEY = "crosspoint.gws";
 const USER_KEY = "crosspoint.gws-user";
 const AUTO_ANSWER_KEY = "crosspoint.gws-auto-answer";
 const CONTROLS_KEY = "crosspoint.gws-controls";
-/** How long a call that is over is still shown, ms. */
+/** How long a call that is over is still shown, ms; in after-call work until that is done. */
 const FAREWELL_MS = 4000;
 /** Interactions that are shown. */
 const MAX_INTERACTIONS = 20;
@@ -21,6 +21,8 @@ export class Desktop {
   #cards = new Map<string, CallCard>();
   #agent: AgentState | null = null;
   #agentSince = 0;
+  /** Whom a lab has at each number. */
+  #agents: Record<string, string> = {};
   /** Calls that rang by event before their INVITE was here. */
   #expected = new Set<string>();
   #form = element<HTMLFormElement>("gws-connect");
@@ -75,14 +77,24 @@ export class Desktop {
     for (const { name, url } of places) this.#place.add(new Option(name, url));
     element("gws").hidden = false;
     this.#place.parentElement?.toggleAttribute("hidden", places.length < 2);
-    this.#user.value = localStorage.getItem(USER_KEY) ?? config.lab?.agent ?? "";
-    if (config.lab?.agent) this.#password.value = config.lab.password;
+    this.#user.value = localStorage.getItem(USER_KEY) ?? "";
+    if (config.lab?.agents) {
+      this.#agents = config.lab.agents;
+      this.#password.value = config.lab.password;
+      this.#user.value ||= Object.values(this.#agents)[0] ?? "";
+    }
     const before = sessionStorage.getItem(PLACE_KEY);
     if (around) void this.#connect(around.base, undefined, around.cometd);
     else if (before !== null && places.some((place) => place.url === before)) {
       this.#place.value = before;
       void this.#connect(before);
     }
+  }
+
+  /** A lab knows whose number it is that the phone is signed in as. */
+  propose(dn: string): void {
+    const agent = this.#agents[dn];
+    if (agent && !this.#form.hidden) this.#user.value = agent;
   }
 
   /** The phone's own call has changed. */
@@ -141,7 +153,7 @@ export class Desktop {
     const card = this.#cards.get(call.id);
     if (call.state === "Released") {
       card?.update({ ...call, capabilities: [] });
-      window.setTimeout(() => this.#cards.get(call.id)?.call.state === "Released" && this.#remove(call.id), FAREWELL_MS);
+      window.setTimeout(() => this.#agent?.state !== "AfterCallWork" && this.#clear(call.id), FAREWELL_MS);
     } else if (card) {
       card.update(call);
     } else {
@@ -152,6 +164,11 @@ export class Desktop {
     }
     if (call.callUuid) this.#expect(call.state, call.callUuid);
     this.#join();
+  }
+
+  /** Puts a call away that is over. */
+  #clear(id: string): void {
+    if (this.#cards.get(id)?.call.state === "Released") this.#remove(id);
   }
 
   #remove(id: string): void {
@@ -186,6 +203,7 @@ export class Desktop {
 
   #showAgent(state: AgentState): void {
     // The same thing is told on two channels, and by one of them without its end.
+    const wasWork = this.#agent?.state === "AfterCallWork";
     const isSame = this.#agent?.state === state.state && this.#agent.reason === state.reason;
     if (!isSame) this.#agentSince = performance.now();
     this.#agent = isSame ? { ...this.#agent, ...state } : state;
@@ -193,7 +211,11 @@ export class Desktop {
       { Ready: "Ready", NotReady: "Not ready", AfterCallWork: "After-call work", LoggedOut: "Logged out" }[state.state] ?? state.state;
     element("gws-dot").dataset.state = { Ready: "registered", LoggedOut: "offline" }[state.state] ?? "connecting";
     element("gws-reason-shown").textContent = state.reason ?? "";
-    element("gws").dataset.agent = state.state;
+    for (const [id, name] of [["gws-ready", "Ready"], ["gws-not-ready", "NotReady"]] as const) {
+      element(id).setAttribute("aria-pressed", String(state.state === name));
+    }
+    // What is to be written down of a call is looked up in it.
+    if (wasWork && state.state !== "AfterCallWork") for (const id of [...this.#cards.keys()]) this.#clear(id);
     this.#tick();
   }
 

@@ -83,6 +83,7 @@ function showRegistration(state: Registration, why?: string): void {
   element<HTMLButtonElement>("sign-in-button").disabled = state === "connecting";
   if (state === "registered" && phone.ha1) rememberSignIn({ dn: dn.value.trim(), ha1: phone.ha1 });
   if (state === "failed") forgetSignIn();
+  if (state === "registered") desktop.propose(dn.value.trim());
   if (state === "registered" && document.activeElement === document.body) number.focus();
   signInError.hidden = !why || inside;
   if (why) signInError.textContent = why;
@@ -229,6 +230,7 @@ loadConfig().then(
     element("lab-dns").textContent = lab.dns;
     element("lab-password").textContent = lab.password;
     element("lab-hint").hidden = false;
+    element("lab-agents").hidden = !lab.agents;
     const list = element("numbers");
     for (const entry of lab.numbers) {
       const pick = document.createElement("button");
