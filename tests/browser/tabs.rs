@@ -27,7 +27,6 @@ impl Tabs {
         let client = ann.browser.client();
         let first = client.window().await.expect("a tab");
         let second = client.new_window(true).await.expect("another one").handle;
-        let second = WindowHandle::try_from(second).expect("a handle");
         client.switch_to_window(second.clone()).await.expect("it is there");
         client.goto(&floor.page()).await.expect("the page opens");
         ann.sits_down().await;
