@@ -247,6 +247,23 @@ async fn a_person_asks_somebody_and_hands_the_call_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_refuses_within_a_call_is_said_and_the_call_goes_on() {
+    let lab = Lab::start(false).await;
+    let browser = signed_in(&lab).await;
+    element(&browser, "number").await.send_keys("6002").await.expect("typed");
+    click(&browser, "place-call").await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    click(&browser, "transfer-open").await;
+    element(&browser, "transfer-to").await.send_keys("nobody!").await.expect("typed");
+    click(&browser, "transfer-blind").await;
+    text_becomes(&browser, "notice", "That cannot be done now").await;
+    text_becomes(&browser, "call-state", "Connected").await;
+    click(&browser, "hang-up").await;
+    browser.until("the call is over", "return document.getElementById('call').hidden", STEP).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_makes_three_of_two_and_hears_them() {
     let lab = Lab::start(false).await;
     let browser = signed_in(&lab).await;

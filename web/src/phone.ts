@@ -52,6 +52,11 @@ const SECOND_CALL_MS = 1500;
 /** What every call asks of the browser: the microphone, and no servers, for the gateway is where it says. */
 const AUDIO = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 
+/** What JsSIP's types leave out of its sessions and of what is sent within them. */
+interface Emitter<T> {
+  once(event: string, listener: (told: T) => void): void;
+}
+
 /** Who looks after a second call beside the phone's own, and after what is wished of both. */
 export interface SecondLine {
   /** A call of ours has begun; true: it is the second one. */
@@ -184,9 +189,12 @@ export class Phone {
 
   /** Asks the gateway for something within the call. */
   wish(command: Record<string, string>, refused: (status: number) => void): void {
-    if (!this.#session?.isEstablished()) return;
+    const session = this.#session;
+    if (!session?.isEstablished()) return;
+    // JsSIP takes no handlers of an INFO, but shows it before it goes.
     const failed = (e: { response?: { status_code: number } | null }) => refused(e.response?.status_code ?? 0);
-    this.#session.sendInfo(COMMAND_TYPE, JSON.stringify(command), { eventHandlers: { failed } } as never);
+    (session as unknown as Emitter<{ info: Emitter<{ response?: { status_code: number } | null }> }>).once("newInfo", ({ info }) => info.once("failed", failed));
+    session.sendInfo(COMMAND_TYPE, JSON.stringify(command));
   }
 
   /** Takes the other party back from hold, where it is there, and goes on. */

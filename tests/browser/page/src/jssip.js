@@ -152,8 +152,16 @@ export class JssipAgent {
     const { first, session: second } = this;
     const command = JSON.stringify({ command: "conference", with: second._request.call_id });
     // 491: the trunk is still being told that nobody is on hold.
-    const failed = (e) => e.response?.status_code === 491 && setTimeout(ask, 300);
-    const ask = () => first.sendInfo("application/vnd.crosspoint+json", command, { eventHandlers: { failed } });
+    const failed = (e) => {
+      const status = e.response?.status_code ?? 0;
+      this.log.push(`refused ${status}`);
+      if (status === 491) setTimeout(ask, 300);
+    };
+    // JsSIP takes no handlers of an INFO, but shows it before it goes.
+    const ask = () => {
+      first.once("newInfo", ({ info }) => info.on("failed", failed));
+      first.sendInfo("application/vnd.crosspoint+json", command);
+    };
     second.on("ended", () => {
       this.session = first;
       this.audio.hear(new MediaStream(first.connection.getReceivers().map((receiver) => receiver.track)));
