@@ -150,7 +150,11 @@ impl Agent {
             let heard = self.hear(Duration::from_secs(2)).await;
             match heard.differs_from_tone(hz, dbfs) {
                 None => return,
-                Some(how) => assert!(left > 0, "{how} is heard, not {hz} Hz at {dbfs:.1} dBFS: {heard:?}"),
+                Some(_) if left > 0 => {}
+                Some(how) => {
+                    let page = self.see().await;
+                    panic!("{how} is heard, not {hz} Hz at {dbfs:.1} dBFS: {heard:?}; the page: {page}");
+                }
             }
         }
     }

@@ -124,12 +124,13 @@ async fn jssip_finds_its_call_on_hold_after_a_reload_and_takes_the_customer_back
     desk.answered(&mut call).await;
     desk.both_hear_the_other(&call).await;
     desk.agent.act("hold()").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let is_held = "return agent.session.isOnHold().local && !agent.session._dialog.uac_pending_reply";
+    desk.agent.browser().until("the hold is answered", is_held, STEP).await;
     desk.agent.reload().await;
     desk.agent.wait("call", "established").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let log = desk.agent.see().await["log"].to_string();
-    assert!(log.contains(";held") && log.contains("hold local"), "{log}");
+    let told = "const log = agent.log.join(); return log.includes(';held') && log.includes('hold local')";
+    desk.agent.browser().until("it is told that the call is on hold, and holds it", told, STEP).await;
+    desk.agent.browser().until("the hold is answered", is_held, STEP).await;
     assert_eq!(call.status(), CallStatus::Answered);
     desk.agent.act("unhold()").await;
     desk.both_hear_the_other(&call).await;

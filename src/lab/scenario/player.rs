@@ -22,6 +22,8 @@ use super::words::{Seen, Words};
 
 /// How long an end is listened to before it is asked again.
 const ASK: Duration = Duration::from_millis(200);
+/// What sound may take longer on a busy machine, where there is patience at all.
+const SLACK: Duration = Duration::from_secs(10);
 /// What still comes after the last step.
 const SETTLE: Duration = Duration::from_millis(300);
 /// A wait of this length is told to whoever looks on.
@@ -383,7 +385,10 @@ impl Player {
         if !self.words.stage.media {
             return Ok(Progress::Done);
         }
-        let within = if what.waits_for_a_person() { within + self.words.stage.patience } else { within };
+        let patience = self.words.stage.patience;
+        let slack = if what.waits_for_a_person() { patience } else { patience.min(SLACK) };
+        // Silence is listened to for as long as it says.
+        let within = if *what == Heard::Silence { within } else { within + slack };
         let end = self.words.end(end)?;
         if !std::mem::replace(&mut self.is_begun, true) {
             self.out.push_back(Output::Listen { end });
@@ -392,7 +397,7 @@ impl Player {
         match self.answer.take() {
             Some(Ok(())) => return Ok(Progress::Done),
             Some(Err(why)) if now >= entered + within || *what == Heard::Silence => return Err(why),
-            _ if now >= entered + within * 2 => return Err("nothing was heard".to_owned()),
+            _ if now >= entered + within * 2 + slack => return Err("nothing was heard".to_owned()),
             _ => {}
         }
         self.out.push_back(Output::Ask { end });
