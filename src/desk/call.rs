@@ -114,6 +114,8 @@ pub(super) struct Facts {
     pub(super) conn_id: Option<String>,
     pub(super) dnis: Option<String>,
     pub(super) data: AttachedData,
+    /// A desktop has changed them.
+    pub(super) is_ruled: bool,
     /// Header fields that `data` has been told by already.
     fields: Option<call::UserData>,
     /// What somebody else said last that the user data are, and by which CallUUID.
@@ -291,6 +293,13 @@ impl Facts {
         }
         self.told = Some((uuid.to_owned(), data));
         self.attach(new) || changed
+    }
+
+    /// Says whether header fields or somebody else told a pair of this key.
+    pub(super) fn was_told(&self, pair: &str, prefixes: &[String]) -> bool {
+        let fields = self.fields.iter().flat_map(|fields| fields.iter());
+        fields.filter_map(|(name, _)| key(name, prefixes)).any(|known| known == pair)
+            || self.told.as_ref().is_some_and(|(_, told)| told.contains_key(pair))
     }
 
     /// Puts pairs over those of the same key, as far as there is room; returns true where that changes anything.

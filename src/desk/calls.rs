@@ -29,8 +29,10 @@ impl Desk {
             self.note_dial(&mut call);
         }
         let moved = self.settle_sides(&mut call, event, now);
-        let told_early = call.facts.take_uuid(event.call_uuid.as_ref()) && self.take_told(&mut call, event, now);
-        let data_changed = call.facts.take_fields(&event.data, &self.config.user_data_fields) || told_early;
+        let is_named_anew = call.facts.take_uuid(event.call_uuid.as_ref());
+        let told_early = is_named_anew && self.take_told(&mut call, event, now);
+        let told_now = call.facts.take_fields(&event.data, &self.config.user_data_fields);
+        let data_changed = is_named_anew && self.join_parts(&mut call) || told_now || told_early;
         if call.facts.dnis.is_none() {
             call.facts.dnis.clone_from(&event.dnis);
         }
@@ -260,11 +262,11 @@ impl Desk {
     }
 
     /// A call is over.
-    fn forget(&mut self, call: Call, merged: bool, now: Instant) {
-        let owners: Vec<UserName> = call.sides.iter().filter_map(|side| side.owner.clone()).collect();
-        for user in owners {
+    fn forget(&mut self, mut call: Call, merged: bool, now: Instant) {
+        for user in call.owners() {
             self.call_over(&user, &call, merged, now);
         }
+        self.leave_parts(&mut call, now);
     }
 
     /// An agent has lost a call; `merged`: another one has taken in its party.

@@ -16,6 +16,7 @@ pub mod agent;
 mod agents;
 pub mod call;
 mod calls;
+mod cti;
 mod dials;
 mod early;
 mod happened;

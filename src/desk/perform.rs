@@ -220,9 +220,10 @@ impl Desk {
 
     fn change_data(&mut self, id: CallId, what: CallOperation, now: Instant) -> Result<(), Refusal> {
         let Some(mut call) = self.calls.remove(&id) else { return Ok(()) };
-        let changed = change_data(&mut call, what);
+        let changed = change_data(&mut call, what.clone());
         if changed == Ok(true) {
             self.tell_all(&mut call, &Happened::data(), now);
+            self.change_parts(&call, &what, now);
         }
         self.calls.insert(id, call);
         changed.map(drop)
@@ -231,9 +232,10 @@ impl Desk {
 
 const TOO_MUCH: Refusal = Refusal::Invalid { name: "userData", why: "up to 256 pairs and 65536 bytes" };
 
-fn change_data(call: &mut Call, what: CallOperation) -> Result<bool, Refusal> {
+/// Does to user data what a desktop wants; returns true where that changes anything.
+pub(super) fn change_data(call: &mut Call, what: CallOperation) -> Result<bool, Refusal> {
     let data = &mut call.facts.data;
-    Ok(match what {
+    let is_changed = match what {
         CallOperation::AttachUserData(pairs) | CallOperation::UpdateUserData(pairs) => {
             if !call.facts.has_room(&pairs) {
                 return Err(TOO_MUCH);
@@ -243,7 +245,9 @@ fn change_data(call: &mut Call, what: CallOperation) -> Result<bool, Refusal> {
         CallOperation::DeleteUserData => !std::mem::take(data).is_empty(),
         CallOperation::DeleteUserDataPair { key } => data.remove(&key).is_some(),
         _ => false,
-    })
+    };
+    call.facts.is_ruled |= is_changed;
+    Ok(is_changed)
 }
 
 /// Says whether somebody can be dialled by it: what a phone's keys write, and names of SIP.

@@ -1,6 +1,7 @@
 //! Agents at their desks, in simulated time.
 
 mod calls;
+mod cti;
 mod internal;
 mod model;
 mod operations;

@@ -89,7 +89,7 @@ async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves
     assert!(lab.interaction(Channel::Chat).is_none(), "nobody is ready");
 
     becomes(&anna, "Ready").await;
-    let call = anna.call_is("Ringing").await;
+    let mut call = anna.call_is("Ringing").await;
     assert_eq!((&call["participants"][0]["phoneNumber"], &call["dnis"]), (&json!("5551234567"), &json!(NUMBER)));
     assert_eq!(call["userData"]["customer_id"], "98765", "{call}");
     let conn_id = call["connId"].as_str().unwrap_or_default();
@@ -105,6 +105,9 @@ async fn a_customer_comes_to_the_agent_who_becomes_ready_is_handed_on_and_leaves
     anna.does(&format!("PUT {path}"), json!({ "action": "retrieve" })).await;
     anna.call_is("Established").await;
 
+    let wish = json!({ "operationName": "AttachUserData", "userData": { "wish": "a refund" } });
+    anna.does(&format!("POST {path}"), wish).await;
+    call["userData"]["wish"] = json!("a refund");
     anna.does(&format!("POST {path}/transfer"), json!({ "destination": "5002", "type": "blind" })).await;
     let consulted = ben.call_is("Ringing").await;
     for known in ["userData", "connId", "callUuid", "ani", "dnis"] {
